@@ -1,0 +1,36 @@
+# `make run`, `make test`, `make ui`: each sets up what it needs in .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: run ui test check lock clean
+
+run: .venv/ready
+	@$(BIN)/python -m flows.imdb_compare $(ARGS)
+
+ui: .venv/ready
+	@$(BIN)/python -m flows.ui
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# pip checks the hash of every package. The lock is complete, so nothing else may be added (--no-deps).
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version)'
+	@echo "Setting up .venv (one or two minutes, 3 GB) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+# Reads pyproject.toml and pins every package, with hashes, for all platforms.
+lock: .venv/ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf results .venv

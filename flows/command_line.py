@@ -1,0 +1,84 @@
+"""From words on the command line to a run: parameters checked, a server found or none needed, mistakes in one message."""
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+
+from tasks.errors import UserError
+from tasks.parameters import mistakes
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
+    """Read a model's fields from command-line options (`--max-tokens 200`); only options count, never the environment.
+
+    Raises:
+        UserError: If a value is not allowed. Unknown options end the program with exit code 2, `--help` with 0.
+    """
+
+    class Options(BaseSettings, model):  # type: ignore[misc, valid-type]
+        __doc__ = model.__doc__
+        model_config = SettingsConfigDict(
+            cli_prog_name=f"python -m {program}", cli_kebab_case=True, cli_hide_none_type=True, cli_avoid_json=True
+        )
+
+        @classmethod
+        def settings_customise_sources(cls, *_: Any, init_settings: Any, **__: Any) -> tuple[Any, ...]:
+            return (init_settings,)
+
+    words = [word.replace("_", "-") if word.startswith("--") and "=" not in word else word for word in arguments]
+    try:
+        options = CliApp.run(Options, cli_args=words)
+        return model(**{name: getattr(options, name) for name in model.model_fields})
+    except ValidationError as error:
+        raise mistakes(error) from None
+
+
+def without_a_server(project: Path = Path("pyproject.toml")) -> bool:
+    """Tell whether the project's Prefect server does not answer, so that a temporary one is needed.
+
+    An address that somebody set in the environment is theirs: it is never passed over.
+    """
+    import httpx
+
+    if os.environ.get("PREFECT_API_URL"):
+        return False
+    url = tomllib.loads(project.read_text())["tool"]["prefect"]["api"]["url"] if project.exists() else ""
+    try:
+        return not url or not httpx.get(f"{url}/health", timeout=2).is_success
+    except httpx.HTTPError:
+        return True
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the comparison that the command line asks for.
+
+    Returns:
+        The exit code: 0 finished, 1 failed, 2 a mistake of the user's, 130 interrupted.
+    """
+    from tasks.parameters import Parameters
+
+    try:
+        parameters = parse(Parameters, arguments, "flows.imdb_compare")
+        parameters.check_source()
+        if without_a_server():
+            os.environ["PREFECT_API_URL"] = ""
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        from flows.imdb_compare import imdb_compare
+
+        summary = imdb_compare(**parameters.model_dump())
+    except UserError as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted. What is trained is kept: the same command goes on from there.", file=sys.stderr)
+        return 130
+    print(summary)
+    return 0

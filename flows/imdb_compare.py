@@ -1,0 +1,69 @@
+"""The experiment: load reviews, encode them, train every architecture with every seed, evaluate, compare, report."""
+
+if __name__ == "__main__":  # before the imports below: `--help` and a user's mistake need no Prefect
+    import sys
+
+    from flows.command_line import main
+
+    sys.exit(main(sys.argv[1:]))
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+
+from tasks import parameters as p
+from tasks import settings as s
+from tasks.cells import cell_name, stored_cell, train
+from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
+from tasks.parameters import Parameters
+from tasks.preparation import encode, load
+from tasks.publication import evaluate, publish
+from tasks.supervision import supervise
+
+DEFAULTS = Parameters()
+
+
+def run_name() -> str:
+    """Name the run as asked, or by the time at which it started, so that names sort."""
+    return runtime.flow_run.parameters.get("run_name") or datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+
+@flow(name="imdb-compare", flow_run_name=run_name)
+def imdb_compare(
+    data: p.Data = DEFAULTS.data,
+    text_column: p.TextColumn = DEFAULTS.text_column,
+    label_column: p.LabelColumn = DEFAULTS.label_column,
+    positive: p.Positive = DEFAULTS.positive,
+    architectures: p.Architectures = DEFAULTS.architectures,
+    seeds: p.Seeds = DEFAULTS.seeds,
+    workers: p.Workers = DEFAULTS.workers,
+    run_name: p.RunName = DEFAULTS.run_name,
+    results: p.Results = DEFAULTS.results,
+    data_folder: p.DataFolder = DEFAULTS.data_folder,
+    vocabulary_size: s.VocabularySize = DEFAULTS.vocabulary_size,
+    max_tokens: s.MaxTokens = DEFAULTS.max_tokens,
+    embedding_size: s.EmbeddingSize = DEFAULTS.embedding_size,
+    units: s.Units = DEFAULTS.units,
+    dropout: s.Dropout = DEFAULTS.dropout,
+    layer_dropout: s.LayerDropout = DEFAULTS.layer_dropout,
+    learning_rate: s.LearningRate = DEFAULTS.learning_rate,
+    batch_size: s.BatchSize = DEFAULTS.batch_size,
+    averaging: s.Averaging = DEFAULTS.averaging,
+    epochs: s.Epochs = DEFAULTS.epochs,
+    patience: s.Patience = DEFAULTS.patience,
+) -> str:
+    """Train architectures side by side with several seeds, and report which to use, how sure that is, and what it costs."""
+    parameters = Parameters.checked(**locals())
+    without_tracebacks_for_mistakes()
+    cache = Path(results).resolve() / "cache"
+    reviews = load(data, text_column, label_column, positive, Path(data_folder), cache)
+    encoded = encode(reviews, vocabulary_size, max_tokens, cache)
+    cells, failures = train_all(parameters, encoded, cache)
+    frames = evaluate(cells, failures, cache)
+    summary = publish(frames, reviews, parameters.model_dump(mode="json"), Path(results).resolve())
+    if failures:
+        raise CellsFailedError(failures, summary)
+    return summary

@@ -1,0 +1,143 @@
+"""What every picture and table shares: names in words, colours, style, and files that come out the same each time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from matplotlib.figure import Figure
+
+# Okabe & Ito 2008, "Color Universal Design": told apart with every common kind of colour blindness.
+COLOURS = {
+    "simple_rnn": "#E69F00",
+    "lstm": "#0072B2",
+    "stacked_lstm": "#56B4E9",
+    "bidirectional_lstm": "#009E73",
+    "deep_lstm": "#CC79A7",
+    # Baselines are grey: they are what the networks are held against.
+    "majority": "#B8B8B8",
+    "tfidf_logistic": "#7F7F7F",
+    "nb_svm": "#333333",
+}
+# For architectures that a user adds: Okabe & Ito's vermilion, then Tol 2021, "Colour schemes", muted.
+FURTHER_COLOURS = ("#D55E00", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
+
+NAMES = {
+    "simple_rnn": "Simple RNN",
+    "lstm": "LSTM",
+    "stacked_lstm": "Stacked LSTM",
+    "bidirectional_lstm": "Bidirectional LSTM",
+    "deep_lstm": "Deep LSTM",
+    "majority": "Majority class",
+    "tfidf_logistic": "TF-IDF + logistic",
+    "nb_svm": "NB-SVM",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "auc": "AUC",
+    "log_loss": "Log-loss",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "std": "Standard deviation",
+    "p_holm": "p (Holm)",
+    "train": "Training",
+}
+ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256", "flops", "ms"}
+
+STYLE: dict[str, object] = {
+    "figure.dpi": 100,
+    "figure.titlesize": 14,
+    "figure.titleweight": "bold",
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 10,
+    "axes.edgecolor": "#9A9A9A",
+    "axes.labelcolor": "#222222",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#E4E4E4",
+    "legend.frameon": False,
+    "text.color": "#222222",
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    # An architecture of the user's may carry any name: `$` in it is a dollar, not mathematics.
+    "text.parse_math": False,
+    # The same picture is the same bytes.
+    "svg.hashsalt": "imdb-compare",
+    "svg.fonttype": "path",
+}
+
+
+def label(name: str) -> str:
+    """Say the name of an architecture, metric or column in words: `my_gru` becomes `My GRU`."""
+    if name in NAMES:
+        return NAMES[name]
+    words = [word.upper() if word in ACRONYMS else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def in_order(architectures: Iterable[str]) -> list[str]:
+    """Order architectures the same everywhere: the five from simple to deep, further ones by name, baselines last."""
+    known = list(COLOURS)
+    baselines = known.index("majority")
+
+    def place(name: str) -> tuple[int, str]:
+        return (known.index(name), "") if name in COLOURS else (baselines, name)
+
+    # Further ones stand before the baseline of the same place.
+    return sorted(set(architectures), key=lambda name: (place(name)[0], name in COLOURS, place(name)[1]))
+
+
+def palette(architectures: Iterable[str]) -> dict[str, str]:
+    """Give each architecture its colour, fixed for the known ones and one of its own to each further one.
+
+    Returns:
+        Architecture to `#RRGGBB`, in the order of `in_order`. A further architecture keeps its colour from report to
+        report, unless another one took it first.
+    """
+    ordered = in_order(architectures)
+    colours = {name: COLOURS[name] for name in ordered if name in COLOURS}
+    for name in (name for name in ordered if name not in COLOURS):
+        start = zlib.crc32(name.encode()) % len(FURTHER_COLOURS)
+        turned = FURTHER_COLOURS[start:] + FURTHER_COLOURS[:start]
+        colours[name] = next((colour for colour in turned if colour not in colours.values()), turned[0])
+    return {name: colours[name] for name in ordered}
+
+
+def style() -> AbstractContextManager[None]:
+    """Set the style of pictures for the length of a `with` block, and nothing after it."""
+    import matplotlib
+    import seaborn
+
+    return matplotlib.rc_context({**seaborn.axes_style("whitegrid"), **STYLE})
+
+
+def save(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, Path]:
+    """Write a figure as PNG and SVG, the same bytes for the same figure.
+
+    Args:
+        figure: The picture. Its label, the words that say how to read it, goes into the files' metadata.
+        folder: Where to write; made if it is not there.
+        name: File name without ending.
+        dpi: Pixels an inch of the PNG.
+
+    Returns:
+        The two paths, under `png` and `svg`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {ending: folder / f"{name}.{ending}" for ending in ("png", "svg")}
+    described: Mapping[str, str | None] = {"Title": name, "Description": str(figure.get_label())}
+    with style():
+        figure.savefig(paths["png"], dpi=dpi, metadata={**described, "Software": None})
+        figure.savefig(paths["svg"], metadata={**described, "Date": None, "Creator": None})
+    return paths

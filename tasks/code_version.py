@@ -1,0 +1,93 @@
+"""What a result was made by: a fingerprint of functions and of all project code that they reach.
+
+A comment, a docstring, an annotation or the layout changes nothing; a changed helper, constant
+or default does, wherever it lives in the project. Definitions are followed one by one, so that
+a new architecture does not touch the fingerprint of the others. The sources are parsed, never
+imported: asking for a fingerprint loads no TensorFlow.
+"""
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+Definition = tuple[str, str]  # module, name at its top level
+
+
+def code_version(*roots: Callable[..., Any]) -> str:
+    """Return a sha256 (hexadecimal) over the parsed code of `roots` and of all that they reach.
+
+    Followed are the definitions of this project's modules and of the packages that the roots come
+    from. Libraries are not: their versions belong beside this fingerprint.
+    """
+    packages = {"tasks", *(_package(root.__module__) for root in roots)}
+    parts: dict[Definition, str] = {}
+    pending = [(root.__module__, root.__qualname__) for root in roots]
+    while pending:
+        definition = pending.pop()
+        statement = _definitions(definition[0]).get(definition[1])
+        if definition in parts or statement is None:
+            continue
+        parts[definition] = ast.dump(statement)
+        pending += [other for other in _references(definition[0], statement) if _package(other[0]) in packages]
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
+
+
+def _package(module: str) -> str:
+    return module.split(".")[0]
+
+
+@cache
+def _definitions(module: str) -> dict[str, ast.stmt]:
+    """Parse a module and return its top-level statements under the names that they define."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return {}
+    tree = _Essence().visit(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+    return {name: statement for statement in tree.body for name in _names(statement)}
+
+
+def _names(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name for alias in statement.names]
+    targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+    return [node.id for target in targets if target for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+def _references(module: str, statement: ast.stmt) -> Iterator[Definition]:
+    """Yield every definition that a statement names: in its own module, or imported from another."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name):
+            yield module, node.id
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            imported = _definitions(module).get(node.value.id)
+            if isinstance(imported, ast.ImportFrom) and imported.module:
+                original = {alias.asname or alias.name: alias.name for alias in imported.names}[node.value.id]
+                yield f"{imported.module}.{original}", node.attr
+
+
+class _Essence(ast.NodeTransformer):
+    """Leaves out what does not change what code does: docstrings and the annotations of functions."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Drop the docstring, the return type and the parameters' types."""
+        node.returns = None
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg):
+                argument.annotation = None
+        return self.visit_ClassDef(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def visit_ClassDef(self, node: Any) -> ast.AST:
+        """Drop the docstring."""
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return self.generic_visit(node)

@@ -1,0 +1,34 @@
+"""What went wrong, told to the person who can mend it."""
+
+import logging
+
+
+class UserError(ValueError):
+    """A mistake in parameters, files or data that the user can mend.
+
+    The message says what was received, what is allowed, and how to mend it. It is shown
+    without a traceback, and the command ends with exit code 2.
+    """
+
+
+class CellsFailedError(RuntimeError):
+    """Some cells could not be trained; the others are kept and reported."""
+
+    def __init__(self, failures: dict[str, str], summary: str = "") -> None:
+        """Name each failed cell with its reason."""
+        reasons = "\n".join(f"  {cell}: {reason}" for cell, reason in failures.items())
+        super().__init__(f"{summary}\n{len(failures)} trainings failed:\n{reasons}\nThe same command tries them again.")
+
+
+def without_tracebacks_for_mistakes() -> None:
+    """Let Prefect's loggers print a traceback for the program's errors only, not for the two above."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logger = logging.getLogger(name)
+        if _drop_traceback not in logger.filters:
+            logger.addFilter(_drop_traceback)
+
+
+def _drop_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], UserError | CellsFailedError):
+        record.exc_info = None
+    return True

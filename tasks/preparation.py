@@ -1,0 +1,86 @@
+"""Reviews loaded and encoded, once: what was prepared from the same source in the same way is found in the cache."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from prefect import task
+from prefect.logging import get_run_logger
+from prefect.states import Completed, State
+from tasks import encoding, store
+from tasks.code_version import code_version
+from tasks.reviews import DATASETS, load_reviews, source_fingerprint
+
+
+def prepared(path: Path, make: Callable[[], tuple[Any, dict[str, Any]]], say: Callable[[str], None]) -> tuple[dict[str, Any], bool]:
+    """Return the notes of the table at `path`, made now if it is not there, and whether it was there.
+
+    Args:
+        path: A Parquet file in the cache, named by all that it is made of.
+        make: Gives the frame or table, and notes on it (plain data that JSON can hold).
+        say: Told of damage.
+    """
+    with store.locked(path):
+        try:
+            found = store.read(path)
+        except store.DamagedFileError as damage:
+            say(f"{damage}: made again")
+            found = None
+        if found is not None:
+            return json.loads(found.schema.metadata[b"notes"]), True
+        content, notes = make()
+        table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
+        metadata = {**(table.schema.metadata or {}), b"notes": json.dumps(notes).encode()}
+        store.write(path, table.replace_schema_metadata(metadata))
+        return notes, False
+
+
+def key(**made_of: object) -> str:
+    """Hash plain data to 16 hexadecimal digits for a file's name."""
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@task(name="load", task_run_name="load-reviews")
+def load(data: str, text_column: str, label_column: str, positive: str | None, data_folder: Path, folder: Path) -> State[dict[str, Any]]:
+    """Load, check and split the reviews; the result is what is known of them, and the `file` in which they lie."""
+    logger = get_run_logger()
+    how = {"text_column": text_column, "label_column": label_column, "positive": positive}
+    made_of = key(
+        source=source_fingerprint(data, data_folder=data_folder),
+        code=code_version(load_reviews, *DATASETS.values()),
+        libraries=[version("pandas"), version("scikit-learn")],
+        **how,
+    )
+    path = folder / "reviews" / f"reviews-{made_of}.parquet"
+
+    def make() -> tuple[Any, dict[str, Any]]:
+        reviews = load_reviews(data, data_folder=data_folder, **how)
+        return reviews, {**reviews.attrs, "file": path.name}
+
+    facts, cached = prepared(path, make, logger.warning)
+    logger.info("%s, fingerprint %s", facts["source"], facts["fingerprint"][:16])
+    return Completed(name="Cached" if cached else "Completed", data=facts)
+
+
+@task(name="encode", task_run_name="encode-reviews")
+def encode(facts: dict[str, Any], vocabulary_size: int, max_tokens: int, folder: Path) -> State[dict[str, Any]]:
+    """Encode the reviews; the result holds the `file` of the tokens, the `vocabulary` file and the `fingerprint`."""
+    logger = get_run_logger()
+    sizes = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens}
+    made_of = key(reviews=facts["fingerprint"], code=code_version(encoding.encode), pyarrow=version("pyarrow"), **sizes)
+    path = folder / "encoded" / f"encoded-{made_of}.parquet"
+    words = folder / "encoded" / f"vocabulary-{made_of}.parquet"
+
+    def make() -> tuple[Any, dict[str, Any]]:
+        reviews = store.read(folder / "reviews" / facts["file"])
+        table, vocabulary = encoding.encode(reviews.to_pandas(), **sizes)
+        store.write(words, vocabulary)
+        return table, {"fingerprint": encoding.fingerprint(table), "file": path.name, "vocabulary": words.name}
+
+    notes, cached = prepared(path, make, logger.warning)
+    return Completed(name="Cached" if cached else "Completed", data=notes)

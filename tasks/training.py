@@ -1,0 +1,223 @@
+"""Train one architecture with one seed: batches of like length, a plain loop, early stopping.
+
+Reviews are padded on the left to one of a few widths. A review's width depends on its own length alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.settings import Recipe
+
+if TYPE_CHECKING:
+    import keras
+    import pyarrow as pa
+
+BUCKETS = 16
+METRICS = ("loss", "accuracy", "precision", "recall")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The encoded reviews of one split, row after row.
+
+    Attributes:
+        tokens: All words of all reviews, one after the other, (words,) uint16.
+        offsets: Where each review starts, and the end, (reviews + 1,) integers.
+        labels: The classes, (reviews,) int8, 0 or 1.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def from_table(cls, encoded: pa.Table) -> Split:
+        """Take the columns `tokens` (list of uint16) and `label` of an encoded table."""
+        lists = encoded["tokens"].combine_chunks()
+        offsets = lists.offsets.to_numpy()
+        tokens = lists.values.to_numpy()[offsets[0] : offsets[-1]]
+        return cls(tokens, offsets - offsets[0], encoded["label"].to_numpy().astype(np.int8))
+
+
+def padded(split: Split, max_tokens: int) -> np.ndarray:
+    """Give the last `max_tokens` words of each review, zeros on the left, as (reviews, max_tokens) uint16."""
+    columns = split.offsets[1:, None] - np.arange(max_tokens, 0, -1)
+    inside = columns >= split.offsets[:-1, None]
+    words = np.zeros(columns.shape, np.uint16)
+    words[inside] = split.tokens[columns[inside]]
+    return words
+
+
+def widths(split: Split, max_tokens: int) -> np.ndarray:
+    """Give the width that each review is padded to: its length, at most `max_tokens`, rounded up to a bucket's width."""
+    step = math.ceil(max_tokens / BUCKETS)
+    lengths = np.clip(np.diff(split.offsets), 1, max_tokens)
+    return np.minimum(-(-lengths // step) * step, max_tokens)
+
+
+def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
+    """Group the rows of one epoch into shuffled batches of like width.
+
+    What does not fill a batch joins the next wider bucket, so that the number of updates is that
+    of plain batches and every batch but one is full.
+
+    Args:
+        row_widths: The width of each row, (rows,) integers.
+        batch_size: Rows in a batch.
+        rng: Where the order comes from.
+
+    Returns:
+        (width, rows) of each batch.
+    """
+    found, left = [], np.empty(0, np.int64)
+    largest = row_widths.max()
+    for width in np.unique(row_widths):
+        rows = np.concatenate([left, rng.permutation(np.flatnonzero(row_widths == width))])
+        end = len(rows) if width == largest else len(rows) - len(rows) % batch_size
+        found += [(int(width), rows[start : start + batch_size]) for start in range(0, end, batch_size)]
+        left = rows[end:]
+    return [found[i] for i in rng.permutation(len(found))]
+
+
+def predict(model: keras.Model, split: Split, batch_size: int = 256, max_tokens: int = 200) -> np.ndarray:
+    """Give each review's probability of the positive class, (reviews,) float32 in [0, 1], in row order."""
+    import tensorflow as tf
+
+    words, row_widths = padded(split, max_tokens), widths(split, max_tokens)
+    forward = tf.function(
+        lambda batch: tf.sigmoid(model(batch, training=False)[:, 0]), input_signature=[tf.TensorSpec((None, None), tf.int32)]
+    )
+    probabilities = np.empty(len(words), np.float32)
+    for width in np.unique(row_widths):
+        rows = np.flatnonzero(row_widths == width)
+        for start in range(0, len(rows), batch_size):
+            chosen = rows[start : start + batch_size]
+            probabilities[chosen] = forward(words[chosen, -width:].astype(np.int32)).numpy()
+    return probabilities
+
+
+def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Give loss (log-loss, nats), accuracy, precision and recall at 0.5; the latter two are 0 where undefined."""
+    chance = np.clip(np.where(labels == 1, probabilities, 1 - probabilities.astype(np.float64)), 1e-7, 1)
+    said, true = probabilities > 0.5, labels == 1
+    return _rates(-np.log(chance).sum(), (said & true).sum(), (said & ~true).sum(), (~said & true).sum(), len(labels))
+
+
+def _rates(loss: float, hits: float, false_alarms: float, misses: float, count: float) -> dict[str, float]:
+    return {
+        "loss": float(loss / count),
+        "accuracy": float(1 - (false_alarms + misses) / count),
+        "precision": float(hits / max(hits + false_alarms, 1)),
+        "recall": float(hits / max(hits + misses, 1)),
+    }
+
+
+def fit(
+    build: Callable[[Recipe], keras.Model],
+    recipe: Recipe,
+    train: Split,
+    validation: Split,
+    seed: int,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> tuple[keras.Model, pd.DataFrame, dict[str, Any]]:
+    """Train until the validation loss no longer falls, and give the model with its best weights.
+
+    Args:
+        build: Makes the untrained model.
+        recipe: How to train.
+        train: The reviews to learn from.
+        validation: The reviews that choose the epoch.
+        seed: Fixes the initial weights, the order of the reviews and the dropout. Sets Keras' seed for the whole process.
+        on_epoch: Called after each epoch with its number, from 1, and the scores of both splits.
+
+    Returns:
+        The model; its history (epoch, split, loss, accuracy, precision, recall, seconds); and the facts:
+        parameters, train_seconds, epochs, best_epoch, best_seconds and status, "finished" or "diverged".
+        A model that diverged keeps its best weights, or the initial ones if no epoch was finite (best_epoch 0).
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    start = time.perf_counter()
+    model = build(recipe)
+    words, row_widths = padded(train, recipe.max_tokens), widths(train, recipe.max_tokens)
+    step, totals, averages = _training_step(model, recipe, len(train.labels))
+    best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
+    rows: list[dict[str, Any]] = []
+    status, epoch = "finished", 0
+    while epoch < recipe.epochs and epoch - best["epoch"] <= recipe.patience:
+        epoch += 1
+        totals.assign(np.zeros(4, np.float32))
+        for width, chosen in batches(row_widths, recipe.batch_size, rng):
+            step(words[chosen, -width:].astype(np.int32), train.labels[chosen].astype(np.float32))
+        loss, hits, false_alarms, misses = totals.numpy().tolist()
+        learnt = _rates(loss, hits, false_alarms, misses, len(train.labels))
+        if not math.isfinite(loss):
+            status = "diverged"
+            break
+        with averages():
+            checked = scores(validation.labels, predict(model, validation, max_tokens=recipe.max_tokens))
+            seconds = time.perf_counter() - start
+            if checked["loss"] < best["loss"]:
+                best = {"epoch": epoch, "loss": checked["loss"], "seconds": seconds, "weights": model.get_weights()}
+        for split, values in (("train", learnt), ("validation", checked)):
+            rows.append({"epoch": epoch, "split": split, **values, "seconds": seconds})
+        if on_epoch:
+            on_epoch(epoch, {"train_loss": learnt["loss"], **{f"validation_{k}": v for k, v in checked.items()}})
+    model.set_weights(best["weights"])
+    facts = {
+        "parameters": model.count_params(),
+        "train_seconds": time.perf_counter() - start,
+        "epochs": epoch,
+        "best_epoch": best["epoch"],
+        "best_seconds": best["seconds"],
+        "status": status,
+    }
+    return model, pd.DataFrame(rows, columns=["epoch", "split", *METRICS, "seconds"]), facts
+
+
+def _training_step(model: keras.Model, recipe: Recipe, reviews: int) -> tuple[Any, Any, Any]:
+    """Make the compiled update, the totals that it adds to, and a context in which the model has its averaged weights."""
+    from contextlib import contextmanager
+
+    import keras
+    import tensorflow as tf
+
+    optimizer = keras.optimizers.Adam(recipe.learning_rate, global_clipnorm=1.0)
+    variables = [variable.value for variable in model.trainable_variables]
+    optimizer.build(model.trainable_variables)
+    averages = [tf.Variable(value) for value in variables]
+    totals = tf.Variable(np.zeros(4, np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)])
+    def step(words: Any, labels: Any) -> None:
+        with tf.GradientTape() as tape:
+            logits = model(words, training=True)[:, 0]
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+            loss = tf.reduce_mean(losses)
+        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
+        said = tf.cast(logits > 0, tf.float32)
+        counts = [said * labels, said * (1 - labels), (1 - said) * labels]
+        totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))
+        for average, value in zip(averages, variables, strict=True):
+            average.assign_add((1 - recipe.averaging) * (value - average))
+
+    @contextmanager
+    def averaged() -> Iterator[None]:
+        current = [value.numpy() for value in variables]
+        for value, average in zip(variables, averages, strict=True):
+            value.assign(average)
+        yield
+        for value, old in zip(variables, current, strict=True):
+            value.assign(old)
+
+    return step, totals, averaged
