@@ -1,16 +1,13 @@
 """From words on the command line to a run: parameters checked, a server found or none needed, mistakes in one message."""
 
-import os
 import sys
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
-from tasks.errors import UserError
+from tasks.errors import CellsFailedError, UserError
 from tasks.parameters import mistakes
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,42 +38,29 @@ def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
         raise mistakes(error) from None
 
 
-def without_a_server(project: Path = Path("pyproject.toml")) -> bool:
-    """Tell whether the project's Prefect server does not answer, so that a temporary one is needed.
-
-    An address that somebody set in the environment is theirs: it is never passed over.
-    """
-    import httpx
-
-    if os.environ.get("PREFECT_API_URL"):
-        return False
-    url = tomllib.loads(project.read_text())["tool"]["prefect"]["api"]["url"] if project.exists() else ""
-    try:
-        return not url or not httpx.get(f"{url}/health", timeout=2).is_success
-    except httpx.HTTPError:
-        return True
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the comparison that the command line asks for.
 
     Returns:
         The exit code: 0 finished, 1 failed, 2 a mistake of the user's, 130 interrupted.
     """
+    from flows.server import any_server
     from tasks.parameters import Parameters
+    from tasks.reviews import check_source
 
     try:
         parameters = parse(Parameters, arguments, "flows.imdb_compare")
-        parameters.check_source()
-        if without_a_server():
-            os.environ["PREFECT_API_URL"] = ""
-        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        from flows.imdb_compare import imdb_compare
+        check_source(parameters.data)
+        with any_server():
+            from flows.imdb_compare import imdb_compare
 
-        summary = imdb_compare(**parameters.model_dump())
+            summary = imdb_compare(**parameters.model_dump())
     except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2
+    except CellsFailedError as failure:
+        print(failure, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted. What is trained is kept: the same command goes on from there.", file=sys.stderr)
         return 130

@@ -9,19 +9,16 @@ if __name__ == "__main__":  # before the imports below: `--help` and a user's mi
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, runtime
-from prefect.logging import get_run_logger
-
 from tasks import parameters as p
 from tasks import settings as s
-from tasks.cells import cell_name, stored_cell, train
+from tasks import store
+from tasks.cells import plan, train_all
 from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load
-from tasks.publication import evaluate, publish
-from tasks.supervision import supervise
+from tasks.publication import evaluate_cells, publish
 
 DEFAULTS = Parameters()
 
@@ -58,12 +55,15 @@ def imdb_compare(
     """Train architectures side by side with several seeds, and report which to use, how sure that is, and what it costs."""
     parameters = Parameters.checked(**locals())
     without_tracebacks_for_mistakes()
-    cache = Path(results).resolve() / "cache"
-    reviews = load(data, text_column, label_column, positive, Path(data_folder), cache)
-    encoded = encode(reviews, vocabulary_size, max_tokens, cache)
-    cells, failures = train_all(parameters, encoded, cache)
-    frames = evaluate(cells, failures, cache)
-    summary = publish(frames, reviews, parameters.model_dump(mode="json"), Path(results).resolve())
+    results = Path(results).resolve()
+    cache = results / "cache"
+    store.sweep(results)
+    reviews = load.submit(data, text_column, label_column, positive, Path(data_folder), cache)
+    encoded = encode.submit(reviews, vocabulary_size, max_tokens, cache)
+    calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
+    cells, failures = train_all(calls, folder=cache, workers=workers)
+    frames = evaluate_cells(cells, cache)
+    summary = publish(frames, reviews.result(), parameters.model_dump(mode="json"), failures, results)
     if failures:
         raise CellsFailedError(failures, summary)
     return summary

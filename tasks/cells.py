@@ -7,7 +7,7 @@ the cell's key, which covers everything that the cell is made of; what has the k
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from tasks import store
 from tasks.architectures import ARCHITECTURES
 from tasks.code_version import code_version
 from tasks.settings import Recipe
+from tasks.supervision import supervise
 from tasks.training import Split, fit, predict
 
 PREDICTED_SPLITS = ("validation", "test")
 LIBRARIES = ("tensorflow", "keras", "numpy")
 
+Call = dict[str, Any]
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
@@ -70,7 +72,13 @@ def stored_cell(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def make_cell(
-    architecture: str, seed: int, recipe: Recipe, encoded: pa.Table, on_epoch: OnEpoch | None = None
+    architecture: str,
+    seed: int,
+    recipe: Recipe,
+    encoded: pa.Table,
+    *,
+    build: Callable[[Recipe], Any],
+    on_epoch: OnEpoch | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Train a cell and let it predict; the test reviews are read only after its training has ended.
 
@@ -80,7 +88,7 @@ def make_cell(
     """
     splits = {name: encoded.filter(pc.equal(encoded["split"], name)) for name in ("train", *PREDICTED_SPLITS)}
     train, validation = (Split.from_table(splits[name]) for name in ("train", "validation"))
-    model, history, facts = fit(ARCHITECTURES[architecture], recipe, train, validation, seed, on_epoch)
+    model, history, facts = fit(build, recipe, train, validation, seed, on_epoch)
     history.insert(0, "architecture", architecture)
     history.insert(1, "seed", seed)
     predicted = [
@@ -146,7 +154,7 @@ def train(architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str
         if table is None:
             raise FileNotFoundError(f"the encoded reviews {encoded} are gone; run again")
         on_epoch = _progress(recipe.epochs, f"{architecture}-seed-{seed}", logger.info)
-        facts = store_cell(folder, name, *make_cell(architecture, seed, recipe, table, on_epoch))
+        facts = store_cell(folder, name, *make_cell(architecture, seed, recipe, table, build=ARCHITECTURES[architecture], on_epoch=on_epoch))
     if facts["status"] == "diverged":
         logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
     return Completed(message=f"best epoch {facts['best_epoch']} of {facts['epochs']}", data=facts)
@@ -174,8 +182,19 @@ def _progress(epochs: int, cell: str, say: Callable[..., None]) -> OnEpoch:
     return on_epoch
 
 
+def plan(architectures: Sequence[str], seeds: int, recipe: Recipe, encoded: dict[str, Any], folder: Path) -> list[Call]:
+    """List the calls of `train` that a comparison needs, the architectures in the order that is asked for."""
+    fingerprint, file = encoded["fingerprint"], folder / "encoded" / encoded["file"]
+    shared = {"recipe": recipe, "encoded": file, "folder": folder}
+    return [
+        {"architecture": a, "seed": seed, "name": cell_name(a, seed, recipe, fingerprint), **shared}
+        for a in architectures
+        for seed in range(seeds)
+    ]
+
+
 def train_all(
-    calls: list[dict[str, Any]], *, folder: Path, workers: int
+    calls: list[Call], *, folder: Path, workers: int
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Train what is not stored yet, in processes, the costliest architectures first; find the rest in the cache.
 
@@ -183,12 +202,17 @@ def train_all(
         The facts of each cell that there is now, in the order of `calls`; and the reason for each that failed.
     """
     logger = get_run_logger()
-    missing = [call for call in calls if _stored_or_said(folder, call["name"], logger.warning) is None]
-    found = [train.submit(**call) for call in calls if call not in missing]
-    facts = {future.result()["name"]: future.result() for future in found}
+    # ARCHITECTURES goes from cheap to costly: what takes long starts first, and no core idles at the end.
+    missing = [call for call in reversed(calls) if _stored_or_said(folder, call["name"], logger.warning) is None]
+    found = {call["name"]: train.submit(**call) for call in calls if call not in missing}
+    facts = {name: future.result() for name, future in found.items()}
     logger.info("%d of %d cells are in the cache; training %d.", len(facts), len(calls), len(missing))
     failures: dict[str, str] = {}
-    for count, (call, outcome) in enumerate(supervise(train, missing, workers=workers, on_death=_say_death), start=1):
+
+    def say_death(call: dict[str, Any], attempt: int) -> None:
+        logger.warning("The process of %s died (try %d).", call["name"], attempt)
+
+    for count, (call, outcome) in enumerate(supervise(train, missing, workers=workers, on_death=say_death), start=1):
         if isinstance(outcome, Exception):
             failures[f"{call['architecture']}-seed-{call['seed']}"] = f"{type(outcome).__name__}: {outcome}"
         else:

@@ -23,17 +23,23 @@ def code_version(*roots: Callable[..., Any]) -> str:
     Followed are the definitions of this project's modules and of the packages that the roots come
     from. Libraries are not: their versions belong beside this fingerprint.
     """
+    return hashlib.sha256(repr(sorted(reached(*roots).items())).encode()).hexdigest()
+
+
+def reached(*roots: Callable[..., Any]) -> dict[Definition, str]:
+    """Return every definition that `roots` reach, themselves included, with its parsed code as text."""
     packages = {"tasks", *(_package(root.__module__) for root in roots)}
     parts: dict[Definition, str] = {}
     pending = [(root.__module__, root.__qualname__) for root in roots]
     while pending:
         definition = pending.pop()
-        statement = _definitions(definition[0]).get(definition[1])
-        if definition in parts or statement is None:
+        if definition in parts or _package(definition[0]) not in packages:
             continue
-        parts[definition] = ast.dump(statement)
-        pending += [other for other in _references(definition[0], statement) if _package(other[0]) in packages]
-    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
+        statement = _definitions(definition[0]).get(definition[1])
+        if statement is not None:
+            parts[definition] = ast.dump(statement)
+            pending += _references(definition[0], statement)
+    return parts
 
 
 def _package(module: str) -> str:
@@ -43,7 +49,10 @@ def _package(module: str) -> str:
 @cache
 def _definitions(module: str) -> dict[str, ast.stmt]:
     """Parse a module and return its top-level statements under the names that they define."""
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # what is taken for a module is a class of one
+        return {}
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return {}
     tree = _Essence().visit(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
@@ -67,10 +76,17 @@ def _references(module: str, statement: ast.stmt) -> Iterator[Definition]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from ((node.module, alias.name) for alias in node.names)
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            imported = _definitions(module).get(node.value.id)
-            if isinstance(imported, ast.ImportFrom) and imported.module:
-                original = {alias.asname or alias.name: alias.name for alias in imported.names}[node.value.id]
-                yield f"{imported.module}.{original}", node.attr
+            owner = _imported_module(_definitions(module).get(node.value.id), node.value.id)
+            if owner:
+                yield owner, node.attr
+
+
+def _imported_module(statement: ast.stmt | None, name: str) -> str | None:
+    """Return the module that an import statement binds to `name`, if it may be one."""
+    if not isinstance(statement, ast.Import | ast.ImportFrom):
+        return None
+    original = {alias.asname or alias.name: alias.name for alias in statement.names}[name]
+    return f"{statement.module}.{original}" if isinstance(statement, ast.ImportFrom) else original
 
 
 class _Essence(ast.NodeTransformer):

@@ -7,7 +7,7 @@ Python code would hold, and a chunk at a time keeps the memory bounded however m
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,9 +68,7 @@ def encode(
     return pa.concat_tables([ENCODED.empty_table(), *parts]), vocabulary
 
 
-def build_vocabulary(
-    texts: Iterable[pa.Array], *, vocabulary_size: int, threads: int = 2
-) -> pd.DataFrame:
+def build_vocabulary(texts: Iterable[pa.Array], *, vocabulary_size: int, threads: int = 2) -> pd.DataFrame:
     """Number the most frequent words, the most frequent first and equally frequent ones in the order of their letters.
 
     Args:
@@ -87,7 +85,7 @@ def build_vocabulary(
     counts = pa.concat_tables([none, *_in_threads(_count_words, texts, threads)])
     counts = counts.group_by("word").aggregate([("count", "sum")]).rename_columns(["word", "count"])
     order = pc.sort_indices(counts, sort_keys=[("count", "descending"), ("word", "ascending")])
-    vocabulary = counts.take(order[: vocabulary_size - FIRST_WORD]).to_pandas()
+    vocabulary: pd.DataFrame = counts.take(order[: vocabulary_size - FIRST_WORD]).to_pandas()
     return vocabulary.assign(index=np.arange(len(vocabulary), dtype=np.int32) + FIRST_WORD)
 
 
@@ -108,16 +106,20 @@ def tokenise(texts: pa.Array, vocabulary: pd.DataFrame, *, max_tokens: int) -> p
     words = split_words(texts)
     ends = words.offsets.to_numpy()[1:]
     lengths = np.diff(words.offsets.to_numpy())
-    from_the_end = np.repeat(ends, lengths) - np.arange(ends[0] - lengths[0] if len(ends) else 0, ends[-1] if len(ends) else 0)
+    from_the_end = np.repeat(ends, lengths) - np.arange(
+        ends[0] - lengths[0] if len(ends) else 0, ends[-1] if len(ends) else 0
+    )
     last = words.flatten().filter(pa.array(from_the_end <= max_tokens))
     places = pc.index_in(last, value_set=pa.array(vocabulary["word"], pa.large_string()))
     known = pa.array(vocabulary["index"], pa.uint16()).take(places)
     offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_tokens))])
-    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pc.fill_null(known, pa.scalar(UNKNOWN, pa.uint16())))
+    return pa.LargeListArray.from_arrays(
+        pa.array(offsets, pa.int64()), pc.fill_null(known, pa.scalar(UNKNOWN, pa.uint16()))
+    )
 
 
 def split_words(texts: pa.Array) -> pa.ListArray:
-    """Split texts into lower-case words; `!` and `?` are words, too, and other punctuation and HTML line breaks are none.
+    """Split texts into lower-case words; `!` and `?` are words, too, other punctuation and HTML line breaks are none.
 
     Returns:
         (reviews,) lists of strings; a text without any word is one empty string.
@@ -140,7 +142,9 @@ def text_array(texts: Iterable[str]) -> pa.Array:
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
-        return pa.array([text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in texts], pa.large_string())
+        return pa.array(
+            [text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in texts], pa.large_string()
+        )
 
 
 def left_padded(tokens: pa.Array | pa.ChunkedArray, width: int) -> np.ndarray:
@@ -214,7 +218,9 @@ def _batches(reviews: pd.DataFrame | Path, columns: list[str]) -> Iterator[pa.Re
     for start in range(0, len(reviews), REVIEWS_AT_A_TIME):
         part = reviews.iloc[start : start + REVIEWS_AT_A_TIME]
         plain = {name: part[name] for name in columns if name != "text"}
-        yield pa.RecordBatch.from_pydict({**{name: pa.array(column) for name, column in plain.items()}, "text": text_array(part["text"])})
+        yield pa.RecordBatch.from_pydict(
+            {**{name: pa.array(column) for name, column in plain.items()}, "text": text_array(part["text"])}
+        )
 
 
 def _training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -227,10 +233,12 @@ def _count_words(texts: pa.Array) -> pa.Table:
     return table.filter(pc.not_equal(table["word"], ""))
 
 
-def _in_threads(work: Callable[[pa.RecordBatch], Result], items: Iterable[pa.RecordBatch], threads: int) -> Iterator[Result]:
+def _in_threads(
+    work: Callable[[pa.RecordBatch], Result], items: Iterable[pa.RecordBatch], threads: int
+) -> Iterator[Result]:
     """Map in threads, in order, with no more items taken than are worked on: the next ones stay unread."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque = deque()
+        waiting: deque[Future[Result]] = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > threads:

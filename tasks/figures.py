@@ -30,6 +30,9 @@ CURVES = ("loss", "accuracy", "precision", "recall")
 SHOWN_METRICS = ("accuracy", "f1", "auc")
 # Points of a percentage that an axis spans at least: noise must not look like a difference.
 LEAST_SPAN = 6.0
+# Marks of a time axis whose steps multiply, in seconds.
+TIMES = ((0.1, "0.1 s"), (0.3, "0.3 s"), (1, "1 s"), (3, "3 s"), (10, "10 s"), (30, "30 s"), (60, "1 min"),
+         (180, "3 min"), (600, "10 min"), (1_800, "30 min"), (3_600, "1 h"), (10_800, "3 h"), (36_000, "10 h"))  # fmt: skip
 INK, FAINT = "#222222", "#8A8A8A"
 
 
@@ -41,9 +44,6 @@ def canvas(rows: int, columns: int, width: float, height: float, title: str, not
     figure.suptitle(title, x=0.01, ha="left")
     figure.set_label(f"{title} {note}")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)  # type: ignore[arg-type]
-
-
-
 
 
 def name_rows(panels: Sequence[Axes], architectures: Sequence[str], best: str | None = None) -> None:
@@ -90,7 +90,7 @@ def learning_curves(history: pd.DataFrame, cells: pd.DataFrame, colours: Colours
         for cell, lines in history[history["architecture"] == name].groupby("seed"):
             for measure, axes in zip(CURVES, row, strict=True):
                 curve(axes, lines, measure, colours[name], best.get((name, cell)))
-        row[0].set_ylabel(label(name), fontweight="bold", fontsize=11)
+        row[0].set_ylabel(label(name), fontweight="bold", fontsize=9.5)
     for measure, top, bottom in zip(CURVES, panels[0], panels[-1], strict=True):
         top.set_title("Loss (nats)" if measure == "loss" else f"{label(measure)} (%)")
         bottom.set_xlabel("Epoch")
@@ -152,6 +152,8 @@ def test_scores(
         colours: Architecture to colour.
         summary: Intervals: columns architecture, split, metric, low, high.
     """
+    from matplotlib.lines import Line2D
+
     test = scores[(scores["split"] == "test") & np.isfinite(scores["value"])]
     rows = [name for name in in_order(test["architecture"]) if name in colours]
     shown = [metric for metric in SHOWN_METRICS if (test["metric"] == metric).any()]
@@ -169,6 +171,11 @@ def test_scores(
         score_rows(axes, own, rows, colours, intervals)
         axes.set(title=label(metric), xlabel=f"Test {label(metric) if metric != 'accuracy' else metric} (%)")
     name_rows(panels[0], rows, None if ranking.empty else ranking.iloc[0])
+    handles = [Line2D([], [], color=INK, marker="o", linestyle="", markersize=size) for size in (4, 8)]
+    words = ["One seed", "Mean of the seeds"]
+    if summary is not None:
+        handles, words = [*handles, Line2D([], [], color=INK, lw=3, alpha=0.5)], [*words, "95% interval"]
+    figure.legend(handles, words, loc="outside upper right", ncols=3)
     return figure
 
 
@@ -210,21 +217,22 @@ def costs(cells: pd.DataFrame, colours: Colours) -> Figure:
     for row, name in enumerate(rows):
         own = cells[(cells["architecture"] == name) & np.isfinite(cells["train_seconds"])]
         seconds, parameters = own["train_seconds"].to_numpy(), cells.loc[cells["architecture"] == name, "parameters"]
-        bar(time, row, seconds.mean() if len(own) else 0, f"{spoken(seconds.mean())}" if len(own) else "not known", colours[name])
+        time.barh(row, seconds.mean() if len(own) else 0, height=0.62, color=colours[name], zorder=2)
+        write_value(time, row, max(seconds, default=0), spoken(seconds.mean()) if len(own) else "not known")
         time.scatter(seconds, row + spread(own["seed"]), s=14, color=INK, linewidths=0, zorder=4)
-        bar(size, row, parameters.max() / 1_000, f"{parameters.max():,.0f}", colours[name])
+        size.barh(row, parameters.max() / 1_000, height=0.62, color=colours[name], zorder=2)
+        write_value(size, row, parameters.max() / 1_000, f"{parameters.max():,.0f}")
     name_rows(panels, rows)
     time.set(title="Training time of one seed", xlabel="Seconds")
     size.set(title="Parameters", xlabel="Thousands")
     for axes in panels:
-        axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
+        axes.set_xlim(0, axes.get_xlim()[1] * 1.18)
     return figure
 
 
-def bar(axes: Axes, row: int, length: float, words: str, colour: str) -> None:
-    """Draw one horizontal bar from 0, its value in words at its end."""
-    axes.barh(row, length, height=0.62, color=colour, zorder=2)
-    axes.annotate(words, (length, row), (8, 0), textcoords="offset points", va="center", fontsize=9)
+def write_value(axes: Axes, row: int, end: float, words: str) -> None:
+    """Write the value of a bar behind its end."""
+    axes.annotate(words, (end, row), (8, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def spoken(seconds: float) -> str:
@@ -237,6 +245,8 @@ def spoken(seconds: float) -> str:
 
 def quality_against_time(scores: pd.DataFrame, cells: pd.DataFrame, colours: Colours) -> Figure:
     """Draw test accuracy against training time, each seed and the means, with the line of the best for their time."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     accuracy = scores.query("split == 'test' and metric == 'accuracy'")
     points = accuracy.merge(cells, on=["architecture", "seed"])
     points = points[points["architecture"] != "majority"].assign(percent=100 * points["value"])
@@ -254,7 +264,15 @@ def quality_against_time(scores: pd.DataFrame, cells: pd.DataFrame, colours: Col
     front = frontier(means["train_seconds"].to_numpy(), means["percent"].to_numpy())
     corners = means.iloc[front]
     axes.plot(corners["train_seconds"], corners["percent"], color="#BDBDBD", drawstyle="steps-post", zorder=1, lw=2)
-    axes.set(xscale="log", xlabel="Training time of one seed (seconds)", ylabel="Test accuracy (%)")
+    axes.set(xscale="log", xlabel="Training time of one seed", ylabel="Test accuracy (%)")
+    # Room on both sides, so that one or two points do not leave the axis without a mark.
+    axes.set_xlim(means["train_seconds"].min() / 2, means["train_seconds"].max() * 2)
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick, _ in TIMES]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: dict(TIMES).get(value, "")))
+    axes.xaxis.set_minor_locator(NullLocator())
+    low, high = axes.get_ylim()
+    room = max(LEAST_SPAN - (high - low), 0) / 2
+    axes.set_ylim(low - room, min(high + room, 100.5))
     figure.legend(loc="outside right center")
     return figure
 
@@ -329,5 +347,6 @@ def draw(frames: Frames, names: Sequence[str] | None = None) -> dict[str, Figure
         for name in names or FIGURES:
             parameters = inspect.signature(FIGURES[name]).parameters.values()
             if all(p.name in given_and_colours for p in parameters if p.default is p.empty):
-                figures[name] = FIGURES[name](**{p.name: given_and_colours[p.name] for p in parameters if p.name in given_and_colours})
+                asked = {p.name: given_and_colours[p.name] for p in parameters if p.name in given_and_colours}
+                figures[name] = FIGURES[name](**asked)
     return figures

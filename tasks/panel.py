@@ -56,7 +56,7 @@ def panel(predictions: pd.DataFrame, split: str) -> Panel:
     shape = (len(architectures), len(seeds), len(review_ids))
     cell = architecture * shape[1] + seed
     counts = np.bincount(cell * shape[2] + review, minlength=int(np.prod(shape))).reshape(shape)
-    present = counts.any(axis=2)
+    present = np.asarray(counts.any(axis=2))
     labels = np.zeros(shape[2], dtype=np.int8)
     labels[review] = rows["label"].to_numpy(dtype=np.int8, na_value=-1)
     _refuse_faults(rows, split, counts=counts, present=present, agreed=labels[review])
@@ -94,7 +94,7 @@ def _refuse_faults(
 
 def right(data: Panel) -> NDArray[np.bool_]:
     """Tell which answers are right: (architectures, seeds, reviews) bool, False for missing cells."""
-    return ((data.probabilities > CUT) == data.labels.astype(bool)) & data.present[..., None]
+    return np.asarray(((data.probabilities > CUT) == data.labels.astype(bool)) & data.present[..., None])
 
 
 def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
@@ -107,7 +107,7 @@ def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> F
     Returns:
         (..., reviews) float; their mean is the accuracy.
     """
-    return ((probabilities > CUT) == labels.astype(bool)).astype(np.float64)
+    return np.asarray((probabilities > CUT) == labels.astype(bool), dtype=np.float64)
 
 
 def log_loss_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
@@ -130,7 +130,7 @@ def f1_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
     hits = 2 * called * labels
     score = np.divide(hits.mean(axis=-1, keepdims=True), mean_both, out=np.zeros_like(mean_both), where=mean_both > 0)
     influence = np.divide(hits - score * both, mean_both, out=np.zeros_like(both), where=mean_both > 0)
-    return score + influence
+    return np.asarray(score + influence)
 
 
 def auc_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:

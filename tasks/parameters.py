@@ -2,57 +2,86 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.architectures import ARCHITECTURES
 from tasks.errors import UserError
 from tasks.settings import Recipe
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _known(name: str) -> str:
+    if name not in ARCHITECTURES:
+        raise ValueError(f"Unknown architecture {name[:100]!r}. Choose from: {', '.join(ARCHITECTURES)}")
+    return name
+
+
+def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("Name each architecture once")
+    return names
+
+
+def _safe(name: str | None) -> str | None:
+    if name is not None and not SAFE_NAME.fullmatch(name):
+        raise ValueError("Use at most 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+    return name
+
 
 Data = Annotated[str, Field(description="auto, bundled, imdb, or a CSV, Parquet or JSON lines file.")]
 TextColumn = Annotated[str, Field(min_length=1, description="Column of a file that holds the text.")]
 LabelColumn = Annotated[str, Field(min_length=1, description="Column of a file that holds the class.")]
 Positive = Annotated[str | None, Field(description="The positive class, where it is not 1, pos, positive or true.")]
 Architectures = Annotated[
-    tuple[str, ...], Field(min_length=1, description=f"Which to compare: {', '.join(ARCHITECTURES)}.")
+    tuple[Annotated[str, AfterValidator(_known)], ...],
+    Field(min_length=1, description=f"Which to compare, comma between: {', '.join(ARCHITECTURES)}."),
+    AfterValidator(_once_each),
 ]
 Seeds = Annotated[int, Field(ge=1, le=1_000, description="Trainings of each architecture, with seeds 0, 1, …")]
 Workers = Annotated[int, Field(ge=1, le=1_024, description="Trainings at a time, each in a process of one thread.")]
-RunName = Annotated[str | None, Field(description="Name of the run and of its folder; by default, the time.")]
+RunName = Annotated[
+    str | None,
+    Field(description="Name of the run and of its folder; by default, the time."),
+    AfterValidator(_safe),
+]
 Results = Annotated[Path, Field(description="Folder for reports and for cached results.")]
 DataFolder = Annotated[Path, Field(description="Folder in which the official reviews are looked for.")]
 
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+class Request(BaseModel):
+    """What is asked of one run."""
 
-class Parameters(Recipe):
-    """Compare recurrent architectures on labelled reviews: which is better, is it real, what does it cost?"""
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data: Data = "auto"
-    text_column: TextColumn = "text"
-    label_column: LabelColumn = "label"
-    positive: Positive = None
     architectures: Architectures = tuple(ARCHITECTURES)
     seeds: Seeds = 3
     workers: Workers = 2
+    text_column: TextColumn = "text"
+    label_column: LabelColumn = "label"
+    positive: Positive = None
     run_name: RunName = None
     results: Results = Path("results")
     data_folder: DataFolder = Path("data")
 
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        unknown = [name for name in self.architectures if name not in ARCHITECTURES]
-        if unknown:
-            raise ValueError(f"Unknown architecture {', '.join(map(repr, unknown))}. Choose from: {', '.join(ARCHITECTURES)}")
-        if len(set(self.architectures)) < len(self.architectures):
-            raise ValueError(f"Each architecture once, please; received {', '.join(self.architectures)}")
-        if self.run_name is not None and not SAFE_NAME.fullmatch(self.run_name):
-            raise ValueError(
-                f"Run name {self.run_name[:120]!r} is not a safe folder name. Use at most 100 of A-Z a-z 0-9 . _ - and "
-                "begin with a letter or digit"
-            )
-        return self
+
+class Parameters(Recipe, Request):
+    """Compare recurrent architectures on labelled reviews: which is better, is it real, and what does it cost?"""
+
+    @classmethod
+    def checked(cls, **values: Any) -> Self:
+        """Make the parameters from values that a person gave.
+
+        Raises:
+            UserError: Naming every value that is not allowed.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise mistakes(error) from None
 
     def recipe(self) -> Recipe:
         """Return what the cells are trained with, without what is only asked of the run."""
@@ -63,7 +92,6 @@ def mistakes(error: ValidationError) -> UserError:
     """Turn pydantic's list of problems into one message: what was received, what is allowed."""
     lines = []
     for problem in error.errors():
-        name = ".".join(map(str, problem["loc"]))
-        received = f"{name} = {problem['input']!r}: " if name else ""
-        lines.append(received + problem["msg"].removeprefix("Value error, "))
+        name = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"{name}: received {problem['input']!r:.120}. {problem['msg'].removeprefix('Value error, ')}.")
     return UserError("\n".join(lines))

@@ -14,7 +14,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, State
 from tasks import encoding, store
 from tasks.code_version import code_version
-from tasks.reviews import DATASETS, load_reviews, source_fingerprint
+from tasks.reviews import load_reviews, source_fingerprint
 
 
 def prepared(path: Path, make: Callable[[], tuple[Any, dict[str, Any]]], say: Callable[[str], None]) -> tuple[dict[str, Any], bool]:
@@ -52,7 +52,7 @@ def load(data: str, text_column: str, label_column: str, positive: str | None, d
     how = {"text_column": text_column, "label_column": label_column, "positive": positive}
     made_of = key(
         source=source_fingerprint(data, data_folder=data_folder),
-        code=code_version(load_reviews, *DATASETS.values()),
+        code=code_version(load_reviews),
         libraries=[version("pandas"), version("scikit-learn")],
         **how,
     )

@@ -16,10 +16,18 @@ import tensorflow as tf
 Tensor = Any  # TensorFlow ships no types
 
 
-def _loop(body: Callable[..., tuple[Tensor, ...]], steps: Tensor, states: tuple[Tensor, ...], widths: tuple[int, ...], reverse: bool = False) -> list[Tensor]:
+def _loop(
+    body: Callable[..., tuple[Tensor, ...]],
+    steps: Tensor,
+    states: tuple[Tensor, ...],
+    widths: tuple[int, ...],
+    reverse: bool = False,
+) -> list[Tensor]:
     """Run `body(t, *states) -> (new states..., outputs...)` over time and stack the outputs, each (time, batch, width)."""
     count = len(states)
-    arrays = tuple(tf.TensorArray(tf.float32, size=steps, element_shape=(states[0].shape[0], width)) for width in widths)
+    arrays = tuple(
+        tf.TensorArray(tf.float32, size=steps, element_shape=(states[0].shape[0], width)) for width in widths
+    )
 
     def step(done: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
         t = steps - 1 - done if reverse else done
@@ -42,7 +50,7 @@ def _kernel_gradient(inputs: Tensor, gradient: Tensor) -> Tensor:
     return tf.matmul(flat, tf.reshape(gradient, (-1, gradient.shape[-1])), transpose_a=True)
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def lstm_steps(projected: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
     """Run an LSTM over its projected inputs (Hochreiter and Schmidhuber 1997; gates as in Keras: i, f, g, o).
 
@@ -84,7 +92,7 @@ def lstm_steps(projected: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Ten
     return hiddens, gradient
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def simple_steps(projected: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
     """Run h = tanh(projected + h·kernel) over time (Elman 1990); shapes as in `lstm_steps`, with one gate."""
     steps, units = tf.shape(projected)[0], kernel.shape[0]
@@ -124,7 +132,9 @@ class Recurrent(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, shape: tuple[int | None, ...], *_: object) -> None:
         """Add the three weights, initialised as Keras initialises them."""
-        self.kernel = self.add_weight(shape=(shape[-1], self.gates * self.units), initializer="glorot_uniform", name="kernel")
+        self.kernel = self.add_weight(
+            shape=(shape[-1], self.gates * self.units), initializer="glorot_uniform", name="kernel"
+        )
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, self.gates * self.units), initializer="orthogonal", name="recurrent_kernel"
         )
@@ -139,9 +149,10 @@ class Recurrent(keras.layers.Layer):  # type: ignore[misc]
         flat = tf.reshape(sequence, (-1, sequence.shape[-1]))
         shape = (tf.shape(sequence)[0], -1, self.gates * self.units)
         projected = tf.reshape(tf.matmul(flat, self.kernel) + self.bias, shape) * present
+        kernel = tf.convert_to_tensor(self.recurrent_kernel)
         if self.backwards:
-            return tf.reverse(self.steps(tf.reverse(projected, [0]), self.recurrent_kernel), [0])
-        return self.steps(projected, self.recurrent_kernel)
+            return tf.reverse(self.steps(tf.reverse(projected, [0]), kernel), [0])
+        return self.steps(projected, kernel)
 
     def compute_output_shape(self, shape: tuple[int | None, ...], *_: object) -> tuple[int | None, ...]:
         """Replace the features by the units."""

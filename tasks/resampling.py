@@ -160,4 +160,4 @@ def two_level_draws(tables: Floats, *, draws: int, seed: int) -> Floats:
     """
     *outer, seeds, reviews = tables.shape
     means = item_draws(tables.reshape(-1, reviews), draws=draws, seed=seed).reshape(*outer, seeds, draws)
-    return np.einsum("...sd,sd->...d", means, seed_weights(seeds, draws=draws, seed=seed))
+    return np.asarray(np.einsum("...sd,sd->...d", means, seed_weights(seeds, draws=draws, seed=seed)))

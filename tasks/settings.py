@@ -11,15 +11,24 @@ from pydantic import BaseModel, ConfigDict, Field
 FIVE_ARCHITECTURES = ("simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
 
 # What every architecture shares: one recipe, so that only the architecture differs.
-VocabularySize = Annotated[int, Field(ge=10, le=65_535, description="Words kept, most frequent in training first; 0 is padding, 1 unknown.")]
+VocabularySize = Annotated[
+    int, Field(ge=10, le=65_535, description="Words kept, most frequent in training first; 0 is padding, 1 unknown.")
+]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000, description="Words read of each review: its last ones.")]
 EmbeddingSize = Annotated[int, Field(ge=1, le=4_096, description="Numbers that stand for a word.")]
-Units = Annotated[int, Field(ge=1, le=4_096, description="Width of each recurrent layer (each direction of a bidirectional one).")]
-Dropout = Annotated[float, Field(ge=0, lt=1, description="Share of embedding channels dropped in training (spatial dropout).")]
+Units = Annotated[
+    int, Field(ge=1, le=4_096, description="Width of each recurrent layer (each direction of a bidirectional one).")
+]
+Dropout = Annotated[
+    float, Field(ge=0, lt=1, description="Share of embedding channels dropped in training (spatial dropout).")
+]
 LayerDropout = Annotated[float, Field(ge=0, lt=1, description="Share of outputs dropped between recurrent layers.")]
 LearningRate = Annotated[float, Field(gt=0, description="Step size of Adam.")]
 BatchSize = Annotated[int, Field(ge=1, le=65_536, description="Reviews in one training step.")]
-Averaging = Annotated[float, Field(ge=0, lt=1, description="Share of the running average of the weights that each step keeps; 0 turns it off.")]
+Averaging = Annotated[
+    float,
+    Field(ge=0, lt=1, description="Share of the running average of the weights that each step keeps; 0 turns it off."),
+]
 Epochs = Annotated[int, Field(ge=1, le=1_000, description="Most passes over the training reviews.")]
 Patience = Annotated[int, Field(ge=1, description="Epochs without a lower validation loss after which training stops.")]
 

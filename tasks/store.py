@@ -7,6 +7,7 @@ is never used. Pages carry checksums too, for readers that know nothing of the n
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,10 +81,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove what writers that are no longer alive left unfinished below `folder`; return those files."""
+    """Remove what processes that are no longer alive left unfinished below `folder`; return those paths."""
     abandoned = [path for path in folder.rglob(".*.partial") if not _alive(int(path.suffixes[-2][1:]))]
     for path in abandoned:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return abandoned
 
 

@@ -57,10 +57,11 @@ def padded(split: Split, max_tokens: int) -> np.ndarray:
 
 
 def widths(split: Split, max_tokens: int) -> np.ndarray:
-    """Give the width that each review is padded to: its length, at most `max_tokens`, rounded up to a bucket's width."""
+    """Give the width of each review: its length, at most `max_tokens`, rounded up to that of a bucket, (reviews,)."""
     step = math.ceil(max_tokens / BUCKETS)
     lengths = np.clip(np.diff(split.offsets), 1, max_tokens)
-    return np.minimum(-(-lengths // step) * step, max_tokens)
+    rounded: np.ndarray = np.minimum(-(-lengths // step) * step, max_tokens)
+    return rounded
 
 
 def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
@@ -93,7 +94,8 @@ def predict(model: keras.Model, split: Split, batch_size: int = 256, max_tokens:
 
     words, row_widths = padded(split, max_tokens), widths(split, max_tokens)
     forward = tf.function(
-        lambda batch: tf.sigmoid(model(batch, training=False)[:, 0]), input_signature=[tf.TensorSpec((None, None), tf.int32)]
+        lambda batch: tf.sigmoid(model(batch, training=False)[:, 0]),
+        input_signature=[tf.TensorSpec((None, None), tf.int32)],
     )
     probabilities = np.empty(len(words), np.float32)
     for width in np.unique(row_widths):
@@ -135,7 +137,7 @@ def fit(
         recipe: How to train.
         train: The reviews to learn from.
         validation: The reviews that choose the epoch.
-        seed: Fixes the initial weights, the order of the reviews and the dropout. Sets Keras' seed for the whole process.
+        seed: Fixes the initial weights, the order of the reviews and the dropout. Sets the process's seed.
         on_epoch: Called after each epoch with its number, from 1, and the scores of both splits.
 
     Returns:
@@ -150,7 +152,7 @@ def fit(
     start = time.perf_counter()
     model = build(recipe)
     words, row_widths = padded(train, recipe.max_tokens), widths(train, recipe.max_tokens)
-    step, totals, averages = _training_step(model, recipe, len(train.labels))
+    step, totals, averages = _training_step(model, recipe)
     best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
     rows: list[dict[str, Any]] = []
     status, epoch = "finished", 0
@@ -185,8 +187,8 @@ def fit(
     return model, pd.DataFrame(rows, columns=["epoch", "split", *METRICS, "seconds"]), facts
 
 
-def _training_step(model: keras.Model, recipe: Recipe, reviews: int) -> tuple[Any, Any, Any]:
-    """Make the compiled update, the totals that it adds to, and a context in which the model has its averaged weights."""
+def _training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
+    """Make the compiled update, the totals that it adds to, and a context that lends the model its averaged weights."""
     from contextlib import contextmanager
 
     import keras
@@ -198,8 +200,8 @@ def _training_step(model: keras.Model, recipe: Recipe, reviews: int) -> tuple[An
     averages = [tf.Variable(value) for value in variables]
     totals = tf.Variable(np.zeros(4, np.float32))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)])
-    def step(words: Any, labels: Any) -> None:
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)])  # type: ignore[untyped-decorator]
+    def step(words: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             logits = model(words, training=True)[:, 0]
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)

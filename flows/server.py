@@ -1,0 +1,98 @@
+"""Prefect servers: tell whether one answers, and run one for a while, on 127.0.0.1 only."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+START_SECONDS = 90
+
+
+def project_api() -> str:
+    """Return the address of the server's API that the environment or else the project's settings name."""
+    settings = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    return os.environ.get("PREFECT_API_URL") or str(settings["tool"]["prefect"]["api"]["url"])
+
+
+def answers(api: str) -> bool:
+    """Tell whether a Prefect server answers at the address of its API."""
+    try:
+        return httpx.get(f"{api}/health", timeout=2).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        RuntimeError: If it ends before, or does not answer within `START_SECONDS`.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        if answers(api):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the Prefect server did not answer at {api} within {START_SECONDS} s")
+
+
+@contextmanager
+def prefect_process(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Prefect command in a session of its own, so that Ctrl-C does not reach it, and end it with the block."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "prefect", *arguments], start_new_session=True, stdout=output, stderr=output
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def any_server() -> Iterator[None]:
+    """Use the project's server if it answers, or else a temporary one until the end of the block.
+
+    Prefect reads the address when it is imported, so this comes before. An address that somebody
+    set in the environment is theirs: no temporary server takes its place.
+    """
+    if os.environ.get("PREFECT_API_URL") or answers(project_api()):
+        yield
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    api = f"http://127.0.0.1:{port}/api"
+    with tempfile.TemporaryFile() as log:
+        arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
+        with prefect_process(*arguments, output=log) as process:
+            os.environ["PREFECT_API_URL"] = api
+            try:
+                wait_for(api, process)
+                try:
+                    yield
+                finally:
+                    _send_the_rest()
+            finally:
+                del os.environ["PREFECT_API_URL"]
+
+
+def _send_the_rest() -> None:
+    """Let Prefect's background threads send the last logs and events while there is a server to send them to."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=10)
+    EventsWorker.drain_all(timeout=10)

@@ -1,0 +1,62 @@
+"""Tables that leave the program: for Prefect, for Markdown and for spreadsheets, with nothing in them that acts."""
+
+import html
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+
+NOT_KNOWN = "not known"
+# What Markdown reads as markup inside a line or a table cell.
+MARKUP = re.compile(r"([\\`*_\[\]|~#$!{}])")
+# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def escape_markdown(value: object) -> str:
+    """Write a value so that Markdown shows it letter for letter, on one line and within one table cell."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
+    escaped = MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    # An address stays text: otherwise GitHub's flavour makes a link of it.
+    return escaped.replace("://", "&#58;//")
+
+
+def table_records(frame: pd.DataFrame, digits: int = 4) -> list[dict[str, object]]:
+    """Turn a frame into the list of records that a table artifact takes: plain values, rounded, no NaN.
+
+    Args:
+        frame: Any frame; its texts are left as they are, for a table shows text as text.
+        digits: Decimals kept.
+    """
+    return [
+        {str(name): plain(value, digits) for name, value in record.items()}
+        for record in frame.to_dict(orient="records")
+    ]
+
+
+def plain(value: object, digits: int) -> object:
+    """Give the Python value of a cell: numbers rounded, what is missing in words."""
+    value = value.item() if hasattr(value, "item") else value
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
+        return NOT_KNOWN
+    return round(value, digits) if isinstance(value, float) else value
+
+
+def guard_formula(value: object) -> object:
+    """Put an apostrophe before a text that a spreadsheet would run; leave numbers, and texts that are numbers."""
+    if not isinstance(value, str) or not value.lstrip(" ").startswith(FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a frame as CSV (UTF-8, full precision) that a spreadsheet opens without running anything in it."""
+    texts = frame.select_dtypes(exclude="number").columns
+    guarded = frame.assign(**{name: frame[name].map(guard_formula) for name in texts})
+    guarded.rename(columns=guard_formula).to_csv(path, index=False, lineterminator="\n")
+    return path

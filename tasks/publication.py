@@ -1,0 +1,180 @@
+"""Everything that a run leaves behind: tables, pictures and reports in a folder of its own, and artifacts in Prefect."""
+
+import io
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prefect import runtime, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.logging import get_run_logger
+from tasks import store
+from tasks.appearance import label, save, style
+from tasks.cells import history_file, predictions_file
+from tasks.evaluation import classification_reports, confusion_matrices, evaluate, generalisation_gaps
+from tasks.export import table_records, write_csv
+from tasks.figures import draw
+from tasks.parameters import Parameters
+from tasks.report import Grid, Picture, Report, inlined, linked, render_html, render_markdown, summary_table
+
+Frames = dict[str, pd.DataFrame]
+
+LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
+# Small enough that all pictures together stay under the 1.5 MB at which Prefect drops an event.
+ARTIFACT_DPI = 50
+# These stay in the cache: they are large, and nobody reads them as CSV.
+WITHOUT_CSV = ("predictions",)
+
+
+def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
+    """Read what the cells left in the cache `folder`, as the frames cells, history and predictions."""
+    names = [Path(cell["weights"]).stem for cell in cells]
+    histories = [store.read(history_file(folder, name)).to_pandas() for name in names]
+    predictions = [store.read(predictions_file(folder, name)).to_pandas() for name in names]
+    for frame in histories:
+        frame.attrs = {}  # the facts of one cell; frames of several have none
+    return {
+        "cells": pd.DataFrame(cells),
+        "history": pd.concat(histories, ignore_index=True),
+        "predictions": pd.concat([frame for frame in predictions if len(frame)], ignore_index=True),
+    }
+
+
+def measured(frames: Frames) -> Frames:
+    """Add what follows from the cells' frames: scores, reports per class, confusion matrices, gaps."""
+    predictions = frames["predictions"]
+    return frames | {
+        "scores": evaluate(predictions),
+        "classes": classification_reports(predictions),
+        "confusions": confusion_matrices(predictions),
+        "gaps": generalisation_gaps(frames["history"], frames["cells"]),
+    }
+
+
+def surroundings() -> dict[str, dict[str, object]]:
+    """Tell what a result may depend on beside its inputs: versions and hardware."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "hardware": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory": f"{memory:.0f} GiB",
+            "system": f"{platform.system()} {platform.machine()}",
+            "threads_per_training": 1,
+        },
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def command(settings: Mapping[str, Any]) -> str:
+    """Write the command that repeats a run: every parameter that is not at its default."""
+    defaults = Parameters().model_dump(mode="json")
+    options = [
+        f"--{name.replace('_', '-')} {','.join(value) if isinstance(value, list) else value}"
+        for name, value in settings.items()
+        if value != defaults[name] and name not in ("run_name", "results")
+    ]
+    return " ".join(["python -m flows.imdb_compare", *options])
+
+
+def pictures(frames: Frames, folder: Path) -> tuple[list[Picture], list[Picture]]:
+    """Draw every figure into `folder`; return the pictures as saved, and small ones for Prefect's page."""
+    large, small = [], []
+    for name, figure in draw(frames).items():
+        title = figure.get_suptitle()
+        caption = figure.get_label().removeprefix(title).strip()
+        with style():
+            files = save(figure, folder, name)
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=ARTIFACT_DPI)
+        large.append(Picture(name, title, caption, files["png"].read_bytes(), files["svg"].read_bytes()))
+        small.append(Picture(name, title, caption, buffer.getvalue()))
+    return large, small
+
+
+def write_run(report: Report, folder: Path) -> list[Picture]:
+    """Write tables, pictures, report.html, report.md and run.json into `folder`; return the small pictures."""
+    for name, frame in report.frames.items():
+        store.write(folder / "tables" / f"{name}.parquet", frame)
+        if name not in WITHOUT_CSV:
+            write_csv(frame, folder / "tables" / f"{name}.csv")
+    large, small = pictures(dict(report.frames), folder / "figures")
+    report = replace(report, pictures=large)
+    (folder / "report.html").write_text(render_html(report), encoding="utf-8")
+    (folder / "report.md").write_text(render_markdown(report, linked), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps(dict(report.facts), indent=2, default=str), encoding="utf-8")
+    return small
+
+
+def settle(partial: Path, results: Path, name: str) -> Path:
+    """Move a finished folder to `runs/<name>` (or `<name>-2`, … if that is taken) and let `latest` lead to it."""
+    runs = results / "runs"
+    candidates = (runs / (name if count == 1 else f"{name}-{count}") for count in range(1, 10_000))
+    target = next(path for path in candidates if not path.exists())
+    partial.rename(target)
+    link = results / f".latest.{os.getpid()}.partial"
+    link.symlink_to(target.relative_to(results))
+    link.replace(results / "latest")
+    return target
+
+
+def in_text(grid: Grid) -> str:
+    """Write a table for a terminal."""
+    shown = [0, 1, 2, 3, 4, 6, 8]  # what fits on a line
+    frame = pd.DataFrame(grid.rows, columns=list(grid.head)).iloc[:, shown]
+    return str(frame.to_string(index=False))
+
+
+@task(name="evaluate", task_run_name="evaluate")
+def evaluate_cells(cells: list[dict[str, Any]], folder: Path) -> Frames:
+    """Score every cell on validation and test, and put the scores on Prefect's page."""
+    frames = measured(collect(cells, folder))
+    create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
+    create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
+    return frames
+
+
+@task(name="report", task_run_name="report")
+def publish(frames: Frames, reviews: dict[str, Any], settings: dict[str, Any], failures: dict[str, str], results: Path) -> str:
+    """Write the run's folder and Prefect's artifacts; the result is a summary for the terminal."""
+    started = runtime.flow_run.scheduled_start_time
+    name = runtime.flow_run.name or "run"
+    caveats = [*reviews["caveats"], *(f"{cell} failed and is missing: {why}" for cell, why in failures.items())]
+    facts = {
+        **{key: reviews[key] for key in ("source", "rows", "fingerprint")},
+        "caveats": caveats,
+        "settings": settings,
+        **surroundings(),
+        "command": command(settings),
+        "run_name": name,
+        "started": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
+    }
+    report = Report(facts=facts, frames=frames)
+    partial = results / "runs" / f".{name}.{os.getpid()}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    small = write_run(report, partial)
+    target = settle(partial, results, name)
+    create_markdown_artifact(render_markdown(replace(report, pictures=small), inlined), key="report", description=name)
+    summary = summary_table(frames)
+    records = [dict(zip(map(str, summary.head), row, strict=True)) for row in summary.rows]
+    create_table_artifact(records, key="summary", description="Each architecture over its seeds")
+    get_run_logger().info("Report: %s", target / "report.html")
+    return f"\n{reviews['source']}\n\n{in_text(summary)}\n\nReport: {target / 'report.html'}"

@@ -1,0 +1,128 @@
+"""Words, the vocabulary, and the last tokens of each review."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.encoding import (
+    build_vocabulary,
+    encode,
+    fingerprint,
+    left_padded,
+    normalise,
+    split_words,
+    text_array,
+    tokenise,
+)
+
+
+def reviews(texts, splits=None):
+    number = range(len(texts))
+    return pd.DataFrame(
+        {"review_id": [f"r{n}" for n in number], "split": splits or ["train"] * len(texts)}
+        | {"label": np.array([n % 2 for n in number], dtype=np.int8), "text": texts}
+    )
+
+
+def vocabulary_of(*texts, size=100):
+    return build_vocabulary([text_array(texts)], vocabulary_size=size)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's 'great'!! don’t<br /><br />\"ok\" ' ' ' x", ["it's", "great", "!", "!", "don't", "ok", "x"]),
+        ("Süß, NAÏVE: 日本語 \u0001 ﬁlm", ["süß", "naïve", "日本語", "film"]),
+        ("<BR/>''' ...\0", [""]),
+    ],
+)
+def test_words(text, words):
+    assert split_words(text_array([text])).to_pylist() == [words]
+
+
+def test_the_vocabulary_is_of_training_words_only_and_ties_go_by_letters():
+    table, vocabulary = encode(
+        reviews(["b a c c", "test test test a"], ["train", "test"]), vocabulary_size=5, max_tokens=9
+    )
+    assert vocabulary.to_dict("list") == {"word": ["c", "a", "b"], "count": [2, 1, 1], "index": [2, 3, 4]}
+    assert table["tokens"].to_pylist() == [[4, 3, 2, 2], [1, 1, 1, 3]]
+    assert table["length"].to_pylist() == [4, 4]
+
+
+def test_a_vocabulary_of_five_has_three_words():
+    assert list(vocabulary_of("a b c d e", size=5)["word"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("size", [2, 65_537])
+def test_a_vocabulary_that_does_not_fit_is_refused(size):
+    with pytest.raises(ValueError, match="3 to 65536"):
+        vocabulary_of("a", size=size)
+
+
+@given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=30), st.integers(1, 9))
+def test_the_last_tokens_are_kept(words, max_tokens):
+    vocabulary = vocabulary_of("a b c d e f")
+    index = dict(zip(vocabulary["word"], vocabulary["index"], strict=True))
+    tokens = tokenise(text_array(["x", " ".join(words)]), vocabulary, max_tokens=max_tokens)
+    assert tokens.to_pylist() == [[1], [index.get(word, 1) for word in words][-max_tokens:]]
+
+
+@pytest.mark.fault(29)
+@settings(max_examples=200)
+@given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
+def test_any_text_encodes_to_something_and_alone_as_in_a_batch(texts):
+    vocabulary = vocabulary_of("a b ! é 日")
+    batch = tokenise(text_array(texts), vocabulary, max_tokens=7).to_pylist()
+    assert all(1 <= len(tokens) <= 7 for tokens in batch)
+    assert batch == [tokenise(text_array([text]), vocabulary, max_tokens=7)[0].as_py() for text in texts]
+
+
+@pytest.mark.fault(29)
+def test_a_word_of_five_million_letters():
+    assert tokenise(text_array(["good " + "x" * 5_000_000]), vocabulary_of("good"), max_tokens=3).to_pylist() == [
+        [2, 1]
+    ]
+
+
+def test_no_text_at_all():
+    assert tokenise(text_array([]), vocabulary_of("a"), max_tokens=3).to_pylist() == []
+    assert len(encode(reviews([]), vocabulary_size=5, max_tokens=3)[0]) == 0
+
+
+def test_equal_words_are_equal_reviews():
+    same, other = text_array(["A  film,<br />good!", "a film good !"]), text_array(["a film good"])
+    assert len(set(normalise(same).to_pylist())) == 1
+    assert normalise(other)[0] != normalise(same)[0]
+
+
+def test_padding_stands_on_the_left():
+    tokens = pa.array([[5, 6, 7], [8], [9, 9]], pa.large_list(pa.uint16()))
+    assert left_padded(tokens, 2).tolist() == [[6, 7], [0, 8], [9, 9]]
+    assert left_padded(tokens.slice(1), 4).tolist() == [[0, 0, 0, 8], [0, 0, 9, 9]]
+
+
+def test_a_parquet_file_encodes_like_its_frame(tmp_path):
+    frame = reviews(
+        [f"word{n % 7} word{n % 3} {n}" for n in range(9_001)], ["train", "test", "validation"] * 3_000 + ["train"]
+    )
+    frame.to_parquet(tmp_path / "reviews.parquet")
+    table, vocabulary = encode(frame, vocabulary_size=50, max_tokens=2)
+    again, same = encode(tmp_path / "reviews.parquet", vocabulary_size=50, max_tokens=2, threads=1)
+    assert table.equals(again)
+    pd.testing.assert_frame_equal(vocabulary, same)
+    pq.write_table(table, tmp_path / "encoded.parquet")
+    assert fingerprint(pq.read_table(tmp_path / "encoded.parquet")) == fingerprint(table)
+
+
+def test_the_fingerprint_is_of_the_content_alone():
+    table = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+    chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)]).cast(
+        pa.schema([("a", pa.int64()), ("b", pa.large_string())])
+    )
+    assert fingerprint(table) == fingerprint(chunked) == fingerprint(table.to_pandas())
+    others = [table.slice(1), table.take([1, 0, 2]), table.rename_columns(["a", "c"]), table.select(["b", "a"])]
+    assert len({fingerprint(other) for other in [table, *others]}) == 5

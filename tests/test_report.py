@@ -1,0 +1,102 @@
+"""Reports say what the frames say, and nothing in them acts."""
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from tasks import export, report
+from tests import synthetic
+
+HOSTILE = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "```mermaid\ngraph\n```",
+    "a | b | c", "line\nbreak", "`code` **bold** _it_", "https://evil.example/", "~~~\nfence", "{{ 7*7 }}", "\\|", "&lt;b&gt;",
+]  # fmt: skip
+
+
+def full(**facts: object) -> report.Report:
+    base = {"source": "Made-up reviews.", "rows": {"test": 40}, "fingerprint": "f1f2", "seconds": 3.0}
+    picture = report.Picture("costs", "Costs?", "How to read.", b"\x89PNG")
+    return report.Report({**base, **facts}, synthetic.frames(reviews=40, seeds=2), [picture], ["One sentence."])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.fault(25)
+def test_markup_does_nothing_in_html(text):
+    page = report.render_html(full(source=text, caveats=[text], settings={text: text}))
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert page.count("<img ") == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.fault(25)
+def test_markup_does_nothing_in_markdown(text):
+    table = f"| a | b |\n| --- | --- |\n| {export.escape_markdown(text)} | 1 |\n"
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(table)
+    assert page.count("<td") == 2
+    assert not re.search(r"<(script|img|a|code|pre|strong|em|s)\b", page)
+
+
+@given(st.text())
+@pytest.mark.fault(25)
+def test_any_text_stays_in_its_cell(text):
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(
+        f"| a | b |\n|---|---|\n| {export.escape_markdown(text)} | 1 |\n"
+    )
+    assert page.count("<td") == 2
+
+
+def test_page_stands_alone():
+    page = report.render_html(full())
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+
+
+def test_both_say_the_same_core():
+    made = full(caveats=["Flatters."])
+    for text in (report.render_html(made), report.render_markdown(made, report.linked)):
+        for words in (
+            "Made-up reviews.",
+            "f1f2",
+            "Flatters.",
+            "One sentence.",
+            "Bidirectional LSTM",
+            "Best by validation",
+        ):
+            assert words in text
+    assert "(figures/costs.png)" in report.render_markdown(made, report.linked)
+    assert "(data:image/png;base64," in report.render_markdown(made, report.inlined)
+
+
+def test_diverged_seeds_are_counted_and_nothing_is_nan():
+    frames = synthetic.frames(reviews=40, seeds=2)
+    lost = (frames["cells"]["architecture"] == "lstm") & (frames["cells"]["seed"] == 1)
+    frames["cells"].loc[lost, "status"] = "diverged"
+    gone = frames["cells"]["architecture"] == "deep_lstm"
+    frames["cells"].loc[gone, ["status", "train_seconds"]] = ["diverged", float("nan")]
+    frames["scores"] = frames["scores"].query("architecture != 'deep_lstm'")
+    rows = {row[0]: row for row in report.summary_table(frames).rows}
+    assert rows["LSTM"][1] == "1 of 2 (1 diverged)"
+    assert list(rows)[-1] == "Deep LSTM"
+    assert rows["Deep LSTM"][2] == rows["Deep LSTM"][-1] == "not known"
+    assert (
+        "nan"
+        not in report.render_html(report.Report({}, frames)).lower().split("summary</h2>")[1].split("pictures</h2>")[0]
+    )
+
+
+def test_records_are_rounded_and_missing_is_said():
+    frame = pd.DataFrame({"a": [0.123456, float("nan")], "b": [1, 2]})
+    assert export.table_records(frame) == [{"a": 0.1235, "b": 1}, {"a": "not known", "b": 2}]
+
+
+@pytest.mark.fault(26)
+def test_formulas_are_guarded_and_numbers_are_not(tmp_path):
+    frame = pd.DataFrame({"text": ["=1+1", "@x", "-1", "fine"], "=head": [-0.5, 1.0, 2.0, 3.0]})
+    lines = export.write_csv(frame, tmp_path / "x.csv").read_text().splitlines()
+    assert lines == ["text,'=head", "'=1+1,-0.5", "'@x,1.0", "-1,2.0", "fine,3.0"]

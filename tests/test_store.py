@@ -1,0 +1,138 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks import store
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    frame = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.7, 0.5, 0.4], "name": ["a", "ü", "🙂"]})
+    frame.attrs = {"seed": 3, "weights": "x"}
+    return frame
+
+
+def test_what_was_written_is_read(tmp_path: Path, frame: pd.DataFrame) -> None:
+    store.write(tmp_path / "deep" / "x.parquet", frame)
+    read = store.read(tmp_path / "deep" / "x.parquet").to_pandas()
+    pd.testing.assert_frame_equal(read, frame)
+    assert read.attrs == frame.attrs
+
+
+def test_the_file_is_parquet_for_everybody(tmp_path: Path, frame: pd.DataFrame) -> None:
+    store.write(tmp_path / "x.parquet", frame)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), frame)
+
+
+def test_nothing_is_read_where_nothing_was_written(tmp_path: Path) -> None:
+    assert store.read(tmp_path / "x.parquet") is None
+
+
+def test_a_file_without_its_checksum_is_not_complete(tmp_path: Path, frame: pd.DataFrame) -> None:
+    store.write(tmp_path / "x.parquet", frame)
+    (tmp_path / "x.parquet.sha256").unlink()
+    assert store.read(tmp_path / "x.parquet") is None
+
+
+@pytest.mark.fault(9)
+@settings(max_examples=150, deadline=None)
+@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), of_checksum=st.booleans())
+def test_no_flipped_bit_is_ever_read(tmp_path_factory, position: float, bit: int, of_checksum: bool) -> None:
+    path = tmp_path_factory.mktemp("flip") / "x.parquet"
+    written = pd.DataFrame({"probability": np.linspace(0, 1, 200, dtype=np.float32)})
+    store.write(path, written)
+    target = path.with_name("x.parquet.sha256") if of_checksum else path
+    data = bytearray(target.read_bytes())
+    # The name behind the digest is for sha256sum; only the digest itself is compared.
+    data[int(position * (64 if of_checksum else len(data)))] ^= 1 << bit
+    target.write_bytes(data)
+    with pytest.raises(store.DamagedFileError, match=r"x\.parquet"):
+        store.read(path)
+
+
+@pytest.mark.fault(9)
+@pytest.mark.parametrize("length", [0, 1, 100])
+def test_a_truncated_file_is_damaged(tmp_path: Path, frame: pd.DataFrame, length: int) -> None:
+    store.write(tmp_path / "x.parquet", frame)
+    with (tmp_path / "x.parquet").open("rb+") as file:
+        file.truncate(length)
+    with pytest.raises(store.DamagedFileError):
+        store.read(tmp_path / "x.parquet")
+
+
+@pytest.mark.fault(8)
+def test_a_full_disk_fails_loudly_and_leaves_the_old_file(tmp_path: Path) -> None:
+    script = f"""
+import resource, signal, numpy as np, pandas as pd
+from pathlib import Path
+from tasks import store
+path = Path({str(tmp_path)!r}) / "x.parquet"
+store.write(path, pd.DataFrame({{"a": [1]}}))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    store.write(path, pd.DataFrame({{"a": np.random.default_rng(0).random(100_000)}}))
+except OSError as error:
+    print("refused", error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("refused")
+    assert store.read(tmp_path / "x.parquet").to_pydict() == {"a": [1]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.parquet", "x.parquet.sha256"]
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("step", [1, 2])
+def test_killed_before_the_rename_nothing_half_is_listed(tmp_path: Path, step: int) -> None:
+    script = f"""
+import os, pandas as pd
+from pathlib import Path
+from tasks import store
+renames = []
+real = Path.replace
+def dying(self, target):
+    renames.append(target)
+    if len(renames) == {step}:
+        os._exit(9)
+    return real(self, target)
+Path.replace = dying
+store.write(Path({str(tmp_path)!r}) / "x.parquet", pd.DataFrame({{"a": [1]}}))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert store.read(tmp_path / "x.parquet") is None
+    assert len(store.sweep(tmp_path)) == 1
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_sweeping_spares_a_living_writer(tmp_path: Path) -> None:
+    mine = tmp_path / f".x.parquet.{os.getpid()}.partial"
+    mine.touch()
+    assert store.sweep(tmp_path) == []
+    assert mine.exists()
+
+
+@pytest.mark.fault(12)
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    script = f"""
+import os
+from pathlib import Path
+from tasks import store
+with store.locked(Path({str(tmp_path)!r}) / "x.parquet"):
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    with store.locked(tmp_path / "x.parquet"):
+        pass
+
+
+def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
+    store.write(tmp_path / "cache" / "x.parquet", pa.table({"a": [1]}))
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
