@@ -30,6 +30,9 @@ def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
         def settings_customise_sources(cls, *_: Any, init_settings: Any, **__: Any) -> tuple[Any, ...]:
             return (init_settings,)
 
+    for word in arguments:
+        if not word.isprintable():
+            raise UserError(f"{word!r:.120} holds control characters (a line break, say). Leave them out.")
     words = [word.replace("_", "-") if word.startswith("--") and "=" not in word else word for word in arguments]
     try:
         options = CliApp.run(Options, cli_args=words)

@@ -29,6 +29,7 @@ def run_name() -> str:
 
 
 @flow(name="imdb-compare", flow_run_name=run_name)
+@p.described
 def imdb_compare(
     data: p.Data = DEFAULTS.data,
     text_column: p.TextColumn = DEFAULTS.text_column,
@@ -59,11 +60,12 @@ def imdb_compare(
     cache = results / "cache"
     store.sweep(results)
     reviews = load.submit(data, text_column, label_column, positive, Path(data_folder), cache)
+    facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
     encoded = encode.submit(reviews, vocabulary_size, max_tokens, cache)
     calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
     cells, failures = train_all(calls, folder=cache, workers=workers)
     frames = evaluate_cells(cells, cache)
-    summary = publish(frames, reviews.result(), parameters.model_dump(mode="json"), failures, results)
+    summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, results)
     if failures:
         raise CellsFailedError(failures, summary)
     return summary

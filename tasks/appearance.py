@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -50,7 +50,7 @@ NAMES = {
 }
 ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256", "flops", "ms"}
 
-STYLE: dict[str, object] = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.titlesize": 14,
     "figure.titleweight": "bold",

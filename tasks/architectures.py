@@ -8,7 +8,7 @@ Between the layers time runs along the first axis: that saves the recurrent loop
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.settings import Recipe
 
@@ -71,8 +71,8 @@ def _lstm_layers(recipe: Recipe, count: int) -> keras.Model:
     return _classifier(words, sequence, present, recipe)
 
 
-def _reader(recipe: Recipe) -> tuple[Any, Any, Any]:
-    """Start a model: words in, their vectors (time, reviews, embedding) and the presence of a word (time, reviews, 1) out."""
+def _reader(recipe: Recipe) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+    """Start a model: its input, the vectors (time, reviews, embedding) and where a word is (time, reviews, 1)."""
     import keras
 
     words = keras.Input((None,), dtype="int32", name="words")
@@ -89,7 +89,9 @@ def _channel_dropout(rate: float, channels: int) -> keras.layers.Layer:
     return keras.layers.Dropout(rate, noise_shape=(1, None, channels))
 
 
-def _classifier(words: Any, states: Any, present: Any, recipe: Recipe) -> keras.Model:
+def _classifier(
+    words: keras.KerasTensor, states: keras.KerasTensor, present: keras.KerasTensor, recipe: Recipe
+) -> keras.Model:
     """End a model: the mean and the maximum of the states over a review's words, then one logit."""
     import keras
     from keras import ops

@@ -94,7 +94,9 @@ def make_cell(
     predicted = [
         splits[name]
         .select(["review_id", "split", "label"])
-        .append_column("probability", pa.array(predict(model, Split.from_table(splits[name]), max_tokens=recipe.max_tokens)))
+        .append_column(
+            "probability", pa.array(predict(model, Split.from_table(splits[name]), max_tokens=recipe.max_tokens))
+        )
         .to_pandas()
         for name in (PREDICTED_SPLITS if facts["status"] == "finished" else ())
     ]
@@ -106,7 +108,9 @@ def make_cell(
     return history, predictions, {weight.path: weight.numpy() for weight in model.weights}
 
 
-def store_cell(folder: Path, name: str, history: pd.DataFrame, predictions: pd.DataFrame, weights: dict[str, Any]) -> dict[str, Any]:
+def store_cell(
+    folder: Path, name: str, history: pd.DataFrame, predictions: pd.DataFrame, weights: dict[str, Any]
+) -> dict[str, Any]:
     """Write the files of a cell, its facts last, and return these."""
     from safetensors.numpy import save
 
@@ -143,7 +147,9 @@ def peak_memory_mb() -> float:
 
 
 @task(name="train", task_run_name="{architecture}-seed-{seed}")
-def train(architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str, folder: Path) -> State[dict[str, Any]]:
+def train(
+    architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str, folder: Path
+) -> State[dict[str, Any]]:
     """Train and store the cell `name`, or find it stored; the result is the cell's facts."""
     logger = get_run_logger()
     with store.locked(history_file(folder, name)):
@@ -154,7 +160,11 @@ def train(architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str
         if table is None:
             raise FileNotFoundError(f"the encoded reviews {encoded} are gone; run again")
         on_epoch = _progress(recipe.epochs, f"{architecture}-seed-{seed}", logger.info)
-        facts = store_cell(folder, name, *make_cell(architecture, seed, recipe, table, build=ARCHITECTURES[architecture], on_epoch=on_epoch))
+        facts = store_cell(
+            folder,
+            name,
+            *make_cell(architecture, seed, recipe, table, build=ARCHITECTURES[architecture], on_epoch=on_epoch),
+        )
     if facts["status"] == "diverged":
         logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
     return Completed(message=f"best epoch {facts['best_epoch']} of {facts['epochs']}", data=facts)
@@ -193,9 +203,7 @@ def plan(architectures: Sequence[str], seeds: int, recipe: Recipe, encoded: dict
     ]
 
 
-def train_all(
-    calls: list[Call], *, folder: Path, workers: int
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def train_all(calls: list[Call], *, folder: Path, workers: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Train what is not stored yet, in processes, the costliest architectures first; find the rest in the cache.
 
     Returns:

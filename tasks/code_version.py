@@ -9,6 +9,7 @@ imported: asking for a fingerprint loads no TensorFlow.
 import ast
 import hashlib
 import importlib.util
+import symtable
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -37,7 +38,8 @@ def reached(*roots: Callable[..., Any]) -> dict[Definition, str]:
             continue
         statement = _definitions(definition[0]).get(definition[1])
         if statement is not None:
-            parts[definition] = ast.dump(statement)
+            # An import is followed, but what else its line imports is nothing to this definition.
+            parts[definition] = "" if isinstance(statement, ast.Import | ast.ImportFrom) else ast.dump(statement)
             pending += _references(definition[0], statement)
     return parts
 
@@ -70,15 +72,31 @@ def _names(statement: ast.stmt) -> list[str]:
 
 def _references(module: str, statement: ast.stmt) -> Iterator[Definition]:
     """Yield every definition that a statement names: in its own module, or imported from another."""
+    names = _global_names(statement)
+    yield from ((module, name) for name in names)
     for node in ast.walk(statement):
-        if isinstance(node, ast.Name):
-            yield module, node.id
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.ImportFrom) and node.module:
             yield from ((node.module, alias.name) for alias in node.names)
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
             owner = _imported_module(_definitions(module).get(node.value.id), node.value.id)
             if owner:
                 yield owner, node.attr
+
+
+def _global_names(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement looks up in its module, local ones that are called alike left out."""
+    names: set[str] = set()
+    tables = [symtable.symtable(ast.unparse(statement), "statement", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        top = table.get_type() == "module"
+        names |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_global() or (top and symbol.is_referenced())
+        }
+    return names
 
 
 def _imported_module(statement: ast.stmt | None, name: str) -> str | None:

@@ -140,7 +140,9 @@ def summarise_panel(
         mean = float(scores.mean())
         low, high = share_interval(mean, of, reviews=len(data.labels)) if bounded else interval(mean, of)
         draws = np.einsum(
-            "sd,sd->d", resampled[metric][a][data.present[a]], seed_weights(seeds, draws=resampled[metric].shape[-1], seed=0)
+            "sd,sd->d",
+            resampled[metric][a][data.present[a]],
+            seed_weights(seeds, draws=resampled[metric].shape[-1], seed=0),
         )
         rows.append(
             {
@@ -205,8 +207,8 @@ def compare_pairs(
         for a, b in couples:
             seeds = _paired_rows(data, a, b, (fixed[a], fixed[b]))
             row, of = _compare_pair(
-                given[name][a], given[name][b], resampled[name][a], resampled[name][b], seeds, present=data.present[[a, b]],
-                metric=name, margin=margin, fixed=fixed[a] and fixed[b],
+                given[name][a], given[name][b], resampled[name][a], resampled[name][b], seeds,
+                present=data.present[[a, b]], metric=name, margin=margin, fixed=fixed[a] and fixed[b],
             )  # fmt: skip
             only_first, only_second, p = pairing.mcnemar(answers[a], answers[b])
             names = {"first": data.architectures[a], "second": data.architectures[b]}

@@ -1,11 +1,13 @@
 """The official IMDB archive: fetched with checks, and read without unpacking it."""
 
+import gzip
 import hashlib
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ SIZE = 84_125_825
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 SECONDS_OF_SILENCE = 30
 LARGEST_MEMBER = 200_000
+LARGEST_HEADER = 100_000
 LARGEST_LIST = 5_000_000
 MOST_REVIEWS = 50_000
 MOST_MEMBERS = 200_000
@@ -114,7 +117,7 @@ def _fetch(address: str, part: Path, size: int, on_progress: Progress | None, lo
             kind = answer.headers.get("content-type", "unknown")
             raise _NotTheArchiveError(f"size {int(announced) + there:,} bytes, expected {size:,} (content type {kind})")
         with part.open("ab" if there else "wb") as file:
-            for chunk in answer.iter_raw(2**16):
+            for chunk in answer.iter_raw():
                 there += len(chunk)
                 if there > size:
                     break
@@ -131,7 +134,7 @@ def _fetch(address: str, part: Path, size: int, on_progress: Progress | None, lo
 def read_archive(path: Path) -> pd.DataFrame:
     """Read the labelled reviews out of the archive, member by member, without unpacking any.
 
-    Names outside the list of what the archive has are passed over, and sizes and numbers have caps.
+    Only names that reviews and url lists have are read, and sizes and numbers have caps.
 
     Returns:
         Columns split, label, text, and group (the film's address) where the url lists are there.
@@ -140,11 +143,16 @@ def read_archive(path: Path) -> pd.DataFrame:
         UserError: Where the archive is broken, above a cap, or without reviews.
     """
     try:
-        with tarfile.open(path, "r|gz") as archive:
-            return _frame(_members(archive, path), path)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_CappedTarInfo) as archive:
+            frame = _frame(_members(archive, path), path)
+            # gzip compares its check sum at the very end, behind the last member: a cut archive is no smaller archive.
+            for _ in range(MOST_BYTES // 2**20):
+                if not unpacked.read(2**20):
+                    return frame
+        raise tarfile.ReadError("it does not end")
+    except UserError:
+        raise
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError) as error:
         raise UserError(f"{path} is not a sound archive ({error}); delete it and fetch it again.") from error
 
 
@@ -165,6 +173,18 @@ def _allowed(name: str) -> bool:
     return bool(REVIEW.fullmatch(name) or FILMS.fullmatch(name))
 
 
+class _CappedTarInfo(tarfile.TarInfo):
+    """A header whose long name or extended attributes, which tarfile reads as a whole, are not a bomb."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header, unless what belongs to it is longer than any name."""
+        header = super().frombuf(buf, encoding, errors)
+        if not (header.isreg() or header.isdir()) and header.size > LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+        return header
+
+
 def _members(archive: tarfile.TarFile, path: Path) -> Iterable[Member]:
     seen, total = 0, 0
     for member in archive:
@@ -173,6 +193,10 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterable[Member]:
         if seen > MOST_MEMBERS or total > MOST_BYTES:
             raise UserError(
                 f"{path} has more than {MOST_MEMBERS:,} members or {MOST_BYTES:,} bytes; it is not the archive."
+            )
+        if not (member.isreg() or member.isdir()) or ".." in member.name or member.name.startswith("/"):
+            raise UserError(
+                f"{path} has a member {member.name[:100]!r}, which the archive has not; it is not the archive."
             )
         if member.isreg() and _allowed(member.name):
             stream = archive.extractfile(member)

@@ -187,7 +187,8 @@ def rank_by_validation(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
     """
     rows = scores.query("split == 'validation' and metric == 'accuracy'")
     ranking = rows.groupby("architecture", observed=True).agg(mean=("value", "mean"), seeds=("seed", "nunique"))
-    ranking["parameters"] = cells.groupby("architecture", observed=True)["parameters"].max()
+    # Onto the ranking's own rows: assigned to an empty frame, a series would bring its rows with it.
+    ranking["parameters"] = cells.groupby("architecture", observed=True)["parameters"].max().reindex(ranking.index)
     # Rounded, for the same scores summed in another order differ in the last bits.
     ordered = ranking.reset_index().assign(rounded=lambda frame: frame["mean"].round(12))
     ordered = ordered.sort_values(["rounded", "parameters", "architecture"], ascending=[False, True, True])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,18 +36,26 @@ TIMES = ((0.1, "0.1 s"), (0.3, "0.3 s"), (1, "1 s"), (3, "3 s"), (10, "10 s"), (
 INK, FAINT = "#222222", "#8A8A8A"
 
 
-def canvas(rows: int, columns: int, width: float, height: float, title: str, note: str, **shared: object) -> Panels:
+def canvas(
+    rows: int,
+    columns: int,
+    width: float,
+    height: float,
+    title: str,
+    note: str,
+    **shared: Any,  # noqa: ANN401
+) -> Panels:
     """Make a titled figure and its panels, (rows, columns) Axes; sizes in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left")
     figure.set_label(f"{title} {note}")
-    return figure, figure.subplots(rows, columns, squeeze=False, **shared)  # type: ignore[arg-type]
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
 def name_rows(panels: Sequence[Axes], architectures: Sequence[str], best: str | None = None) -> None:
-    """Write architectures beside the rows of panels that share them, the first on top; the best in bold, with a star."""
+    """Write architectures beside the rows of panels that share them, the first on top; the best bold, with a star."""
     axes = panels[0]
     names = [f"★ {label(name)}" if name == best else label(name) for name in architectures]
     axes.set_yticks(range(len(architectures)), names)
@@ -95,8 +103,11 @@ def learning_curves(history: pd.DataFrame, cells: pd.DataFrame, colours: Colours
         top.set_title("Loss (nats)" if measure == "loss" else f"{label(measure)} (%)")
         bottom.set_xlabel("Epoch")
         bottom.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    dash, dot = {"color": INK, "linestyle": "--", "alpha": 0.6}, {"color": INK, "marker": "o", "linestyle": ""}
-    styles = [Line2D([], [], color=INK), Line2D([], [], **dash), Line2D([], [], **dot)]
+    styles = [
+        Line2D([], [], color=INK),
+        Line2D([], [], color=INK, linestyle="--", alpha=0.6),
+        Line2D([], [], color=INK, marker="o", linestyle=""),
+    ]
     figure.legend(styles, ["Validation", "Training", "Epoch kept"], loc="outside upper right", ncols=3)
     return figure
 
@@ -141,7 +152,7 @@ def confusion_matrices(predictions: pd.DataFrame, colours: Colours) -> Figure:
     return figure
 
 
-def test_scores(
+def test_scores(  # noqa: PT028  (no test: scores on the test reviews)
     scores: pd.DataFrame, cells: pd.DataFrame, colours: Colours, summary: pd.DataFrame | None = None
 ) -> Figure:
     """Draw test accuracy, F1 and AUC side by side: a dot for each seed, the mean, and its interval where it is known.
@@ -162,7 +173,7 @@ def test_scores(
     figure, panels = canvas(
         1, len(shown), 11, 1.5 + 0.45 * len(rows), "How good is each on reviews it has never seen?",
         f"Test reviews. A small dot is one seed, the large one the mean of the seeds.{interval} The star marks the best "
-        "by validation. The axes do not begin at 0; what lies left of an axis is written at its edge.",
+        "by validation. No axis begins at 0; what lies left of an axis is written at its edge.",
         sharey=True,
     )  # fmt: skip
     for metric, axes in zip(shown, panels[0], strict=True):
@@ -200,7 +211,8 @@ def score_rows(
             continue
         if bounds is not None and name in bounds.index:
             axes.plot(bounds.loc[name], [row, row], color=colour, lw=3, alpha=0.5, solid_capstyle="butt", zorder=2)
-        axes.scatter(values, row + spread(own["seed"]), s=18, color=colour, alpha=0.65, linewidths=0, zorder=3)
+        axes.scatter(values, row + spread(own["seed"]), s=22, color=colour, edgecolors="white", linewidths=0.6,
+                     zorder=5)  # fmt: skip
         axes.scatter(values.mean(), row, s=75, color=colour, edgecolors="white", linewidths=1.2, zorder=4)
 
 
@@ -263,7 +275,10 @@ def quality_against_time(scores: pd.DataFrame, cells: pd.DataFrame, colours: Col
         axes.scatter(*means.loc[name], s=110, color=colours[name], edgecolors="white", zorder=4, label=label(name))
     front = frontier(means["train_seconds"].to_numpy(), means["percent"].to_numpy())
     corners = means.iloc[front]
-    axes.plot(corners["train_seconds"], corners["percent"], color="#BDBDBD", drawstyle="steps-post", zorder=1, lw=2)
+    # On to the right edge: what is best at some time stays so for whoever has more.
+    ends = [*corners["train_seconds"], 2 * means["train_seconds"].max()]
+    heights = [*corners["percent"], corners["percent"].iloc[-1]]
+    axes.plot(ends, heights, color="#BDBDBD", drawstyle="steps-post", zorder=1, lw=2)
     axes.set(xscale="log", xlabel="Training time of one seed", ylabel="Test accuracy (%)")
     # Room on both sides, so that one or two points do not leave the axis without a mark.
     axes.set_xlim(means["train_seconds"].min() / 2, means["train_seconds"].max() * 2)

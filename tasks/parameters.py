@@ -1,6 +1,7 @@
 """The parameters of a comparison: what is asked for, beside the recipe that every cell shares."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -86,6 +87,13 @@ class Parameters(Recipe, Request):
     def recipe(self) -> Recipe:
         """Return what the cells are trained with, without what is only asked of the run."""
         return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
+
+
+def described(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a flow's docstring the descriptions of its parameters, which Prefect's form shows beside each field."""
+    lines = [f"    {name}: {field.description}" for name, field in Parameters.model_fields.items()]
+    function.__doc__ = "\n".join([function.__doc__ or "", "", "Args:", *lines])
+    return function
 
 
 def mistakes(error: ValidationError) -> UserError:

@@ -17,7 +17,9 @@ from tasks.code_version import code_version
 from tasks.reviews import load_reviews, source_fingerprint
 
 
-def prepared(path: Path, make: Callable[[], tuple[Any, dict[str, Any]]], say: Callable[[str], None]) -> tuple[dict[str, Any], bool]:
+def prepared(
+    path: Path, make: Callable[[], tuple[Any, dict[str, Any]]], say: Callable[[str], None]
+) -> tuple[dict[str, Any], bool]:
     """Return the notes of the table at `path`, made now if it is not there, and whether it was there.
 
     Args:
@@ -46,7 +48,9 @@ def key(**made_of: object) -> str:
 
 
 @task(name="load", task_run_name="load-reviews")
-def load(data: str, text_column: str, label_column: str, positive: str | None, data_folder: Path, folder: Path) -> State[dict[str, Any]]:
+def load(
+    data: str, text_column: str, label_column: str, positive: str | None, data_folder: Path, folder: Path
+) -> State[dict[str, Any]]:
     """Load, check and split the reviews; the result is what is known of them, and the `file` in which they lie."""
     logger = get_run_logger()
     how = {"text_column": text_column, "label_column": label_column, "positive": positive}

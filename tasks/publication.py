@@ -111,10 +111,12 @@ def pictures(frames: Frames, folder: Path) -> tuple[list[Picture], list[Picture]
 
 def write_run(report: Report, folder: Path) -> list[Picture]:
     """Write tables, pictures, report.html, report.md and run.json into `folder`; return the small pictures."""
+    tables = folder / "tables"
+    tables.mkdir(parents=True)
     for name, frame in report.frames.items():
-        store.write(folder / "tables" / f"{name}.parquet", frame)
+        (tables / f"{name}.parquet").write_bytes(store.parquet(frame))
         if name not in WITHOUT_CSV:
-            write_csv(frame, folder / "tables" / f"{name}.csv")
+            write_csv(frame, tables / f"{name}.csv")
     large, small = pictures(dict(report.frames), folder / "figures")
     report = replace(report, pictures=large)
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
@@ -152,7 +154,9 @@ def evaluate_cells(cells: list[dict[str, Any]], folder: Path) -> Frames:
 
 
 @task(name="report", task_run_name="report")
-def publish(frames: Frames, reviews: dict[str, Any], settings: dict[str, Any], failures: dict[str, str], results: Path) -> str:
+def publish(
+    frames: Frames, reviews: dict[str, Any], settings: dict[str, Any], failures: dict[str, str], results: Path
+) -> str:
     """Write the run's folder and Prefect's artifacts; the result is a summary for the terminal."""
     started = runtime.flow_run.scheduled_start_time
     name = runtime.flow_run.name or "run"

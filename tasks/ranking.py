@@ -1,4 +1,4 @@
-"""Who stands with the best: the tests of all at once, rank groups, the cheapest of the best, what a search would find."""
+"""Who stands with the best: tests of all at once, rank groups, the cheapest, what a search would find."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def omnibus(data: Panel, given: Floats, metric: str) -> pd.DataFrame:
         metric: Its name.
 
     Returns:
-        Columns test, statistic, p, over, note; statistic 0 and p 1 where there is nothing to test, and the note says why.
+        Columns test, statistic, p, over, note; where there is nothing to test, statistic 0, p 1 and a note why.
     """
     return pd.DataFrame([_cochran(data), _friedman(data, given, metric)])
 
@@ -53,10 +53,8 @@ def _friedman(data: Panel, given: Floats, metric: str) -> dict[str, object]:
     return {**row, "statistic": float(result.statistic), "p": float(result.pvalue)}
 
 
-def rank_groups(
-    summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame | None, *, metric: str
-) -> pd.DataFrame:
-    """Group the architectures: the best on validation with all that the test does not put below it, then the rest alike.
+def rank_groups(summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
+    """Group the architectures: the best on validation with all that test does not put below it, then the rest alike.
 
     "Not separable" does not carry over from one to the next, so each group is what stands with its own first, the
     best of those left by validation mean.
@@ -117,9 +115,7 @@ def _costs(cells: pd.DataFrame | None) -> pd.DataFrame:
     return cells.groupby("architecture", observed=True)[known].mean()
 
 
-def expected_validation(
-    data: Panel, given: Floats, cells: pd.DataFrame | None, *, metric: str
-) -> pd.DataFrame:
+def expected_validation(data: Panel, given: Floats, cells: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
     """Compute the best validation score to expect from n runs, n = 1 to k.
 
     E[max of n] under the empirical distribution of the k scores. Source: Dodge et al. 2019, "Show Your Work: Improved

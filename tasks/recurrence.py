@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 Tensor = Any  # TensorFlow ships no types
@@ -23,7 +24,7 @@ def _loop(
     widths: tuple[int, ...],
     reverse: bool = False,
 ) -> list[Tensor]:
-    """Run `body(t, *states) -> (new states..., outputs...)` over time and stack the outputs, each (time, batch, width)."""
+    """Run `body(t, *states)`, which gives states and outputs, over time; stack the outputs, (time, batch, width)."""
     count = len(states)
     arrays = tuple(
         tf.TensorArray(tf.float32, size=steps, element_shape=(states[0].shape[0], width)) for width in widths
@@ -125,9 +126,9 @@ class Recurrent(keras.layers.Layer):  # type: ignore[misc]
     gates = 1
     steps = staticmethod(simple_steps)
 
-    def __init__(self, units: int, backwards: bool = False, **options: Any) -> None:
+    def __init__(self, units: int, backwards: bool = False) -> None:
         """Keep the number of units and the direction of reading."""
-        super().__init__(**options)
+        super().__init__()
         self.units, self.backwards = units, backwards
 
     def build(self, shape: tuple[int | None, ...], *_: object) -> None:
@@ -167,6 +168,6 @@ class LongShortTermMemory(Recurrent):
 
     def first_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         """Start with a bias of 1 at the forget gate, 0 elsewhere."""
-        return keras.ops.concatenate(
-            [keras.ops.zeros(self.units), keras.ops.ones(self.units), keras.ops.zeros(2 * self.units)]
-        )
+        bias = np.zeros(shape, dtype)
+        bias[self.units : 2 * self.units] = 1
+        return keras.ops.convert_to_tensor(bias)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tasks.appearance import in_order, label
-from tasks.evaluation import classification_reports, generalisation_gaps, rank_by_validation, summarise
+from tasks.evaluation import classification_reports, generalisation_gaps, rank_by_validation
 from tasks.export import NOT_KNOWN, escape_markdown
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def class_table(predictions: pd.DataFrame) -> Grid:
     rows = [
         [
             label(name),
-            kind,
+            str(kind),
             *(number(100 * float(row[m])) for m in ("precision", "recall", "f1")),
             number(row["support"], 0),
         ]
@@ -169,7 +169,7 @@ def plain_table(frame: pd.DataFrame) -> Grid:
     """Show a frame as it is: heads and architectures in words, numbers rounded."""
     names = {"architecture", "first", "second", "metric"}
 
-    def cell(column: str, value: Any) -> str:
+    def cell(column: str, value: object) -> str:
         if isinstance(value, str):
             return label(value) if column in names else value
         whole = isinstance(value, (bool, int)) or (hasattr(value, "dtype") and value.dtype.kind in "iub")
@@ -252,10 +252,15 @@ def linked(picture: Picture) -> str:
     return f"figures/{picture.name}.png"
 
 
-def environment(**settings: Any) -> Environment:
-    """Open the templates; whoever asks says how texts are escaped."""
+def environment(*, autoescape: bool = False, finalize: Callable[[Any], object] | None = None) -> Environment:
+    """Open the templates; whoever asks says how texts are escaped: HTML by autoescape, Markdown by finalize."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, **settings
-    )  # noqa: S701  (each caller escapes: HTML by autoescape, Markdown by finalize)
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=autoescape,  # noqa: S701  (Markdown has its own, in finalize)
+        finalize=finalize,
+    )

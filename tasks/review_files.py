@@ -61,10 +61,13 @@ def read_reviews(
     problems: Problems = {}
     places: list[int] = []
     values: dict[str, list[Any]] = {text_column: [], label_column: [], "split": []}
-    for place, row in READERS[_ending(path)](path, [text_column, label_column], problems):
-        places.append(place)
-        for column, cells in values.items():
-            cells.append(row.get(column))
+    try:
+        for place, row in READERS[_ending(path)](path, [text_column, label_column], problems):
+            places.append(place)
+            for column, cells in values.items():
+                cells.append(row.get(column))
+    except (OSError, pa.ArrowException) as error:
+        _note(problems, "cannot be read to its end", f"{error}")
     unit = "row" if _ending(path) == ".parquet" else "line"
     where = [f"{unit} {place}" for place in places]
     if not places and not problems:
@@ -119,12 +122,14 @@ def _check_columns(found: list[str], wanted: list[str], problems: Problems, path
     """Refuse a table without the columns, or with one of them twice: which one is meant cannot be known."""
     shown = ", ".join(repr(name[:60]) for name in found[:20])
     hint = "; fields must be parted by commas" if len(found) == 1 and set(found[0]) & set(";\t|") else ""
+    wrong: Problems = {}
     for name in wanted:
         if name not in found:
-            problems[f"no column {name!r}; found: {shown}{hint}. Name it by text_column or label_column"] = []
+            wrong[f"no column {name!r}; found: {shown}{hint}. Name it by text_column or label_column"] = []
     for name in sorted({name for name in found if found.count(name) > 1}):
-        problems[f"column {name!r} stands {found.count(name)} times in the header; rename all but one"] = []
-    _refuse(path, problems)
+        wrong[f"column {name!r} stands {found.count(name)} times in the header; rename all but one"] = []
+    if wrong:
+        _refuse(path, problems | wrong)
 
 
 def _open_text(path: Path) -> tuple[TextIO, str]:
@@ -140,6 +145,7 @@ def _open_text(path: Path) -> tuple[TextIO, str]:
 
 def _read_csv(path: Path, wanted: list[str], problems: Problems) -> Iterator[Row]:
     lines, encoding = _open_text(path)
+    line = 1
     allowed = csv.field_size_limit(sys.maxsize)  # a review may be longer than the 131,072 characters of the default
     try:
         reader = csv.reader(_without_nul(lines, problems), strict=True)
@@ -165,8 +171,6 @@ def _read_csv(path: Path, wanted: list[str], problems: Problems) -> Iterator[Row
             f"not {encoding.upper()}; save the file as UTF-8",
             f"line {_undecodable_line(path)}: {error.reason}",
         )
-    except (OSError, pa.ArrowException) as error:
-        _note(problems, "cannot be read to its end", str(error))
     finally:
         csv.field_size_limit(allowed)
         lines.close()
@@ -203,8 +207,6 @@ def _read_json_lines(path: Path, wanted: list[str], problems: Problems) -> Itera
             f"not {encoding.upper()}; save the file as UTF-8",
             f"line {_undecodable_line(path)}: {error.reason}",
         )
-    except (OSError, pa.ArrowException) as error:
-        _note(problems, "cannot be read to its end", str(error))
     finally:
         lines.close()
     if found:
@@ -226,18 +228,14 @@ def _undecodable_line(path: Path) -> int:
 
 
 def _read_parquet(path: Path, wanted: list[str], problems: Problems) -> Iterator[Row]:
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            _check_columns(file.schema_arrow.names, wanted, problems, path)
-            columns = [name for name in dict.fromkeys([*wanted, "split"]) if name in file.schema_arrow.names]
-            number = 0
-            for batch in file.iter_batches(10_000, columns=columns):
-                batch.validate(full=True)
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (OSError, pa.ArrowException) as error:
-        _note(problems, "not a sound Parquet file", str(error).splitlines()[0])
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        _check_columns(file.schema_arrow.names, wanted, problems, path)
+        columns = [name for name in dict.fromkeys([*wanted, "split"]) if name in file.schema_arrow.names]
+        number = 0
+        for batch in file.iter_batches(10_000, columns=columns):
+            batch.validate(full=True)
+            yield from enumerate(batch.to_pylist(), number + 1)
+            number += len(batch)
 
 
 def _is_missing(value: object) -> bool:

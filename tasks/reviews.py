@@ -178,8 +178,10 @@ def split_reviews(frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     columns = ["review_id", "split", "label", "text", *(["group"] if "group" in reviews else [])]
     reviews = reviews.astype({"split": "str", "label": "int8"})
     reviews = reviews.sort_values(["split", "review_id"], ignore_index=True)
-    reviews.attrs = {**facts} | {"fingerprint": fingerprint(reviews[["split", "review_id", "label", "content"]])}
-    return reviews[columns]
+    facts["fingerprint"] = fingerprint(reviews[["split", "review_id", "label", "content"]])
+    reviews = reviews[columns]
+    reviews.attrs.update(facts)
+    return reviews
 
 
 def _normalised(texts: pd.Series) -> list[str]:
@@ -206,18 +208,16 @@ def _held_out(reviews: pd.DataFrame, together: pd.Series, share: float, seed: in
     from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
     labels = reviews["label"].to_numpy()
-    if "group" in reviews:
-        if together.nunique() < FOLDS:
-            raise UserError(
-                f"Only {together.nunique()} films in training; at least {FOLDS} are needed to split by film."
-            )
-        folds = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
-        return reviews.index[next(iter(folds.split(labels, labels, together.to_numpy())))[1]]
-    # Groups of duplicates are so small that drawing groups stratifies rows, too, and in a hundredth of the time.
     first = ~together.duplicated()
-    if min(np.bincount(labels[first.to_numpy()], minlength=2)) < FOLDS:
+    rows = labels if "group" in reviews else labels[first.to_numpy()]
+    if min(np.bincount(rows, minlength=2)) < FOLDS or together.nunique() < FOLDS:
         return reviews.index[:0]  # too few to split at all, which the check of sizes says in words
-    _, chosen = train_test_split(together[first], test_size=share, random_state=seed, stratify=labels[first.to_numpy()])
+    if "group" in reviews:
+        folds = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
+        held_out = next(iter(folds.split(labels, labels, together.to_numpy())))[1]
+        return reviews.index.take(held_out)
+    # Groups of duplicates are so small that drawing groups stratifies rows, too, and in a hundredth of the time.
+    _, chosen = train_test_split(together[first], test_size=share, random_state=seed, stratify=rows)
     return reviews.index[together.isin(chosen)]
 
 
@@ -227,14 +227,10 @@ def _check_sizes(reviews: pd.DataFrame, given: bool) -> None:
     if counts.to_numpy().min() >= SMALLEST_CLASS:
         return
     found = "; ".join(f"{split}: {row[0]:,} negative, {row[1]:,} positive" for split, row in counts.iterrows())
-    hint = (
-        ""
-        if given
-        else f" Without a split column that takes about {round(SMALLEST_CLASS * 7)} different reviews a class."
-    )
+    hint = "" if given else f" Without a split column that takes about {SMALLEST_CLASS * 7} different reviews a class."
     raise UserError(
-        f"Too few reviews: {len(reviews):,} rows come to {found}. The minimum is {SMALLEST_CLASS} reviews of each class "
-        f"in each split.{hint}"
+        f"Too few reviews: {len(reviews):,} rows come to {found}. "
+        f"The minimum is {SMALLEST_CLASS} reviews of each class in each split.{hint}"
     )
 
 
@@ -273,7 +269,7 @@ def _official_parquet(path: Path) -> pd.DataFrame:
                 f"{path} has no column {', '.join(missing)}; needed: split, label, text (and title, the film)."
             )
         columns = [name for name in ("split", "label", "text", "title") if name in names]
-        frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is not a sound Parquet file ({error}); put it there again, or delete it.") from error
     if (

@@ -39,13 +39,13 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     vocabulary_size: VocabularySize = 10_000
-    max_tokens: MaxTokens = 200
+    max_tokens: MaxTokens = 400
     embedding_size: EmbeddingSize = 64
     units: Units = 64
-    dropout: Dropout = 0.3
+    dropout: Dropout = 0.4
     layer_dropout: LayerDropout = 0.2
-    learning_rate: LearningRate = 0.001
+    learning_rate: LearningRate = 0.003
     batch_size: BatchSize = 64
     averaging: Averaging = 0.99
-    epochs: Epochs = 5
+    epochs: Epochs = 4
     patience: Patience = 1

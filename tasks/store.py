@@ -36,7 +36,7 @@ def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
         OSError: If the disk is full or the folder not writable; an earlier file stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    data = content if isinstance(content, bytes) else _parquet(content)
+    data = content if isinstance(content, bytes) else parquet(content)
     digest = hashlib.sha256(data).hexdigest()
     _replace(path, data)
     _replace(_checksum_file(path), f"{digest}  {path.name}\n".encode())
@@ -91,7 +91,8 @@ def sweep(folder: Path) -> list[Path]:
     return abandoned
 
 
-def _parquet(content: pd.DataFrame | pa.Table) -> bytes:
+def parquet(content: pd.DataFrame | pa.Table) -> bytes:
+    """Return a frame (with its `attrs`) or table as the bytes of a Parquet file with page checksums."""
     table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)

@@ -95,9 +95,7 @@ def supervise(
 
 
 def _lane(stack: ExitStack) -> Lane:
-    return stack.enter_context(
-        ProcessPoolTaskRunner(max_workers=1, initializer=start_worker, initargs=(os.getpid(),))
-    )
+    return stack.enter_context(ProcessPoolTaskRunner(max_workers=1, initializer=start_worker, initargs=(os.getpid(),)))
 
 
 def _outcome(future: PrefectFuture[Any]) -> Any:

@@ -43,7 +43,7 @@ class Split:
         """Take the columns `tokens` (list of uint16) and `label` of an encoded table."""
         lists = encoded["tokens"].combine_chunks()
         offsets = lists.offsets.to_numpy()
-        tokens = lists.values.to_numpy()[offsets[0] : offsets[-1]]
+        tokens = lists.flatten().to_numpy()
         return cls(tokens, offsets - offsets[0], encoded["label"].to_numpy().astype(np.int8))
 
 
@@ -156,18 +156,18 @@ def fit(
     best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
     rows: list[dict[str, Any]] = []
     status, epoch = "finished", 0
-    while epoch < recipe.epochs and epoch - best["epoch"] <= recipe.patience:
+    while epoch < recipe.epochs and epoch - best["epoch"] < recipe.patience:
         epoch += 1
         totals.assign(np.zeros(4, np.float32))
         for width, chosen in batches(row_widths, recipe.batch_size, rng):
             step(words[chosen, -width:].astype(np.int32), train.labels[chosen].astype(np.float32))
         loss, hits, false_alarms, misses = totals.numpy().tolist()
         learnt = _rates(loss, hits, false_alarms, misses, len(train.labels))
-        if not math.isfinite(loss):
-            status = "diverged"
-            break
         with averages():
             checked = scores(validation.labels, predict(model, validation, max_tokens=recipe.max_tokens))
+            if not math.isfinite(loss + checked["loss"]):
+                status = "diverged"
+                break
             seconds = time.perf_counter() - start
             if checked["loss"] < best["loss"]:
                 best = {"epoch": epoch, "loss": checked["loss"], "seconds": seconds, "weights": model.get_weights()}
@@ -210,16 +210,21 @@ def _training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
         said = tf.cast(logits > 0, tf.float32)
         counts = [said * labels, said * (1 - labels), (1 - said) * labels]
         totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))
+        # Early on the average forgets faster, or it would still hold the initial weights.
+        updates = tf.cast(optimizer.iterations, tf.float32)
+        kept = tf.minimum(recipe.averaging, (1 + updates) / (10 + updates))
         for average, value in zip(averages, variables, strict=True):
-            average.assign_add((1 - recipe.averaging) * (value - average))
+            average.assign_add((1 - kept) * (value - average))
 
     @contextmanager
     def averaged() -> Iterator[None]:
         current = [value.numpy() for value in variables]
         for value, average in zip(variables, averages, strict=True):
             value.assign(average)
-        yield
-        for value, old in zip(variables, current, strict=True):
-            value.assign(old)
+        try:
+            yield
+        finally:
+            for value, old in zip(variables, current, strict=True):
+                value.assign(old)
 
     return step, totals, averaged

@@ -31,6 +31,13 @@ def by_module(x):
 def inside(x):
     from fakes.helpers import helper as renamed
     return renamed(x)
+
+def shadowing(unrelated):
+    helper = 3
+    return unrelated + helper
+
+def unrelated():
+    return helper(1)
 """
 
 
@@ -97,3 +104,18 @@ def test_asking_loads_no_tensorflow() -> None:
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
         "False False\n"
     )
+
+
+def test_a_local_name_is_not_the_global_of_the_same_name(version) -> None:
+    assert version("shadowing", "x * FACTOR", "x + FACTOR") == version("shadowing")
+    assert version("unrelated", "x * FACTOR", "x + FACTOR") != version("unrelated")
+
+
+def test_a_cell_depends_on_its_own_builder_alone() -> None:
+    from tasks.architectures import ARCHITECTURES
+    from tasks.cells import make_cell, predict
+    from tasks.training import fit
+
+    reached = module.reached(ARCHITECTURES["simple_rnn"], make_cell, fit, predict)
+    assert ("tasks.architectures", "lstm") not in reached
+    assert ("tasks.training", "batches") in reached

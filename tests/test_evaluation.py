@@ -37,7 +37,7 @@ def test_one_class_has_no_auc_but_an_accuracy():
 
 
 def test_probabilities_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="7 probabilities .* lstm/0/test"):
+    with pytest.raises(ValueError, match=r"7 probabilities .* lstm/0/test"):
         evaluation.evaluate(predictions(probability=np.full(7, np.nan)))
 
 

@@ -52,7 +52,7 @@ def rgb(name):
 def test_intervals_are_drawn_where_they_are_known(frames):
     summary = frames["scores"].query("seed == 0").assign(low=0.7, high=0.8)
     axes = figures.draw({**frames, "summary": summary}, ["test_scores"])["test_scores"].axes[0]
-    assert [list(line.get_xdata()) for line in axes.lines][0] == pytest.approx([70, 80])
+    assert list(axes.lines[0].get_xdata()) == pytest.approx([70, 80])
 
 
 def test_cost_bars_begin_at_zero_and_follow_the_cells(frames):

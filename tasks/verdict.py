@@ -1,0 +1,195 @@
+"""The verdict in words, every sentence made from the numbers of the comparison's frames."""
+
+from collections.abc import Hashable, Mapping
+
+import pandas as pd
+
+from tasks.appearance import label
+from tasks.panel import LOWER_IS_BETTER
+from tasks.ranking import versus
+
+
+def verdict(frames: dict[str, pd.DataFrame]) -> list[str]:
+    """Say who is in the best group, who is not and by how much, and what the seeds at hand cannot show.
+
+    Args:
+        frames: What `comparison.compare` returns.
+
+    Returns:
+        Sentences of plain text, in the order of reading. Differences of scores are in points (hundredths).
+    """
+    setup = frames["setup"].iloc[0].to_dict()
+    groups, metric = frames["groups"], str(setup["metric"])
+    summary = frames["summary"].query("split == 'test' and metric == @metric").set_index("architecture")
+    sentences = [_best(groups, summary, setup)]
+    if len(groups) == 1:
+        return [*sentences, "There is nothing to compare it with.", *_seed_noise(summary), *_diverged(summary)]
+    sentences += [_best_group(groups), *_against_best(groups, metric), *_cheapest(groups)]
+    sentences += _lost_to_baselines(frames["pairs"], groups, metric)
+    sentences += [*_seed_noise(summary), *_diverged(summary), *_limits(frames, setup)]
+    return sentences
+
+
+def amount(difference: float, metric: str) -> str:
+    """Write a difference: scores in points with two decimals, log-loss in nats."""
+    return f"{abs(difference):.4f} nats" if metric in LOWER_IS_BETTER else f"{100 * abs(difference):.2f} points"
+
+
+def span(low: float, high: float, metric: str) -> str:
+    """Write an interval of differences, in the unit of `amount`."""
+    return f"[{low:+.4f}, {high:+.4f}]" if metric in LOWER_IS_BETTER else f"[{100 * low:+.2f}, {100 * high:+.2f}]"
+
+
+def listed(names: list[str]) -> str:
+    """Write names in words: "A, B and C"."""
+    words = [label(name) for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _level(value: float, metric: str) -> str:
+    return f"{value:.4f}" if metric in LOWER_IS_BETTER else f"{100 * value:.2f}%"
+
+
+def _best(groups: pd.DataFrame, summary: pd.DataFrame, setup: Mapping[Hashable, object]) -> str:
+    best, metric = groups[groups["best"]].iloc[0], str(setup["metric"])
+    row = summary.loc[best["architecture"]]
+    ties = int(groups["validation_mean"].round(12).eq(round(float(best["validation_mean"]), 12)).sum()) - 1
+    tied = f" (level with {ties} other{'s' * (ties > 1)}; costs, then the name, decide)" if ties else ""
+    return (
+        f"Best on the {setup['validation_reviews']:,} validation reviews: {label(best['architecture'])}, mean "
+        f"{label(metric).lower() if metric == 'accuracy' else label(metric)} "
+        f"{_level(best['validation_mean'], metric)}{tied}; on the {setup['test_reviews']:,} test reviews "
+        f"{_level(row['mean'], metric)}, 95% interval {_level(row['low'], metric)} to {_level(row['high'], metric)}"
+        f"{_of_what(row)}."
+    )
+
+
+def _of_what(row: pd.Series) -> str:
+    seeds = int(str(row["seeds"]))
+    return f" over {seeds} seeds" if seeds > 1 else ", which holds the noise of the reviews alone"
+
+
+def _best_group(groups: pd.DataFrame) -> str:
+    """Name the best group without promising that its members are equal."""
+    members = groups[(groups["group"] == 1)]["architecture"].tolist()
+    if len(members) == 1:
+        return f"Every other architecture is separable from {listed(members)}, and below it."
+    return f"The best group, within which the test reviews put none below the first: {listed(members)}."
+
+
+def _against_best(groups: pd.DataFrame, metric: str) -> list[str]:
+    """Say of each architecture how it stands to the best."""
+    best = label(groups[groups["best"]]["architecture"].iloc[0])
+    endings = {
+        "worse": "a real difference",
+        "better": "a real difference on test, against the order on validation",
+        "equivalent": "practically equal",
+        "not separable": "not separable",
+        "too few seeds": "no claim, for too few seeds are shared",
+    }
+    sentences = []
+    for row in groups[~groups["best"]].to_dict("records"):
+        difference = row["difference"]
+        way = "below" if (difference < 0) != (metric in LOWER_IS_BETTER) else "above"
+        place = "level with" if difference == 0 else f"{amount(difference, metric)} {way}"
+        sentences.append(
+            f"{label(row['architecture'])} is {place} {best} on test (difference {difference * 100:+.2f}, interval "
+            f"{span(row['low'], row['high'], metric)}): {endings[row['verdict']]}."
+            if metric not in LOWER_IS_BETTER
+            else f"{label(row['architecture'])} is {'level with' if difference == 0 else amount(difference, metric)} "
+            f"{'' if difference == 0 else 'better than ' if way == 'above' else 'worse than '}{best} on test (interval "
+            f"{span(row['low'], row['high'], metric)}): {endings[row['verdict']]}."
+        )
+    return sentences
+
+
+def _cheapest(groups: pd.DataFrame) -> list[str]:
+    """Name the cheapest of the best group, where costs are known."""
+    cheapest = groups[groups["cheapest"]]
+    if cheapest.empty or (groups["group"] == 1).sum() == 1:
+        return []
+    row = cheapest.iloc[0]
+    cost = f"{row['parameters']:,.0f} parameters" if "parameters" in groups else "the lowest cost known"
+    unknown = groups[(groups["group"] == 1) & groups.get("parameters", pd.Series(0, groups.index)).isna()]
+    rest = f" (the cost of {listed(unknown['architecture'].tolist())} is unknown)" if len(unknown) else ""
+    return [f"Cheapest within the best group: {label(row['architecture'])}, {cost}{rest}."]
+
+
+def _lost_to_baselines(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
+    """Say plainly which networks a baseline beats."""
+    sentences = []
+    baselines = [name for name in groups["architecture"] if name in ("majority", "tfidf_logistic", "nb_svm")]
+    for name in baselines:
+        losers = [
+            other for other, row in versus(pairs, name, metric).items()
+            if row["verdict"] == "worse" and other not in baselines
+        ]  # fmt: skip
+        if losers:
+            sentences.append(f"The baseline {label(name)} beats {listed(losers)} on test.")
+    return sentences
+
+
+def _seed_noise(summary: pd.DataFrame) -> list[str]:
+    """Name the architectures of which one seed is known, and no more."""
+    single = summary[summary["note"].str.startswith("one seed")].index.tolist()
+    if not single:
+        return []
+    return [f"Seed noise is unknown for {listed(single)}: one seed each, and another may well change the order."]
+
+
+def _diverged(summary: pd.DataFrame) -> list[str]:
+    """Name the architectures that diverged with some seed."""
+    return [
+        f"{label(str(name))}: training diverged with {row['diverged']} seed{'s' * (row['diverged'] != 1)}; "
+        f"its scores are those of the {row['seeds']} cell{'s' * (row['seeds'] != 1)} with predictions, and flatter it."
+        for name, row in summary[summary["diverged"] > 0].iterrows()
+    ]
+
+
+def _limits(frames: dict[str, pd.DataFrame], setup: Mapping[Hashable, object]) -> list[str]:
+    """Say what could not have been found, what the exact test can reach, and how many seeds would settle it."""
+    metric = str(setup["metric"])
+    pairs = frames["pairs"].query("metric == @metric")
+    power = frames["power"]
+    sentences = []
+    few = pairs[pairs["verdict"] == "too few seeds"]
+    if len(few):
+        sentences.append(
+            f"{len(few)} of {len(pairs)} pairs share fewer than the {setup['least_seeds']} seeds that a claim needs: "
+            "no difference is claimed there."
+        )
+    random = pairs[pairs["smallest_p"] < 1]
+    if len(random):
+        sentences.append(
+            f"The exact sign-flip test over the shared seeds cannot go below p = {random['smallest_p'].max():.2g}; to "
+            f"claim any of {setup['pairs']} pairs it would need {setup['seeds_for_exact_test']} seeds. "
+            "Claims rest on the two-level t test instead, which takes seed noise as roughly normal."
+        )
+    known = power[power["seeds"] > 1]
+    if len(known):
+        low, high = known["minimum_detectable"].min(), known["minimum_detectable"].max()
+        sentences.append(
+            f"A true difference below {amount(low, metric)} (the quietest pair) to {amount(high, metric)} "
+            "(the noisiest) would more often than one time in five have gone unfound."
+        )
+    return sentences + _settling(pairs, power, metric)
+
+
+def _settling(pairs: pd.DataFrame, power: pd.DataFrame, metric: str) -> list[str]:
+    """Say for the open pairs how many seeds would find a difference as large as the one seen."""
+    open_pairs = pairs[pairs["verdict"].isin(["not separable", "too few seeds"])][["first", "second"]]
+    sentences = []
+    for row in open_pairs.merge(power, on=["first", "second"]).to_dict("records"):
+        pair = f"{label(row['first'])} and {label(row['second'])}"
+        if row["seeds"] < 2:
+            sentences.append(f"{pair}: the seeds needed cannot be told from fewer than two shared ones.")
+        elif row["seeds_needed"] < 0:
+            sentences.append(
+                f"{pair}: no number of seeds settles {amount(row['target'], metric)}; more test reviews would."
+            )
+        else:
+            sentences.append(
+                f"{pair}: run with {row['seeds_needed']} seeds to find a true difference of "
+                f"{amount(row['target'], metric)} four times in five."
+            )
+    return sentences

@@ -1,0 +1,80 @@
+"""What several test files share: one Prefect server for the session, a tiny data set, and the command as a process."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "--architectures": "simple_rnn", "--seeds": "1", "--epochs": "1", "--units": "3", "--embedding-size": "5",
+    "--max-tokens": "12", "--vocabulary-size": "50", "--batch-size": "16",
+}  # fmt: skip
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a real Prefect server with a database of its own, and return the address of its API."""
+    from flows.server import prefect_process, wait_for
+
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before = os.environ.get("PREFECT_HOME")
+    os.environ["PREFECT_HOME"] = str(home)
+    with (home / "server.log").open("wb") as log:
+        arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
+        with prefect_process(*arguments, output=log) as process:
+            wait_for(f"http://127.0.0.1:{port}/api", process)
+            yield f"http://127.0.0.1:{port}/api"
+    if before is None:
+        del os.environ["PREFECT_HOME"]
+    else:
+        os.environ["PREFECT_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 400 short reviews whose class one word tells."""
+    rng = np.random.default_rng(0)
+    words = np.array("a film with some plot and many actors in it".split())
+    labels = rng.permutation(np.repeat([0, 1], 200))
+    texts = [" ".join([*rng.choice(words, rng.integers(2, 15)), "good" if label else "bad"]) for label in labels]
+    path = tmp_path_factory.mktemp("data") / "tiny.csv"
+    pd.DataFrame({"text": [f"{text} {number}" for number, text in enumerate(texts)], "label": labels}).to_csv(
+        path, index=False
+    )
+    return path
+
+
+@pytest.fixture
+def compare(api: str, tiny: Path) -> Command:
+    """Return a function that runs the command on the tiny data against the session's server."""
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        given = TINY | {"--data": str(tiny)} | dict(zip(options[::2], options[1::2], strict=True))
+        return command(*(word for option in given.items() for word in option), environment={"PREFECT_API_URL": api})
+
+    return run
+
+
+def command(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person would, and wait for it."""
+    return subprocess.run(
+        [sys.executable, "-m", "flows.imdb_compare", *arguments],
+        cwd=ROOT,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )

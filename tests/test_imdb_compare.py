@@ -1,0 +1,167 @@
+"""The real flow, as a process, on tiny data, against a real server."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import httpx
+import pandas as pd
+import pytest
+
+from tests.conftest import Command, command
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture
+def finished(compare: Command, results: Path) -> Path:
+    """Make sure that the comparison of one architecture with one seed ran, and return its folder of results."""
+    if not (results / "latest").exists():
+        done = compare("--results", str(results), "--run-name", "first")
+        assert done.returncode == 0, done.stderr
+    return results
+
+
+def trained(done: object) -> int:
+    found = re.search(r"training (\d+)\.", done.stderr + done.stdout)
+    assert found, done.stderr
+    return int(found.group(1))
+
+
+def test_a_run_leaves_report_tables_and_pictures(finished: Path) -> None:
+    latest = finished / "latest"
+    assert latest.resolve() == finished / "runs" / "first"
+    assert {path.name for path in latest.iterdir()} >= {"report.html", "report.md", "tables", "figures", "run.json"}
+    assert "400 reviews of tiny.csv" in (latest / "report.html").read_text()
+    scores = pd.read_parquet(latest / "tables" / "scores.parquet")
+    assert list(scores) == ["architecture", "seed", "split", "metric", "value"]
+    assert set(scores["split"]) == {"validation", "test"}
+    pd.testing.assert_frame_equal(pd.read_csv(latest / "tables" / "scores.csv"), scores, check_dtype=False)
+
+
+def test_everything_that_ends_in_parquet_is_parquet(finished: Path) -> None:
+    files = list(finished.rglob("*.parquet"))
+    assert len(files) > 8
+    for file in files:
+        assert duckdb.sql(f"select count(*) from read_parquet('{file}')").fetchone()[0] > 0
+
+
+def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -> None:
+    query = {"flow_runs": {"name": {"any_": ["first"]}}}
+    (run,) = httpx.post(f"{api}/flow_runs/filter", json=query).json()
+    assert run["state"]["type"] == "COMPLETED"
+    tasks = {task["name"] for task in httpx.post(f"{api}/task_runs/filter", json=query).json()}
+    assert tasks == {"load-reviews", "encode-reviews", "simple_rnn-seed-0", "evaluate", "report"}
+    artifacts = {each["key"] for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
+    assert artifacts >= {"report", "summary", "scores", "cells", "training-simple-rnn-seed-0"}
+
+
+def test_a_second_run_trains_nothing_and_says_the_same(finished: Path, compare: Command) -> None:
+    before = pd.read_parquet(finished / "runs" / "first" / "tables" / "scores.parquet")
+    again = compare("--results", str(finished), "--run-name", "again")
+    assert again.returncode == 0, again.stderr
+    assert trained(again) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(finished / "latest" / "tables" / "scores.parquet"), before)
+
+
+def test_one_more_seed_and_architecture_train_only_what_is_new(finished: Path, compare: Command) -> None:
+    more = compare("--results", str(finished), "--seeds", "2", "--architectures", "simple_rnn,lstm")
+    assert more.returncode == 0, more.stderr
+    assert trained(more) == 3
+    cells = pd.read_parquet(finished / "latest" / "tables" / "cells.parquet")
+    assert cells.groupby("architecture")["seed"].agg(list).to_dict() == {"simple_rnn": [0, 1], "lstm": [0, 1]}
+    assert set(cells["status"]) == {"finished"}
+
+
+@pytest.mark.fault(9)
+@pytest.mark.parametrize(("ending", "damage"), [(".parquet", "deleted"), (".safetensors", "flipped")])
+def test_a_lost_or_damaged_file_is_made_again(finished: Path, compare: Command, ending: str, damage: str) -> None:
+    (file,) = (path for path in finished.glob(f"cache/cells/simple_rnn-seed-0-????????????????{ending}"))
+    before = file.read_bytes()
+    if damage == "deleted":
+        file.unlink()
+    else:
+        file.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+    done = compare("--results", str(finished))
+    assert done.returncode == 0, done.stderr
+    assert trained(done) == 1
+    assert len(set(re.findall(".* does not match its checksum", done.stderr))) == (1 if damage == "flipped" else 0)
+    assert ending == ".parquet" or file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--architectures", "gru2"], ["'gru2'", "simple_rnn, lstm"]),
+        (["--seeds", "0"], ["seeds", "'0'", "greater than or equal to 1"]),
+        (["--max-tokens", "0"], ["max_tokens", "'0'"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv"]),
+        (["--data", "imdb2"], ["imdb2", "bundled"]),
+        (["--no-such-option", "1"], ["--no-such-option"]),
+        (["--seeds", "0", "--units", "many"], ["seeds", "units", "'many'"]),
+    ],
+)
+def test_a_mistake_is_one_clear_message(options: list[str], said: list[str]) -> None:
+    done = command(*options)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert all(words in done.stderr for words in said), done.stderr
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "", "x" * 300, "a\nb", "-rf", "🙂"])
+def test_a_run_name_cannot_leave_its_folder(name: str, tmp_path: Path) -> None:
+    done = command(
+        f"--run-name={name}", f"--results={tmp_path}", environment={"PREFECT_API_URL": "http://127.0.0.1:1/api"}
+    )
+    assert done.returncode == 2
+    assert "run_name" in done.stderr or "line break" in done.stderr
+    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text,label\n" + "fine,good\nmeh,bad\nso,neutral\n" * 40, ["neutral", "good"]),
+        ("review,label\nfine,1\n", ["'text'", "review"]),
+        ("text,label\n" + "fine,1\nmeh,0\n", ["10"]),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_before_any_training(
+    api: str, tmp_path: Path, content: str, said: list[str]
+) -> None:
+    (tmp_path / "own.csv").write_text(content)
+    done = command(
+        *("--data", str(tmp_path / "own.csv"), "--results", str(tmp_path / "results")),
+        environment={"PREFECT_API_URL": api},
+    )
+    assert done.returncode == 2
+    assert all(words in done.stderr for words in said), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_help_names_every_parameter_with_its_default() -> None:
+    from tasks.parameters import Parameters
+
+    done = command("--help")
+    assert done.returncode == 0
+    for name, field in Parameters.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in done.stdout
+        assert field.description is None or field.description.split()[0] in done.stdout
+
+
+def test_the_flow_has_the_parameters_of_the_model() -> None:
+    import inspect
+
+    from flows.imdb_compare import imdb_compare
+    from tasks.parameters import Parameters
+
+    signature = inspect.signature(imdb_compare.fn).parameters
+    assert {name: parameter.default for name, parameter in signature.items()} == Parameters().model_dump()
+    schema = imdb_compare.parameters.properties
+    assert all(schema[name].get("description") for name in Parameters.model_fields)

