@@ -1,4 +1,4 @@
-"""From words on the command line to a run: parameters checked, a server found or none needed, mistakes in one message."""
+"""From words on the command line to a run: parameters checked, a server found, mistakes in one message."""
 
 import sys
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
         )
 
         @classmethod
-        def settings_customise_sources(cls, *_: Any, init_settings: Any, **__: Any) -> tuple[Any, ...]:
+        def settings_customise_sources(cls, _: Any, init_settings: Any, *__: Any, **___: Any) -> Any:  # type: ignore[override]
             return (init_settings,)
 
     for word in arguments:

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from prefect import flow, runtime
+
 from tasks import parameters as p
 from tasks import settings as s
 from tasks import store
@@ -53,7 +54,7 @@ def imdb_compare(
     epochs: s.Epochs = DEFAULTS.epochs,
     patience: s.Patience = DEFAULTS.patience,
 ) -> str:
-    """Train architectures side by side with several seeds, and report which to use, how sure that is, and what it costs."""
+    """Train architectures side by side with several seeds; report which to use, how sure that is, and what it costs."""
     parameters = Parameters.checked(**locals())
     without_tracebacks_for_mistakes()
     results = Path(results).resolve()
@@ -61,7 +62,7 @@ def imdb_compare(
     store.sweep(results)
     reviews = load.submit(data, text_column, label_column, positive, Path(data_folder), cache)
     facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
-    encoded = encode.submit(reviews, vocabulary_size, max_tokens, cache)
+    encoded = encode.submit(facts, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
     calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
     cells, failures = train_all(calls, folder=cache, workers=workers)
     frames = evaluate_cells(cells, cache)

@@ -48,7 +48,7 @@ def wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def prefect_process(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Prefect command in a session of its own, so that Ctrl-C does not reach it, and end it with the block."""
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [sys.executable, "-m", "prefect", *arguments], start_new_session=True, stdout=output, stderr=output
     )
     try:

@@ -47,7 +47,7 @@ def main() -> int:
 
 def prefect(*arguments: str) -> None:
     """Run a Prefect command to its end."""
-    subprocess.run([sys.executable, "-m", "prefect", *arguments], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-m", "prefect", *arguments], check=True)
 
 
 if __name__ == "__main__":

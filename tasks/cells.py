@@ -15,14 +15,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
-from prefect.states import Completed, State
+
 from tasks import store
 from tasks.architectures import ARCHITECTURES
 from tasks.code_version import code_version
+from tasks.preparation import outcome
 from tasks.settings import Recipe
 from tasks.supervision import supervise
 from tasks.training import Split, fit, predict
@@ -65,7 +65,7 @@ def stored_cell(folder: Path, name: str) -> dict[str, Any] | None:
     weights = store.read_bytes(weights_file(folder, name))
     if history is None or predictions is None or weights is None:
         return None
-    facts: dict[str, Any] = dict(history.to_pandas().attrs)
+    facts = _facts(history.to_pandas())
     if hashlib.sha256(weights).hexdigest() != facts["weights_sha256"]:
         raise store.DamagedFileError(f"{weights_file(folder, name)} is not of this cell")
     return facts
@@ -104,7 +104,7 @@ def make_cell(
     predictions = pd.concat(predicted, ignore_index=True) if predicted else pd.DataFrame(columns=columns)
     predictions.insert(0, "architecture", architecture)
     predictions.insert(1, "seed", seed)
-    history.attrs = {"architecture": architecture, "seed": seed, **facts, "peak_memory_mb": peak_memory_mb()}
+    history.attrs.update(architecture=architecture, seed=seed, peak_memory_mb=peak_memory_mb(), **facts)
     return history, predictions, {weight.path: weight.numpy() for weight in model.weights}
 
 
@@ -117,9 +117,13 @@ def store_cell(
     file = weights_file(folder, name)
     sha256 = store.write(file, save(weights))
     store.write(predictions_file(folder, name), predictions)
-    history.attrs |= {"weights": file.name, "weights_sha256": sha256}
+    history.attrs.update(weights=file.name, weights_sha256=sha256)
     store.write(history_file(folder, name), history)
-    return dict(history.attrs)
+    return _facts(history)
+
+
+def _facts(history: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): fact for name, fact in history.attrs.items()}
 
 
 def history_file(folder: Path, name: str) -> Path:
@@ -147,15 +151,13 @@ def peak_memory_mb() -> float:
 
 
 @task(name="train", task_run_name="{architecture}-seed-{seed}")
-def train(
-    architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str, folder: Path
-) -> State[dict[str, Any]]:
+def train(architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str, folder: Path) -> dict[str, Any]:
     """Train and store the cell `name`, or find it stored; the result is the cell's facts."""
     logger = get_run_logger()
     with store.locked(history_file(folder, name)):
-        facts = _stored_or_said(folder, name, logger.warning)
+        facts = _stored_or_said(folder, name, logger.info)
         if facts:
-            return Completed(name="Cached", message=f"{name} was trained before", data=facts)
+            return outcome(facts, cached=True, message=f"{name} was trained before")
         table = store.read(encoded)
         if table is None:
             raise FileNotFoundError(f"the encoded reviews {encoded} are gone; run again")
@@ -167,7 +169,7 @@ def train(
         )
     if facts["status"] == "diverged":
         logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
-    return Completed(message=f"best epoch {facts['best_epoch']} of {facts['epochs']}", data=facts)
+    return outcome(facts, message=f"best epoch {facts['best_epoch']} of {facts['epochs']}")
 
 
 def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict[str, Any] | None:
@@ -180,7 +182,9 @@ def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict
 
 def _progress(epochs: int, cell: str, say: Callable[..., None]) -> OnEpoch:
     """Make a callback that tells the log and a progress artifact of each epoch."""
-    artifact = create_progress_artifact(0.0, key=f"training-{cell}".replace("_", "-"), description=f"Epochs of {cell}")
+    artifact: Any = create_progress_artifact(
+        0.0, key=f"training-{cell}".replace("_", "-"), description=f"Epochs of {cell}"
+    )
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> None:
         say(
@@ -220,10 +224,11 @@ def train_all(calls: list[Call], *, folder: Path, workers: int) -> tuple[list[di
     def say_death(call: dict[str, Any], attempt: int) -> None:
         logger.warning("The process of %s died (try %d).", call["name"], attempt)
 
-    for count, (call, outcome) in enumerate(supervise(train, missing, workers=workers, on_death=say_death), start=1):
-        if isinstance(outcome, Exception):
-            failures[f"{call['architecture']}-seed-{call['seed']}"] = f"{type(outcome).__name__}: {outcome}"
+    finished = supervise(train, missing, workers=workers, on_death=say_death)
+    for count, (call, result) in enumerate(finished, start=1):
+        if isinstance(result, Exception):
+            failures[f"{call['architecture']}-seed-{call['seed']}"] = f"{type(result).__name__}: {result}"
         else:
-            facts[call["name"]] = outcome
+            facts[call["name"]] = result
         logger.info("%d of %d trainings done", count, len(missing))
     return [facts[call["name"]] for call in calls if call["name"] in facts], failures

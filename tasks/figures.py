@@ -32,7 +32,8 @@ SHOWN_METRICS = ("accuracy", "f1", "auc")
 LEAST_SPAN = 6.0
 # Marks of a time axis whose steps multiply, in seconds.
 TIMES = ((0.1, "0.1 s"), (0.3, "0.3 s"), (1, "1 s"), (3, "3 s"), (10, "10 s"), (30, "30 s"), (60, "1 min"),
-         (180, "3 min"), (600, "10 min"), (1_800, "30 min"), (3_600, "1 h"), (10_800, "3 h"), (36_000, "10 h"))  # fmt: skip
+         (180, "3 min"), (600, "10 min"), (1_800, "30 min"), (3_600, "1 h"), (10_800, "3 h"),
+         (36_000, "10 h"))  # fmt: skip
 INK, FAINT = "#222222", "#8A8A8A"
 
 
@@ -43,7 +44,7 @@ def canvas(
     height: float,
     title: str,
     note: str,
-    **shared: Any,  # noqa: ANN401
+    **shared: Any,
 ) -> Panels:
     """Make a titled figure and its panels, (rows, columns) Axes; sizes in inches."""
     from matplotlib.figure import Figure
@@ -152,7 +153,7 @@ def confusion_matrices(predictions: pd.DataFrame, colours: Colours) -> Figure:
     return figure
 
 
-def test_scores(  # noqa: PT028  (no test: scores on the test reviews)
+def scores_on_test(
     scores: pd.DataFrame, cells: pd.DataFrame, colours: Colours, summary: pd.DataFrame | None = None
 ) -> Figure:
     """Draw test accuracy, F1 and AUC side by side: a dot for each seed, the mean, and its interval where it is known.
@@ -172,8 +173,8 @@ def test_scores(  # noqa: PT028  (no test: scores on the test reviews)
     interval = "" if summary is None else " The thin bar is the 95% interval."
     figure, panels = canvas(
         1, len(shown), 11, 1.5 + 0.45 * len(rows), "How good is each on reviews it has never seen?",
-        f"Test reviews. A small dot is one seed, the large one the mean of the seeds.{interval} The star marks the best "
-        "by validation. No axis begins at 0; what lies left of an axis is written at its edge.",
+        f"Test reviews. A small dot is one seed, the large one the mean of the seeds.{interval} The star marks the "
+        "best by validation. No axis begins at 0; what lies left of an axis is written at its edge.",
         sharey=True,
     )  # fmt: skip
     for metric, axes in zip(shown, panels[0], strict=True):
@@ -335,7 +336,7 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colours: Colours
 
 
 FIGURES: dict[str, Callable[..., Figure]] = {
-    "test_scores": test_scores,
+    "scores_on_test": scores_on_test,
     "quality_against_time": quality_against_time,
     "costs": costs,
     "learning_curves": learning_curves,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-
 from prefect import task
 from prefect.logging import get_run_logger
-from prefect.states import Completed, State
+from prefect.states import Completed
+
 from tasks import encoding, store
 from tasks.code_version import code_version
 from tasks.reviews import load_reviews, source_fingerprint
@@ -47,32 +47,50 @@ def key(**made_of: object) -> str:
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def outcome(data: dict[str, Any], *, cached: bool = False, message: str | None = None) -> Any:
+    """Make the state that a task ends in: its result is `data`, and Prefect's page shows what came from the cache."""
+    return Completed(name="Cached" if cached else "Completed", message=message, data=data)
+
+
 @task(name="load", task_run_name="load-reviews")
 def load(
     data: str, text_column: str, label_column: str, positive: str | None, data_folder: Path, folder: Path
-) -> State[dict[str, Any]]:
+) -> dict[str, Any]:
     """Load, check and split the reviews; the result is what is known of them, and the `file` in which they lie."""
     logger = get_run_logger()
-    how = {"text_column": text_column, "label_column": label_column, "positive": positive}
+    how: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "positive": positive}
     made_of = key(
         source=source_fingerprint(data, data_folder=data_folder),
         code=code_version(load_reviews),
-        libraries=[version("pandas"), version("scikit-learn")],
+        libraries=[version(name) for name in ("pandas", "pyarrow", "scikit-learn")],
         **how,
     )
     path = folder / "reviews" / f"reviews-{made_of}.parquet"
 
     def make() -> tuple[Any, dict[str, Any]]:
-        reviews = load_reviews(data, data_folder=data_folder, **how)
-        return reviews, {**reviews.attrs, "file": path.name}
+        reviews = load_reviews(data, data_folder=data_folder, on_progress=_tenths(logger.info), **how)
+        return reviews, {**{str(name): fact for name, fact in reviews.attrs.items()}, "file": path.name}
 
     facts, cached = prepared(path, make, logger.warning)
     logger.info("%s, fingerprint %s", facts["source"], facts["fingerprint"][:16])
-    return Completed(name="Cached" if cached else "Completed", data=facts)
+    return outcome(facts, cached=cached)
+
+
+def _tenths(say: Callable[..., None]) -> Callable[[int, int], None]:
+    """Make a callback for a download that speaks at every tenth of it."""
+    said = -1
+
+    def on_progress(there: int, size: int) -> None:
+        nonlocal said
+        if there * 10 // size > said:
+            said = there * 10 // size
+            say("downloaded %d of %d MB", there / 1e6, size / 1e6)
+
+    return on_progress
 
 
 @task(name="encode", task_run_name="encode-reviews")
-def encode(facts: dict[str, Any], vocabulary_size: int, max_tokens: int, folder: Path) -> State[dict[str, Any]]:
+def encode(facts: dict[str, Any], vocabulary_size: int, max_tokens: int, folder: Path) -> dict[str, Any]:
     """Encode the reviews; the result holds the `file` of the tokens, the `vocabulary` file and the `fingerprint`."""
     logger = get_run_logger()
     sizes = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens}
@@ -81,10 +99,10 @@ def encode(facts: dict[str, Any], vocabulary_size: int, max_tokens: int, folder:
     words = folder / "encoded" / f"vocabulary-{made_of}.parquet"
 
     def make() -> tuple[Any, dict[str, Any]]:
-        reviews = store.read(folder / "reviews" / facts["file"])
-        table, vocabulary = encoding.encode(reviews.to_pandas(), **sizes)
+        reviews = store.frame(folder / "reviews" / facts["file"])
+        table, vocabulary = encoding.encode(reviews, **sizes)
         store.write(words, vocabulary)
         return table, {"fingerprint": encoding.fingerprint(table), "file": path.name, "vocabulary": words.name}
 
     notes, cached = prepared(path, make, logger.warning)
-    return Completed(name="Cached" if cached else "Completed", data=notes)
+    return outcome(notes, cached=cached)

@@ -1,4 +1,4 @@
-"""Everything that a run leaves behind: tables, pictures and reports in a folder of its own, and artifacts in Prefect."""
+"""What a run leaves behind: tables, pictures and reports in a folder of its own, and artifacts in Prefect."""
 
 import io
 import json
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
 from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
+
 from tasks import store
-from tasks.appearance import label, save, style
+from tasks.appearance import save, style
 from tasks.cells import history_file, predictions_file
 from tasks.evaluation import classification_reports, confusion_matrices, evaluate, generalisation_gaps
 from tasks.export import table_records, write_csv
@@ -38,8 +38,8 @@ WITHOUT_CSV = ("predictions",)
 def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
     """Read what the cells left in the cache `folder`, as the frames cells, history and predictions."""
     names = [Path(cell["weights"]).stem for cell in cells]
-    histories = [store.read(history_file(folder, name)).to_pandas() for name in names]
-    predictions = [store.read(predictions_file(folder, name)).to_pandas() for name in names]
+    histories = [store.frame(history_file(folder, name)) for name in names]
+    predictions = [store.frame(predictions_file(folder, name)) for name in names]
     for frame in histories:
         frame.attrs = {}  # the facts of one cell; frames of several have none
     return {
@@ -99,7 +99,7 @@ def pictures(frames: Frames, folder: Path) -> tuple[list[Picture], list[Picture]
     large, small = [], []
     for name, figure in draw(frames).items():
         title = figure.get_suptitle()
-        caption = figure.get_label().removeprefix(title).strip()
+        caption = str(figure.get_label()).removeprefix(title).strip()
         with style():
             files = save(figure, folder, name)
             buffer = io.BytesIO()

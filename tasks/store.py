@@ -71,6 +71,19 @@ def read(path: Path) -> pa.Table | None:
     return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
 
 
+def frame(path: Path) -> pd.DataFrame:
+    """Return the frame that was written, its `attrs` included.
+
+    Raises:
+        FileNotFoundError: Where nothing (complete) is stored.
+        DamagedFileError: If the file does not match its checksum.
+    """
+    table = read(path)
+    if table is None:
+        raise FileNotFoundError(f"{path} is gone; run again")
+    return table.to_pandas()
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the right to make `path`; another process that asks for it waits, a dead one holds nothing."""

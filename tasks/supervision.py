@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from prefect import Task
@@ -38,7 +39,7 @@ def start_worker(parent: int, threads: int = 1) -> None:
 def _quiet() -> Iterator[None]:
     """Keep native code from the terminal: TensorFlow's import reports the missing GPU, whatever its log level."""
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield

@@ -88,7 +88,7 @@ def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -
     return [found[i] for i in rng.permutation(len(found))]
 
 
-def predict(model: keras.Model, split: Split, batch_size: int = 256, max_tokens: int = 200) -> np.ndarray:
+def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: int = 256) -> np.ndarray:
     """Give each review's probability of the positive class, (reviews,) float32 in [0, 1], in row order."""
     import tensorflow as tf
 

@@ -46,7 +46,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write 400 short reviews whose class one word tells."""
     rng = np.random.default_rng(0)
-    words = np.array("a film with some plot and many actors in it".split())
+    words = np.array(["a", "film", "with", "some", "plot", "and", "many", "actors", "in", "it"])
     labels = rng.permutation(np.repeat([0, 1], 200))
     texts = [" ".join([*rng.choice(words, rng.integers(2, 15)), "good" if label else "bad"]) for label in labels]
     path = tmp_path_factory.mktemp("data") / "tiny.csv"

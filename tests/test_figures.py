@@ -35,7 +35,7 @@ def test_learning_curves_show_every_seed_and_both_splits(drawn):
 
 
 def test_scores_have_a_dot_for_each_seed_at_its_height(frames, drawn):
-    axes = drawn["test_scores"].axes[0]
+    axes = drawn["scores_on_test"].axes[0]
     own = frames["scores"].query("architecture == 'lstm' and split == 'test' and metric == 'accuracy'")["value"]
     dots, mean = [c for c in axes.collections if tuple(c.get_facecolor()[0][:3]) == rgb("lstm")]
     assert sorted(dots.get_offsets()[:, 0]) == pytest.approx(sorted(100 * own))
@@ -51,7 +51,7 @@ def rgb(name):
 
 def test_intervals_are_drawn_where_they_are_known(frames):
     summary = frames["scores"].query("seed == 0").assign(low=0.7, high=0.8)
-    axes = figures.draw({**frames, "summary": summary}, ["test_scores"])["test_scores"].axes[0]
+    axes = figures.draw({**frames, "summary": summary}, ["scores_on_test"])["scores_on_test"].axes[0]
     assert list(axes.lines[0].get_xdata()) == pytest.approx([70, 80])
 
 
@@ -70,7 +70,7 @@ def test_confusion_matrix_writes_its_counts(frames):
 
 def test_noise_does_not_fill_an_axis(frames):
     same = frames["scores"].assign(value=lambda frame: 0.85 + 0.0001 * frame["seed"])
-    axes = figures.draw({**frames, "scores": same})["test_scores"].axes[0]
+    axes = figures.draw({**frames, "scores": same})["scores_on_test"].axes[0]
     low, high = axes.get_xlim()
     assert high - low >= figures.LEAST_SPAN - 1e-9
 

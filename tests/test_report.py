@@ -13,7 +13,8 @@ from tests import synthetic
 
 HOSTILE = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "```mermaid\ngraph\n```",
-    "a | b | c", "line\nbreak", "`code` **bold** _it_", "https://evil.example/", "~~~\nfence", "{{ 7*7 }}", "\\|", "&lt;b&gt;",
+    "a | b | c", "line\nbreak", "`code` **bold** _it_",
+    "https://evil.example/", "~~~\nfence", "{{ 7*7 }}", "\\|", "&lt;b&gt;",
 ]  # fmt: skip
 
 

@@ -32,9 +32,9 @@ def run(calls):
     died = []
     outcomes = {
         call["name"]: repr(outcome) if isinstance(outcome, Exception) else outcome
-        for call, outcome in supervision.supervise(work, calls, workers=2, on_death=lambda c, n: died.append([c["name"], n]))
+        for call, outcome in supervision.supervise(work, calls, workers=2, on_death=lambda *death: died.append(death))
     }
-    return {"outcomes": outcomes, "died": died}
+    return {"outcomes": outcomes, "died": [[call["name"], attempt] for call, attempt in died]}
 
 if __name__ == "__main__":
     print(json.dumps(run(json.loads(sys.argv[1]))))

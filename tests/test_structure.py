@@ -1,0 +1,83 @@
+"""The house as the README draws it: who may import whom, and that the tree and the table of additions are true."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MODULES = sorted((ROOT / "tasks").glob("*.py"))
+# Statistics, models, figures and data: plain functions that know nothing of what runs them.
+WITH_PREFECT = {"cells", "preparation", "publication", "supervision"}
+STATISTICS = {"panel", "resampling", "pairing", "power", "ranking", "comparison", "verdict", "calibration", "slices"}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports anywhere, and `tasks.x` for modules of the project."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names if node.module == "tasks"}
+    return {name if name.startswith("tasks.") else name.split(".")[0] for name in found}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_run_one_way(path: Path) -> None:
+    found = imports(path)
+    assert "flows" not in found
+    assert path.stem in WITH_PREFECT or "prefect" not in found
+    if path.stem in STATISTICS:
+        assert not found & {"keras", "tensorflow", "matplotlib", "seaborn"}
+
+
+def test_nothing_loads_tensorflow_before_it_is_needed() -> None:
+    for path in [*MODULES, *(ROOT / "flows").glob("*.py")]:
+        if path.stem == "recurrence":
+            continue
+        top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {alias.name for node in top for alias in node.names} | {getattr(node, "module", "") for node in top}
+        assert not {str(name).split(".")[0] for name in names} & {"tensorflow", "keras", "matplotlib", "seaborn"}, path
+
+
+def test_the_tree_in_the_readme_names_every_file() -> None:
+    tree = README.split("## The house")[1].split("```")[1]
+    named = set(re.findall(r"[\w.]+\.(?:py|j2|yaml|toml|lock)\b|Makefile|LICENSE|\.ci/run", tree))
+    there = {path.name for folder in ("flows", "tasks") for path in (ROOT / folder).rglob("*.*") if path.is_file()}
+    there = {name for name in there if name.endswith((".py", ".j2"))} - {"__init__.py"}
+    assert there <= named, there - named
+    assert all((ROOT / name).exists() for name in ("Makefile", "LICENSE", ".ci/run", "prefect.yaml", "requirements.lock"))
+    gone = {name for name in named if name.endswith((".py", ".j2"))} - there
+    assert not gone
+
+
+def test_what_the_table_of_additions_names_exists() -> None:
+    from tasks.architectures import ARCHITECTURES
+    from tasks.evaluation import METRICS
+    from tasks.figures import FIGURES
+    from tasks.reviews import DATASETS
+
+    table = README.split("## Add one")[1].split("\n## ")[0]
+    for name, functions in {
+        "ARCHITECTURES": ARCHITECTURES, "METRICS": METRICS, "FIGURES": FIGURES, "DATASETS": DATASETS,
+    }.items():  # fmt: skip
+        assert f"`{name}`" in table
+        assert all(callable(function) and function.__doc__ for function in functions.values())
+
+
+def test_every_command_of_the_readme_is_known() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"^make (\w+)", README, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for module in set(re.findall(r"python -m (flows\.\w+)", README)):
+        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
+
+
+def test_the_options_in_the_readme_exist() -> None:
+    from tasks.parameters import Parameters
+
+    known = {f"--{name.replace('_', '-')}" for name in Parameters.model_fields} | {"--watch", "--help", "--param"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
