@@ -20,11 +20,14 @@ from prefect.logging import get_run_logger
 from tasks import store
 from tasks.appearance import save, style
 from tasks.cells import history_file, predictions_file
+from tasks.comparison import compare
+from tasks.errors import UserError
 from tasks.evaluation import classification_reports, confusion_matrices, evaluate, generalisation_gaps
 from tasks.export import table_records, write_csv
 from tasks.figures import draw
 from tasks.parameters import Parameters
 from tasks.report import Grid, Picture, Report, inlined, linked, render_html, render_markdown, summary_table
+from tasks.verdict import verdict
 
 Frames = dict[str, pd.DataFrame]
 
@@ -37,6 +40,8 @@ WITHOUT_CSV = ("predictions",)
 
 def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
     """Read what the cells left in the cache `folder`, as the frames cells, history and predictions."""
+    if not any(cell["status"] == "finished" for cell in cells):
+        raise UserError("Every training diverged: its loss stopped being a number. Try a smaller learning rate.")
     names = [Path(cell["weights"]).stem for cell in cells]
     histories = [store.frame(history_file(folder, name)) for name in names]
     predictions = [store.frame(predictions_file(folder, name)) for name in names]
@@ -58,6 +63,14 @@ def measured(frames: Frames) -> Frames:
         "confusions": confusion_matrices(predictions),
         "gaps": generalisation_gaps(frames["history"], frames["cells"]),
     }
+
+
+def pair_by_pair(frames: Frames) -> pd.DataFrame:
+    """Tabulate how each pair differs in accuracy on the test reviews, in points."""
+    pairs = frames["pairs"].query("metric == 'accuracy'")
+    points = {name: (100 * pairs[name]).round(2) for name in ("difference", "low", "high")}
+    columns = ["first", "second", "difference", "low", "high", "p_holm", "p_sign_flip", "smallest_p", "verdict"]
+    return pairs.assign(**points)[columns]
 
 
 def surroundings() -> dict[str, dict[str, object]]:
@@ -146,8 +159,9 @@ def in_text(grid: Grid) -> str:
 
 @task(name="evaluate", task_run_name="evaluate")
 def evaluate_cells(cells: list[dict[str, Any]], folder: Path) -> Frames:
-    """Score every cell on validation and test, and put the scores on Prefect's page."""
+    """Score every cell on validation and test, compare the architectures, and put the scores on Prefect's page."""
     frames = measured(collect(cells, folder))
+    frames |= compare(frames["predictions"], frames["cells"])
     create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
     create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
     return frames
@@ -171,7 +185,8 @@ def publish(
         "started": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
     }
-    report = Report(facts=facts, frames=frames)
+    tables = {"Pair by pair: difference in test accuracy (points)": pair_by_pair(frames)}
+    report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=tables)
     partial = results / "runs" / f".{name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     small = write_run(report, partial)
@@ -181,4 +196,5 @@ def publish(
     records = [dict(zip(map(str, summary.head), row, strict=True)) for row in summary.rows]
     create_table_artifact(records, key="summary", description="Each architecture over its seeds")
     get_run_logger().info("Report: %s", target / "report.html")
-    return f"\n{reviews['source']}\n\n{in_text(summary)}\n\nReport: {target / 'report.html'}"
+    said = "\n".join(report.verdict[:2])
+    return f"\n{reviews['source']}\n\n{in_text(summary)}\n\n{said}\n\nReport: {target / 'report.html'}"

@@ -172,24 +172,27 @@ def _limits(frames: dict[str, pd.DataFrame], setup: Mapping[Hashable, object]) -
             f"A true difference below {amount(low, metric)} (the quietest pair) to {amount(high, metric)} "
             "(the noisiest) would more often than one time in five have gone unfound."
         )
-    return sentences + _settling(pairs, power, metric)
+    groups = frames["groups"]
+    return sentences + _settling(pairs, power, str(groups[groups["best"]]["architecture"].iloc[0]), metric)
 
 
-def _settling(pairs: pd.DataFrame, power: pd.DataFrame, metric: str) -> list[str]:
-    """Say for the open pairs how many seeds would find a difference as large as the one seen."""
-    open_pairs = pairs[pairs["verdict"].isin(["not separable", "too few seeds"])][["first", "second"]]
-    sentences = []
-    for row in open_pairs.merge(power, on=["first", "second"]).to_dict("records"):
-        pair = f"{label(row['first'])} and {label(row['second'])}"
-        if row["seeds"] < 2:
-            sentences.append(f"{pair}: the seeds needed cannot be told from fewer than two shared ones.")
-        elif row["seeds_needed"] < 0:
+def _settling(pairs: pd.DataFrame, power: pd.DataFrame, best: str, metric: str) -> list[str]:
+    """Say for what is open between the best and the others how many seeds would find a difference as large as seen."""
+    of_best = pairs[(pairs["first"] == best) | (pairs["second"] == best)]
+    open_pairs = of_best[of_best["verdict"].isin(["not separable", "too few seeds"])][["first", "second"]]
+    rows = open_pairs.merge(power, on=["first", "second"]).to_dict("records")
+    untold = [row for row in rows if row["seeds"] < 2]
+    sentences = ["How many seeds would settle it cannot be told from fewer than two shared ones."] if untold else []
+    for row in (row for row in rows if row["seeds"] >= 2):
+        other = label(row["second"] if row["first"] == best else row["first"])
+        target = amount(row["target"], metric)
+        if row["seeds_needed"] < 0:
             sentences.append(
-                f"{pair}: no number of seeds settles {amount(row['target'], metric)}; more test reviews would."
+                f"{label(best)} and {other}: no number of seeds settles {target}; more test reviews would."
             )
         else:
             sentences.append(
-                f"{pair}: run with {row['seeds_needed']} seeds to find a true difference of "
-                f"{amount(row['target'], metric)} four times in five."
+                f"{label(best)} and {other}: run with {row['seeds_needed']} seeds to find a true difference of "
+                f"{target} four times in five."
             )
     return sentences

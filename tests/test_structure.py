@@ -49,7 +49,9 @@ def test_the_tree_in_the_readme_names_every_file() -> None:
     there = {path.name for folder in ("flows", "tasks") for path in (ROOT / folder).rglob("*.*") if path.is_file()}
     there = {name for name in there if name.endswith((".py", ".j2"))} - {"__init__.py"}
     assert there <= named, there - named
-    assert all((ROOT / name).exists() for name in ("Makefile", "LICENSE", ".ci/run", "prefect.yaml", "requirements.lock"))
+    assert all(
+        (ROOT / name).exists() for name in ("Makefile", "LICENSE", ".ci/run", "prefect.yaml", "requirements.lock")
+    )
     gone = {name for name in named if name.endswith((".py", ".j2"))} - there
     assert not gone
 

@@ -1,0 +1,117 @@
+"""A cell on tiny data: the same in every process, named by all that it is made of, never used when damaged."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tasks import cells, store
+from tasks.cells import cell_name, make_cell, stored_cell
+from tasks.settings import Recipe
+from tests.conftest import ROOT
+
+RECIPE = Recipe(vocabulary_size=11, max_tokens=7, embedding_size=5, units=3, batch_size=8, epochs=2, learning_rate=0.01)
+
+
+def encoded(seed: int = 0) -> pa.Table:
+    """Make 60 encoded reviews of 1 to 9 tokens; token 5 tells the class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat([0, 1], 30)).astype(np.int8)
+    tokens = [[*rng.integers(6, 11, rng.integers(1, 9)), 5 - label] for label in labels]
+    splits = ["train"] * 30 + ["validation"] * 17 + ["test"] * 13
+    return pa.table(
+        {
+            "review_id": [f"r{number}" for number in range(60)],
+            "split": splits,
+            "label": labels,
+            "tokens": pa.array(tokens, pa.large_list(pa.uint16())),
+            "length": [len(each) for each in tokens],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    from tasks.architectures import lstm
+
+    return make_cell("lstm", 4, RECIPE, encoded(), build=lstm)
+
+
+def test_a_cell_has_history_predictions_and_facts(made: tuple) -> None:
+    history, predictions, weights = made
+    assert list(history)[:4] == ["architecture", "seed", "epoch", "split"]
+    assert history.groupby("split").size().to_dict() == {"train": 2, "validation": 2}
+    assert predictions.groupby("split").size().to_dict() == {"test": 13, "validation": 17}
+    assert predictions["probability"].dtype == np.float32
+    assert predictions["probability"].between(0, 1).all()
+    # embedding 11·5, LSTM 4·(5·3 + 3·3 + 3), head 2·3 + 1
+    assert history.attrs["parameters"] == 55 + 108 + 7 == sum(weight.size for weight in weights.values())
+    assert history.attrs["seed"] == 4
+
+
+def test_what_was_stored_is_found(made: tuple, tmp_path: Path) -> None:
+    facts = cells.store_cell(tmp_path, "lstm-seed-4-x", *made)
+    assert stored_cell(tmp_path, "lstm-seed-4-x") == facts
+    assert stored_cell(tmp_path, "lstm-seed-5-x") is None
+    weights = cells.weights_file(tmp_path, "lstm-seed-4-x")
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["weights_sha256"]
+
+
+@pytest.mark.fault(22)
+def test_weights_of_another_cell_are_refused(made: tuple, tmp_path: Path) -> None:
+    cells.store_cell(tmp_path, "a", *made)
+    store.write(cells.weights_file(tmp_path, "a"), b"something else, with a checksum of its own")
+    with pytest.raises(store.DamagedFileError, match="not of this cell"):
+        stored_cell(tmp_path, "a")
+
+
+@pytest.mark.fault(34)
+def test_the_name_covers_what_a_cell_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = cell_name("lstm", 0, RECIPE, "data")
+    others = [
+        cell_name("lstm", 1, RECIPE, "data"),
+        cell_name("lstm", 0, RECIPE.model_copy(update={"dropout": 0.1}), "data"),
+        cell_name("lstm", 0, RECIPE, "other data"),
+        cell_name("simple_rnn", 0, RECIPE, "data"),
+    ]
+    monkeypatch.setattr(cells, "version", lambda _: "0.0")
+    others.append(cell_name("lstm", 0, RECIPE, "data"))
+    keys = {each.rsplit("-", 1)[1] for each in [name, *others]}
+    assert len(keys) == 6
+
+
+@pytest.mark.fault(33)
+def test_the_same_seed_gives_the_same_weights_in_fresh_processes_side_by_side(made: tuple) -> None:
+    script = (
+        "import hashlib\n"
+        "from tasks.supervision import start_worker; import os; start_worker(os.getppid())\n"
+        "from tests.test_cells import RECIPE, encoded\n"
+        "from tasks.architectures import lstm; from tasks.cells import make_cell\n"
+        "weights = make_cell('lstm', 4, RECIPE, encoded(), build=lstm)[2]\n"
+        "print(hashlib.sha256(b''.join(weights[name].tobytes() for name in sorted(weights))).hexdigest())"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    hashes = {process.communicate(timeout=120)[0].strip() for process in running}
+    assert len(hashes) == 1
+    assert len(hashes.pop()) == 64
+
+
+@pytest.mark.fault(16)
+def test_a_cell_that_diverges_says_so_and_predicts_nothing(tmp_path: Path) -> None:
+    from tasks.architectures import simple_rnn
+
+    reckless = RECIPE.model_copy(update={"learning_rate": 1e38})
+    history, predictions, weights = make_cell("simple_rnn", 0, reckless, encoded(), build=simple_rnn)
+    assert history.attrs["status"] == "diverged"
+    assert predictions.empty
+    facts = cells.store_cell(tmp_path, "x", history, predictions, weights)
+    assert json.loads(json.dumps(facts))["status"] == "diverged"
+    assert stored_cell(tmp_path, "x") == facts

@@ -1,0 +1,42 @@
+"""What a run leaves behind, from made-up frames."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks import publication
+from tasks.parameters import Parameters
+from tasks.report import Report
+from tests.synthetic import frames as synthetic_frames
+
+
+@pytest.fixture
+def report() -> Report:
+    frames = synthetic_frames(reviews=60, seeds=2)
+    facts = {"source": "3 reviews", "fingerprint": "f" * 64, "caveats": [], "rows": {"test": 3}}
+    return Report(facts=facts, frames=frames)
+
+
+def test_a_run_is_written_whole(report: Report, tmp_path: Path) -> None:
+    small = publication.write_run(report, tmp_path / "run")
+    for name, frame in report.frames.items():
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["source"] == "3 reviews"
+    assert {picture.name for picture in small} == {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert sum(len(picture.png) for picture in small) < 1_000_000
+
+
+def test_latest_leads_to_the_newest_and_no_run_is_overwritten(tmp_path: Path) -> None:
+    for expected in ("night", "night-2", "night-3"):
+        partial = tmp_path / "runs" / ".partial"
+        partial.mkdir(parents=True)
+        assert publication.settle(partial, tmp_path, "night").name == expected
+        assert (tmp_path / "latest").resolve().name == expected
+
+
+def test_the_command_repeats_the_run() -> None:
+    settings = Parameters(seeds=7, architectures=("lstm",), run_name="x").model_dump(mode="json")
+    assert publication.command(settings) == "python -m flows.imdb_compare --architectures lstm --seeds 7"
+    assert publication.command(Parameters().model_dump(mode="json")) == "python -m flows.imdb_compare"
