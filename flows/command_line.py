@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -54,10 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         parameters = parse(Parameters, arguments, "flows.imdb_compare")
         check_source(parameters.data)
-        with any_server():
-            from flows.imdb_compare import imdb_compare
-
-            summary = imdb_compare(**parameters.model_dump())
+        with any_server(meanwhile=lambda: import_module("flows.imdb_compare")):
+            summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
     except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2

@@ -65,7 +65,7 @@ def imdb_compare(
     encoded = encode.submit(facts, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
     calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
     cells, failures = train_all(calls, folder=cache, workers=workers)
-    frames = evaluate_cells(cells, cache)
+    frames = evaluate_cells(cells, facts["file"], cache)
     summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, results)
     if failures:
         raise CellsFailedError(failures, summary)

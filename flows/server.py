@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -62,11 +62,14 @@ def prefect_process(*arguments: str, output: IO[bytes] | None = None) -> Iterato
 
 
 @contextmanager
-def any_server() -> Iterator[None]:
+def any_server(meanwhile: Callable[[], object]) -> Iterator[None]:
     """Use the project's server if it answers, or else a temporary one until the end of the block.
 
     Prefect reads the address when it is imported, so this comes before. An address that somebody
     set in the environment is theirs: no temporary server takes its place.
+
+    Args:
+        meanwhile: Called while the temporary server starts, with its address set: what imports Prefect.
     """
     if os.environ.get("PREFECT_API_URL") or answers(project_api()):
         yield
@@ -80,6 +83,7 @@ def any_server() -> Iterator[None]:
         with prefect_process(*arguments, output=log) as process:
             os.environ["PREFECT_API_URL"] = api
             try:
+                meanwhile()
                 wait_for(api, process)
                 try:
                     yield

@@ -19,23 +19,27 @@ from prefect.logging import get_run_logger
 
 from tasks import store
 from tasks.appearance import save, style
+from tasks.calibration import calibrate
 from tasks.cells import history_file, predictions_file
 from tasks.comparison import compare
 from tasks.errors import UserError
 from tasks.evaluation import classification_reports, confusion_matrices, evaluate, generalisation_gaps
 from tasks.export import table_records, write_csv
 from tasks.figures import draw
+from tasks.panel import panel
 from tasks.parameters import Parameters
 from tasks.report import Grid, Picture, Report, inlined, linked, render_html, render_markdown, summary_table
+from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
 from tasks.verdict import verdict
 
 Frames = dict[str, pd.DataFrame]
 
 LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
 # Small enough that all pictures together stay under the 1.5 MB at which Prefect drops an event.
-ARTIFACT_DPI = 50
+ARTIFACT_WIDTH = 900
 # These stay in the cache: they are large, and nobody reads them as CSV.
 WITHOUT_CSV = ("predictions",)
+EXCERPT = 300
 
 
 def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
@@ -62,6 +66,35 @@ def measured(frames: Frames) -> Frames:
         "classes": classification_reports(predictions),
         "confusions": confusion_matrices(predictions),
         "gaps": generalisation_gaps(frames["history"], frames["cells"]),
+    }
+
+
+def examined(frames: Frames, reviews: pd.DataFrame) -> Frames:
+    """Add how honest the probabilities are, and where and how together the architectures err on the test reviews."""
+    test = panel(frames["predictions"], "test")
+    return frames | {
+        "calibration": calibrate(frames["predictions"]),
+        "slices": slice_scores(test, kinds_of_reviews(reviews)),
+        "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
+        "mistakes": confidently_wrong(test, reviews),
+    }
+
+
+def tables(frames: Frames) -> dict[str, pd.DataFrame]:
+    """Prepare what the report shows of the statistics, by title; accuracies in percent."""
+    calibration = frames["calibration"].groupby("architecture", sort=False).mean().drop(columns="seed").reset_index()
+    shares = ["accuracy", "accuracy_threshold"]
+    calibration[shares] = (100 * calibration[shares]).round(2)
+    slices = frames["slices"].assign(accuracy=lambda frame: (100 * frame["accuracy"]).round(2))
+    kinds = slices.pivot_table(index=["slice", "reviews"], columns="architecture", values="accuracy", sort=False)
+    mistakes = frames["mistakes"].assign(text=frames["mistakes"]["text"].str.slice(0, EXCERPT))
+    apart = frames["disagreement"].set_index("architecture")
+    return {
+        "Pair by pair: difference in test accuracy (points)": pair_by_pair(frames),
+        "Accuracy by kind of review (%), seeds averaged": kinds.reset_index(),
+        "Answered differently (% of test reviews)": (100 * apart).round(2).reset_index(),
+        "Do the probabilities mean what they say? Temperature and threshold from validation": calibration,
+        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": mistakes,
     }
 
 
@@ -115,21 +148,30 @@ def pictures(frames: Frames, folder: Path) -> tuple[list[Picture], list[Picture]
         caption = str(figure.get_label()).removeprefix(title).strip()
         with style():
             files = save(figure, folder, name)
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", dpi=ARTIFACT_DPI)
         large.append(Picture(name, title, caption, files["png"].read_bytes(), files["svg"].read_bytes()))
-        small.append(Picture(name, title, caption, buffer.getvalue()))
+        small.append(Picture(name, title, caption, reduced(files["png"])))
     return large, small
+
+
+def reduced(png: Path) -> bytes:
+    """Return a picture at the width at which Prefect's page shows it."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(png) as image:
+        image.thumbnail((ARTIFACT_WIDTH, 10 * ARTIFACT_WIDTH))
+        image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
 
 
 def write_run(report: Report, folder: Path) -> list[Picture]:
     """Write tables, pictures, report.html, report.md and run.json into `folder`; return the small pictures."""
-    tables = folder / "tables"
-    tables.mkdir(parents=True)
+    place = folder / "tables"
+    place.mkdir(parents=True)
     for name, frame in report.frames.items():
-        (tables / f"{name}.parquet").write_bytes(store.parquet(frame))
+        (place / f"{name}.parquet").write_bytes(store.parquet(frame))
         if name not in WITHOUT_CSV:
-            write_csv(frame, tables / f"{name}.csv")
+            write_csv(frame, place / f"{name}.csv")
     large, small = pictures(dict(report.frames), folder / "figures")
     report = replace(report, pictures=large)
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
@@ -154,14 +196,15 @@ def in_text(grid: Grid) -> str:
     """Write a table for a terminal."""
     shown = [0, 1, 2, 3, 4, 6, 8]  # what fits on a line
     frame = pd.DataFrame(grid.rows, columns=list(grid.head)).iloc[:, shown]
-    return str(frame.to_string(index=False))
+    return str(frame.replace(r"\n.*", "", regex=True).to_string(index=False))
 
 
 @task(name="evaluate", task_run_name="evaluate")
-def evaluate_cells(cells: list[dict[str, Any]], folder: Path) -> Frames:
+def evaluate_cells(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
     """Score every cell on validation and test, compare the architectures, and put the scores on Prefect's page."""
     frames = measured(collect(cells, folder))
     frames |= compare(frames["predictions"], frames["cells"])
+    frames = examined(frames, store.frame(folder / "reviews" / reviews))
     create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
     create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
     return frames
@@ -185,15 +228,14 @@ def publish(
         "started": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
     }
-    tables = {"Pair by pair: difference in test accuracy (points)": pair_by_pair(frames)}
-    report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=tables)
+    report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=tables(frames))
     partial = results / "runs" / f".{name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     small = write_run(report, partial)
     target = settle(partial, results, name)
     create_markdown_artifact(render_markdown(replace(report, pictures=small), inlined), key="report", description=name)
     summary = summary_table(frames)
-    records = [dict(zip(map(str, summary.head), row, strict=True)) for row in summary.rows]
+    records = [{h: cell.replace("\n", " ") for h, cell in zip(summary.head, row, strict=True)} for row in summary.rows]
     create_table_artifact(records, key="summary", description="Each architecture over its seeds")
     get_run_logger().info("Report: %s", target / "report.html")
     said = "\n".join(report.verdict[:2])

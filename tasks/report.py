@@ -85,7 +85,7 @@ def over_seeds(values: pd.Series, interval: pd.DataFrame | None, digits: int, fa
         words += f" ± {number(float(known.std()), digits, factor)}"
     if interval is not None and len(interval):
         low, high = (number(float(interval[end].iloc[0]), digits, factor) for end in ("low", "high"))
-        words += f" [{low}, {high}]"
+        words += f"\n[{low}, {high}]"  # a line of its own, or the table would be wider than a page
     return words
 
 
@@ -158,7 +158,7 @@ def gap_table(history: pd.DataFrame, cells: pd.DataFrame) -> Grid:
     for name in in_order(gaps["architecture"]):
         own = gaps[gaps["architecture"] == name]
         means = [number(float(own[f"{split}_accuracy"].mean()), 2, 100) for split in ("train", "validation")]
-        gap = f"{100 * float(own['accuracy_gap'].mean()):+.2f}"
+        gap = f"{round(100 * float(own['accuracy_gap'].mean()), 2) + 0.0:+.2f}"  # + 0.0: no "-0.00"
         rows.append([label(name), *means, gap, ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])])
     return Grid(
         ["Architecture", "Training accuracy (%)", "Validation accuracy (%)", "Gap (points)", "Epochs kept"], rows

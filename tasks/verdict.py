@@ -74,7 +74,7 @@ def _best_group(groups: pd.DataFrame) -> str:
     members = groups[(groups["group"] == 1)]["architecture"].tolist()
     if len(members) == 1:
         return f"Every other architecture is separable from {listed(members)}, and below it."
-    return f"The best group, within which the test reviews put none below the first: {listed(members)}."
+    return f"The best group, of which none can be set apart from the best on these test reviews: {listed(members)}."
 
 
 def _against_best(groups: pd.DataFrame, metric: str) -> list[str]:
