@@ -155,7 +155,7 @@ def train(architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str
     """Train and store the cell `name`, or find it stored; the result is the cell's facts."""
     logger = get_run_logger()
     with store.locked(history_file(folder, name)):
-        facts = _stored_or_said(folder, name, logger.info)
+        facts = _stored_or_said(folder, name, logger.debug)  # damage was said before, when the run was planned
         if facts:
             return outcome(facts, cached=True, message=f"{name} was trained before")
         table = store.read(encoded)

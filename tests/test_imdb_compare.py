@@ -46,7 +46,7 @@ def test_everything_that_ends_in_parquet_is_parquet(finished: Path) -> None:
     files = list(finished.rglob("*.parquet"))
     assert len(files) > 8
     for file in files:
-        assert duckdb.sql(f"select count(*) from read_parquet('{file}')").fetchall()[0][0] > 0
+        assert len(duckdb.sql(f"select * from read_parquet('{file}')").fetchall()) == len(pd.read_parquet(file))
 
 
 def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -> None:

@@ -28,8 +28,8 @@ def test_panel():
             "architecture": name,
             "seed": 0,
             "split": "test",
-            "review_id": review,
-            "label": LABELS[review],
+            "review_id": id_,
+            "label": LABELS[id_],
             "probability": p,
         }
         for name, values in probabilities.items()
