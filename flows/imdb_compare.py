@@ -64,7 +64,7 @@ def imdb_compare(
     facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
     encoded = encode.submit(facts, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
     calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
-    cells, failures = train_all(calls, folder=cache, workers=workers)
+    cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers)
     frames = evaluate_cells(cells, facts["file"], cache)
     summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, results)
     if failures:

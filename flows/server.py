@@ -1,6 +1,8 @@
 """Prefect servers: tell whether one answers, and run one for a while, on 127.0.0.1 only."""
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -45,11 +47,26 @@ def wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the Prefect server did not answer at {api} within {START_SECONDS} s")
 
 
+def _end_with_parent() -> None:
+    """Ask for an end when the parent is killed without a chance to clean up, and listen to signals whoever started us.
+
+    A shell that runs a command in the background lets it ignore SIGINT, by which Prefect's worker is ended.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        set_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
+
+
 @contextmanager
 def prefect_process(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Prefect command in a session of its own, so that Ctrl-C does not reach it, and end it with the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", *arguments], start_new_session=True, stdout=output, stderr=output
+        [sys.executable, "-m", "prefect", *arguments],
+        start_new_session=True,
+        stdout=output,
+        stderr=output,
+        preexec_fn=_end_with_parent,
     )
     try:
         yield process

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
 from tasks import store
@@ -207,7 +208,9 @@ def plan(architectures: Sequence[str], seeds: int, recipe: Recipe, encoded: dict
     ]
 
 
-def train_all(calls: list[Call], *, folder: Path, workers: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def train_all(
+    calls: list[Call], *, after: PrefectFuture[Any], folder: Path, workers: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Train what is not stored yet, in processes, the costliest architectures first; find the rest in the cache.
 
     Returns:
@@ -216,7 +219,7 @@ def train_all(calls: list[Call], *, folder: Path, workers: int) -> tuple[list[di
     logger = get_run_logger()
     # ARCHITECTURES goes from cheap to costly: what takes long starts first, and no core idles at the end.
     missing = [call for call in reversed(calls) if _stored_or_said(folder, call["name"], logger.warning) is None]
-    found = {call["name"]: train.submit(**call) for call in calls if call not in missing}
+    found = {call["name"]: train.submit(**call, wait_for=[after]) for call in calls if call not in missing}
     facts = {name: future.result() for name, future in found.items()}
     logger.info("%d of %d cells are in the cache; training %d.", len(facts), len(calls), len(missing))
     failures: dict[str, str] = {}
@@ -224,7 +227,7 @@ def train_all(calls: list[Call], *, folder: Path, workers: int) -> tuple[list[di
     def say_death(call: dict[str, Any], attempt: int) -> None:
         logger.warning("The process of %s died (try %d).", call["name"], attempt)
 
-    finished = supervise(train, missing, workers=workers, on_death=say_death)
+    finished = supervise(train, missing, workers=workers, after=[after], on_death=say_death)
     for count, (call, result) in enumerate(finished, start=1):
         if isinstance(result, Exception):
             failures[f"{call['architecture']}-seed-{call['seed']}"] = f"{type(result).__name__}: {result}"

@@ -55,7 +55,13 @@ def _end_with(parent: int) -> None:
 
 
 def supervise(
-    task: Task[..., Any], calls: Sequence[Call], *, workers: int, tries: int = 3, on_death: Callable[[Call, int], None]
+    task: Task[..., Any],
+    calls: Sequence[Call],
+    *,
+    workers: int,
+    after: Sequence[PrefectFuture[Any]] = (),
+    tries: int = 3,
+    on_death: Callable[[Call, int], None],
 ) -> Iterator[tuple[Call, Any]]:
     """Run `task` once for each of `calls`, `workers` at a time, and yield each call with what came of it.
 
@@ -66,6 +72,7 @@ def supervise(
         task: The task; its module is imported in the workers.
         calls: Parameters of each call, in the order of starting.
         workers: How many processes, each with one lane of calls.
+        after: What the calls build on, so that Prefect draws it.
         tries: How often a call is started at most, if its process dies.
         on_death: Told the call and the try that a process died with.
 
@@ -79,7 +86,7 @@ def supervise(
         while waiting or running:
             while idle and waiting:
                 (call, attempt), lane = waiting.popleft(), idle.pop()
-                running[lane.submit(task, call)] = lane, call, attempt
+                running[lane.submit(task, call, wait_for=after)] = lane, call, attempt
             future = next(as_completed(list(running)))
             lane, call, attempt = running.pop(future)
             outcome = _outcome(future)
