@@ -7,6 +7,7 @@ the cell's key, which covers everything that the cell is made of; what has the k
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -223,6 +224,7 @@ def train_all(
     facts = {name: future.result() for name, future in found.items()}
     logger.info("%d of %d cells are in the cache; training %d.", len(facts), len(calls), len(missing))
     failures: dict[str, str] = {}
+    started = time.monotonic()
 
     def say_death(call: dict[str, Any], attempt: int) -> None:
         logger.warning("The process of %s died (try %d).", call["name"], attempt)
@@ -233,5 +235,7 @@ def train_all(
             failures[f"{call['architecture']}-seed-{call['seed']}"] = f"{type(result).__name__}: {result}"
         else:
             facts[call["name"]] = result
-        logger.info("%d of %d trainings done", count, len(missing))
+        # What takes long goes first, so the mean so far is a bound on the rest.
+        minutes = (time.monotonic() - started) / count * (len(missing) - count) / 60
+        logger.info("%d of %d trainings done, at most about %.0f min left", count, len(missing), minutes)
     return [facts[call["name"]] for call in calls if call["name"] in facts], failures

@@ -99,7 +99,10 @@ def described(function: Callable[..., Any]) -> Callable[..., Any]:
 def mistakes(error: ValidationError) -> UserError:
     """Turn pydantic's list of problems into one message: what was received, what is allowed."""
     lines = []
+    wrong_inside = {problem["loc"][0] for problem in error.errors() if len(problem["loc"]) > 1}
     for problem in error.errors():
+        if problem["type"] == "too_short" and problem["loc"][0] in wrong_inside:
+            continue  # pydantic counts the items that are left, and they are few because of the wrong ones
         name = ".".join(str(part) for part in problem["loc"])
         lines.append(f"{name}: received {problem['input']!r:.120}. {problem['msg'].removeprefix('Value error, ')}.")
     return UserError("\n".join(lines))
