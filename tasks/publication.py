@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -28,7 +29,7 @@ from tasks.export import table_records, write_csv
 from tasks.figures import draw
 from tasks.panel import panel
 from tasks.parameters import Parameters
-from tasks.report import Grid, Picture, Report, inlined, linked, render_html, render_markdown, summary_table
+from tasks.report import Grid, Picture, Report, inlined, linked, number, render_html, render_markdown, summary_table
 from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
 from tasks.verdict import verdict
 
@@ -39,7 +40,7 @@ LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas"
 ARTIFACT_WIDTH = 900
 # These stay in the cache: they are large, and nobody reads them as CSV.
 WITHOUT_CSV = ("predictions",)
-EXCERPT = 300
+EXCERPT, LINE = 300, 90  # characters
 
 
 def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
@@ -83,27 +84,32 @@ def examined(frames: Frames, reviews: pd.DataFrame) -> Frames:
 def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     """Prepare what the report shows of the statistics, by title; accuracies in percent."""
     calibration = frames["calibration"].groupby("architecture", sort=False).mean().drop(columns="seed").reset_index()
-    shares = ["accuracy", "accuracy_threshold"]
-    calibration[shares] = (100 * calibration[shares]).round(2)
-    slices = frames["slices"].assign(accuracy=lambda frame: (100 * frame["accuracy"]).round(2))
-    kinds = slices.pivot_table(index=["slice", "reviews"], columns="architecture", values="accuracy", sort=False)
-    mistakes = frames["mistakes"].assign(text=frames["mistakes"]["text"].str.slice(0, EXCERPT))
-    apart = frames["disagreement"].set_index("architecture")
+    kinds = frames["slices"].pivot_table(
+        index=["slice", "reviews"], columns="architecture", values="accuracy", sort=False
+    )
+    excerpts = frames["mistakes"]["text"].str.slice(0, EXCERPT).map(lambda text: textwrap.fill(text, LINE))
     return {
         "Pair by pair: difference in test accuracy (points)": pair_by_pair(frames),
-        "Accuracy by kind of review (%), seeds averaged": kinds.reset_index(),
-        "Answered differently (% of test reviews)": (100 * apart).round(2).reset_index(),
+        "Accuracy by kind of review (%), seeds averaged": in_percent(kinds).reset_index(),
+        "Answered differently (% of test reviews)": in_percent(
+            frames["disagreement"].set_index("architecture")
+        ).reset_index(),
         "Do the probabilities mean what they say? Temperature and threshold from validation": calibration,
-        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": mistakes,
+        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": frames["mistakes"].assign(text=excerpts),
     }
 
 
 def pair_by_pair(frames: Frames) -> pd.DataFrame:
     """Tabulate how each pair differs in accuracy on the test reviews, in points."""
     pairs = frames["pairs"].query("metric == 'accuracy'")
-    points = {name: (100 * pairs[name]).round(2) for name in ("difference", "low", "high")}
+    points = in_percent(pairs[["difference", "low", "high"]])
     columns = ["first", "second", "difference", "low", "high", "p_holm", "p_sign_flip", "smallest_p", "verdict"]
-    return pairs.assign(**points)[columns]
+    return pairs.assign(**{str(name): points[name] for name in points})[columns]
+
+
+def in_percent(shares: pd.DataFrame) -> pd.DataFrame:
+    """Write shares as percentages with two decimals, and what is not known in words."""
+    return shares.map(lambda share: number(float(share), 2, 100))
 
 
 def surroundings() -> dict[str, dict[str, object]]:
