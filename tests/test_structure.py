@@ -81,5 +81,10 @@ def test_every_command_of_the_readme_is_known() -> None:
 def test_the_options_in_the_readme_exist() -> None:
     from tasks.parameters import Parameters
 
-    known = {f"--{name.replace('_', '-')}" for name in Parameters.model_fields} | {"--watch", "--help", "--param", "--short"}
+    known = {f"--{name.replace('_', '-')}" for name in Parameters.model_fields} | {
+        "--watch",
+        "--help",
+        "--param",
+        "--short",
+    }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
