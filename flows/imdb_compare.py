@@ -7,7 +7,7 @@ if __name__ == "__main__":  # before the imports below: `--help` and a user's mi
 
     sys.exit(main(sys.argv[1:]))
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow, runtime
@@ -56,6 +56,7 @@ def imdb_compare(
 ) -> str:
     """Train architectures side by side with several seeds; report which to use, how sure that is, and what it costs."""
     parameters = Parameters.checked(**locals())
+    started = datetime.now(UTC)  # not the scheduled time: a late run has not worked since then
     without_tracebacks_for_mistakes()
     results = Path(results).resolve()
     cache = results / "cache"
@@ -66,7 +67,7 @@ def imdb_compare(
     calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
     cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers)
     frames = evaluate_cells(cells, facts["file"], cache)
-    summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, results)
+    summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, started, results)
     if failures:
         raise CellsFailedError(failures, summary)
     return summary

@@ -218,10 +218,14 @@ def evaluate_cells(cells: list[dict[str, Any]], reviews: str, folder: Path) -> F
 
 @task(name="report", task_run_name="report")
 def publish(
-    frames: Frames, reviews: dict[str, Any], settings: dict[str, Any], failures: dict[str, str], results: Path
+    frames: Frames,
+    reviews: dict[str, Any],
+    settings: dict[str, Any],
+    failures: dict[str, str],
+    started: datetime,
+    results: Path,
 ) -> str:
     """Write the run's folder and Prefect's artifacts; the result is a summary for the terminal."""
-    started = runtime.flow_run.scheduled_start_time
     name = runtime.flow_run.name or "run"
     caveats = [*reviews["caveats"], *(f"{cell} failed and is missing: {why}" for cell, why in failures.items())]
     facts = {
