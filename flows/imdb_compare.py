@@ -66,6 +66,8 @@ def imdb_compare(
     encoded = encode.submit(facts, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
     calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
     cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers)
+    if not cells:
+        raise CellsFailedError(failures)
     frames = evaluate_cells(cells, facts["file"], cache)
     summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, started, results)
     if failures:

@@ -144,7 +144,7 @@ def weights_file(folder: Path, name: str) -> Path:
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory that this process has held so far, in MB; 0 where the system does not tell."""
+    """Return the most memory that this process has held so far, in MB."""
     import resource
     import sys
 
