@@ -15,11 +15,12 @@ from prefect import flow, runtime
 from tasks import parameters as p
 from tasks import settings as s
 from tasks import store
-from tasks.cells import plan, train_all
+from tasks.baselines import BASELINES
 from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load
 from tasks.publication import evaluate_cells, publish
+from tasks.schedule import plan, train_all
 
 DEFAULTS = Parameters()
 
@@ -38,6 +39,7 @@ def imdb_compare(
     positive: p.Positive = DEFAULTS.positive,
     architectures: p.Architectures = DEFAULTS.architectures,
     seeds: p.Seeds = DEFAULTS.seeds,
+    train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
     workers: p.Workers = DEFAULTS.workers,
     run_name: p.RunName = DEFAULTS.run_name,
     results: p.Results = DEFAULTS.results,
@@ -63,10 +65,14 @@ def imdb_compare(
     store.sweep(results)
     reviews = load.submit(data, text_column, label_column, positive, Path(data_folder), cache)
     facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
-    encoded = encode.submit(facts, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
-    calls = plan(parameters.architectures, seeds, parameters.recipe(), encoded.result(), cache)
+    encoded = [
+        encode.submit(facts, fraction, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
+        for fraction in parameters.train_fractions
+    ]
+    recipe, notes = parameters.recipe(), [each.result() for each in encoded]
+    calls = plan(parameters.architectures, seeds, recipe, notes, cache)
     cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers)
-    if not cells:
+    if all(cell["architecture"] in BASELINES for cell in cells):
         raise CellsFailedError(failures)
     frames = evaluate_cells(cells, facts["file"], cache)
     summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, started, results)

@@ -103,6 +103,20 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def reliabilities(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Hold each cell's probabilities against what came true on the test reviews.
+
+    Returns:
+        Columns architecture, seed, and those of `reliability`; cells without predictions are left out.
+    """
+    test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
+    cells = {
+        cell: reliability(rows["label"].to_numpy(), rows["probability"].to_numpy(dtype=np.float64))
+        for cell, rows in test.groupby(CELL, sort=False, observed=True)
+    }
+    return pd.concat(cells, names=CELL).reset_index(CELL).reset_index(drop=True)
+
+
 def _calibrate_cell(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
     from sklearn.metrics import log_loss
 

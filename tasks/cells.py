@@ -1,38 +1,38 @@
-"""A cell: one architecture trained with one seed on one data set with one recipe, made once and kept.
+"""Cells: one architecture with one seed, trained on one set of reviews by one recipe; found in the cache, or made.
 
-Its three files lie under `cells/` in the cache: the history of its epochs (Parquet, with the facts of
+A cell is three files, each with its checksum beside it: the history of its epochs (Parquet, with the facts of
 the cell in its attributes), its predictions (Parquet) and its weights (safetensors). Their name holds
 the cell's key, which covers everything that the cell is made of; what has the key is never made twice.
+A baseline is a cell, too: of one seed, without epochs.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.futures import PrefectFuture
-from prefect.logging import get_run_logger
 
 from tasks import store
 from tasks.architectures import ARCHITECTURES
+from tasks.baselines import BASELINES, Baseline, Labelled
 from tasks.code_version import code_version
-from tasks.preparation import outcome
+from tasks.costs import forget_peak_memory, latency, peak_memory_mb
+from tasks.encoding import normalise, text_array
 from tasks.settings import Recipe
-from tasks.supervision import supervise
-from tasks.training import Split, fit, predict
+from tasks.training import METRICS, Split, fit, predict
 
 PREDICTED_SPLITS = ("validation", "test")
 LIBRARIES = ("tensorflow", "keras", "numpy")
+BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 
-Call = dict[str, Any]
+Made = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
@@ -40,18 +40,19 @@ def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) ->
     """Name a cell by all that it is made of: `lstm-seed-0-<16 hexadecimal digits>`.
 
     Args:
-        architecture: A name in `ARCHITECTURES`.
+        architecture: A name in `ARCHITECTURES` or `BASELINES`.
         seed: The seed of its weights, order and dropout.
-        recipe: What every cell of a comparison shares.
-        fingerprint: Of the encoded reviews.
+        recipe: What every network of a comparison shares; baselines do not depend on it.
+        fingerprint: Of the reviews as the cell reads them.
     """
-    made_of = {
-        "recipe": recipe.model_dump(),
-        "data": fingerprint,
-        "seed": seed,
-        "code": code_version(ARCHITECTURES[architecture], make_cell, fit, predict),
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
+    made_of: dict[str, Any] = {"data": fingerprint, "seed": seed}
+    if architecture in BASELINES:
+        made_of["code"] = code_version(BASELINES[architecture], make_baseline)
+        made_of["libraries"] = {name: version(name) for name in BASELINE_LIBRARIES}
+    else:
+        made_of["recipe"] = recipe.model_dump()
+        made_of["code"] = code_version(ARCHITECTURES[architecture], make_cell, fit, predict)
+        made_of["libraries"] = {name: version(name) for name in LIBRARIES}
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     return f"{architecture}-seed-{seed}-{key[:16]}"
 
@@ -81,33 +82,78 @@ def make_cell(
     *,
     build: Callable[[Recipe], Any],
     on_epoch: OnEpoch | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+) -> Made:
     """Train a cell and let it predict; the test reviews are read only after its training has ended.
 
     Returns:
         The frames history and predictions (none if it diverged), and the weights by name; the facts of
         the cell are the history's `attrs`.
     """
-    splits = {name: encoded.filter(pc.equal(encoded["split"], name)) for name in ("train", *PREDICTED_SPLITS)}
-    train, validation = (Split.from_table(splits[name]) for name in ("train", "validation"))
+    forget_peak_memory()
+    rows = {name: encoded.filter(pc.equal(encoded["split"], name)) for name in ("train", *PREDICTED_SPLITS)}
+    train, validation = (Split.from_table(rows[name]) for name in ("train", "validation"))
     model, history, facts = fit(build, recipe, train, validation, seed, on_epoch)
-    history.insert(0, "architecture", architecture)
-    history.insert(1, "seed", seed)
-    predicted = [
-        splits[name]
-        .select(["review_id", "split", "label"])
-        .append_column(
-            "probability", pa.array(predict(model, Split.from_table(splits[name]), max_tokens=recipe.max_tokens))
-        )
-        .to_pandas()
-        for name in (PREDICTED_SPLITS if facts["status"] == "finished" else ())
-    ]
-    columns = ["review_id", "split", "label", "probability"]
-    predictions = pd.concat(predicted, ignore_index=True) if predicted else pd.DataFrame(columns=columns)
-    predictions.insert(0, "architecture", architecture)
-    predictions.insert(1, "seed", seed)
+
+    def answer(split: Split) -> np.ndarray:
+        return predict(model, split, max_tokens=recipe.max_tokens)
+
+    answers = {}
+    if facts["status"] == "finished":
+        answers = {name: (rows[name], answer(Split.from_table(rows[name]))) for name in PREDICTED_SPLITS}
+        facts |= latency(lambda chosen: answer(validation.rows(chosen)), len(validation.labels))
+    weights = {weight.path: weight.numpy() for weight in model.weights}
+    return _made(architecture, seed, history, answers, {**facts, "train_reviews": len(train.labels)}, weights)
+
+
+def make_baseline(name: str, reviews: pa.Table, *, learn: Callable[[Labelled, Labelled], Baseline]) -> Made:
+    """Train a baseline and let it predict, the test reviews last.
+
+    Args:
+        name: Its name, which stands where an architecture's would.
+        reviews: The frame reviews, as a table.
+        learn: Fits it to the training reviews, tuned on the validation reviews.
+
+    Returns:
+        As `make_cell`; the history has no rows, for there are no epochs.
+    """
+    forget_peak_memory()
+    rows = {split: reviews.filter(pc.equal(reviews["split"], split)) for split in ("train", *PREDICTED_SPLITS)}
+    splits = {split: Labelled(_words(table), table["label"].to_numpy()) for split, table in rows.items()}
+    start = time.perf_counter()
+    baseline = learn(splits["train"], splits["validation"])
+    seconds = time.perf_counter() - start
+    answers = {split: (rows[split], baseline.predict(splits[split].texts)) for split in PREDICTED_SPLITS}
+    texts = np.array(splits["validation"].texts, dtype=object)
+    facts = {
+        "parameters": baseline.parameters, "train_seconds": seconds, "train_flops": float("nan"), "epochs": 0,
+        "best_epoch": 0, "best_seconds": seconds, "status": "finished", "train_reviews": len(rows["train"]),
+        **latency(lambda chosen: baseline.predict(texts[chosen]), len(texts)),
+    }  # fmt: skip
+    history = pd.DataFrame(columns=["epoch", "split", *METRICS, "seconds"])
+    return _made(name, 0, history, answers, facts, baseline.weights)
+
+
+def _words(table: pa.Table) -> list[str]:
+    return list(normalise(text_array(table["text"].to_pylist())).to_pylist())
+
+
+def _made(
+    architecture: str,
+    seed: int,
+    history: pd.DataFrame,
+    answers: Mapping[str, tuple[pa.Table, np.ndarray]],
+    facts: dict[str, Any],
+    weights: dict[str, Any],
+) -> Made:
+    """Put together what a cell leaves: frames with its name in front, and its facts."""
+    columns = ["review_id", "split", "label"]
+    parts = [rows.select(columns).to_pandas().assign(probability=given) for rows, given in answers.values()]
+    predictions = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*columns, "probability"])
+    for frame in (history, predictions):
+        frame.insert(0, "architecture", architecture)
+        frame.insert(1, "seed", seed)
     history.attrs.update(architecture=architecture, seed=seed, peak_memory_mb=peak_memory_mb(), **facts)
-    return history, predictions, {weight.path: weight.numpy() for weight in model.weights}
+    return history, predictions, weights
 
 
 def store_cell(
@@ -141,101 +187,3 @@ def predictions_file(folder: Path, name: str) -> Path:
 def weights_file(folder: Path, name: str) -> Path:
     """Say where the weights of a cell lie."""
     return folder / "cells" / f"{name}.safetensors"
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory that this process has held so far, in MB."""
-    import resource
-    import sys
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-@task(name="train", task_run_name="{architecture}-seed-{seed}")
-def train(architecture: str, seed: int, recipe: Recipe, encoded: Path, name: str, folder: Path) -> dict[str, Any]:
-    """Train and store the cell `name`, or find it stored; the result is the cell's facts."""
-    logger = get_run_logger()
-    with store.locked(history_file(folder, name)):
-        facts = _stored_or_said(folder, name, logger.debug)  # damage was said before, when the run was planned
-        if facts:
-            return outcome(facts, cached=True, message=f"{name} was trained before")
-        table = store.read(encoded)
-        if table is None:
-            raise FileNotFoundError(f"the encoded reviews {encoded} are gone; run again")
-        on_epoch = _progress(recipe.epochs, f"{architecture}-seed-{seed}", logger.info)
-        facts = store_cell(
-            folder,
-            name,
-            *make_cell(architecture, seed, recipe, table, build=ARCHITECTURES[architecture], on_epoch=on_epoch),
-        )
-    if facts["status"] == "diverged":
-        logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
-    return outcome(facts, message=f"best epoch {facts['best_epoch']} of {facts['epochs']}")
-
-
-def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict[str, Any] | None:
-    try:
-        return stored_cell(folder, name)
-    except store.DamagedFileError as damage:
-        say(f"{damage}: {name} is trained again")
-        return None
-
-
-def _progress(epochs: int, cell: str, say: Callable[..., None]) -> OnEpoch:
-    """Make a callback that tells the log and a progress artifact of each epoch."""
-    artifact: Any = create_progress_artifact(
-        0.0, key=f"training-{cell}".replace("_", "-"), description=f"Epochs of {cell}"
-    )
-
-    def on_epoch(epoch: int, scores: dict[str, float]) -> None:
-        say(
-            "epoch %d of at most %d: training loss %.3f, validation loss %.3f, validation accuracy %.3f",
-            *(epoch, epochs, scores["train_loss"], scores["validation_loss"], scores["validation_accuracy"]),
-        )
-        update_progress_artifact(artifact, progress=100 * epoch / epochs)
-
-    return on_epoch
-
-
-def plan(architectures: Sequence[str], seeds: int, recipe: Recipe, encoded: dict[str, Any], folder: Path) -> list[Call]:
-    """List the calls of `train` that a comparison needs, the architectures in the order that is asked for."""
-    fingerprint, file = encoded["fingerprint"], folder / "encoded" / encoded["file"]
-    shared = {"recipe": recipe, "encoded": file, "folder": folder}
-    return [
-        {"architecture": a, "seed": seed, "name": cell_name(a, seed, recipe, fingerprint), **shared}
-        for a in architectures
-        for seed in range(seeds)
-    ]
-
-
-def train_all(
-    calls: list[Call], *, after: PrefectFuture[Any], folder: Path, workers: int
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Train what is not stored yet, in processes, the costliest architectures first; find the rest in the cache.
-
-    Returns:
-        The facts of each cell that there is now, in the order of `calls`; and the reason for each that failed.
-    """
-    logger = get_run_logger()
-    # ARCHITECTURES goes from cheap to costly: what takes long starts first, and no core idles at the end.
-    missing = [call for call in reversed(calls) if _stored_or_said(folder, call["name"], logger.warning) is None]
-    found = {call["name"]: train.submit(**call, wait_for=[after]) for call in calls if call not in missing}
-    facts = {name: future.result() for name, future in found.items()}
-    logger.info("%d of %d cells are in the cache; training %d.", len(facts), len(calls), len(missing))
-    failures: dict[str, str] = {}
-    started = time.monotonic()
-
-    def say_death(call: dict[str, Any], attempt: int) -> None:
-        logger.warning("The process of %s died (try %d).", call["name"], attempt)
-
-    finished = supervise(train, missing, workers=workers, after=[after], on_death=say_death)
-    for count, (call, result) in enumerate(finished, start=1):
-        if isinstance(result, Exception):
-            failures[f"{call['architecture']}-seed-{call['seed']}"] = f"{type(result).__name__}: {result}"
-        else:
-            facts[call["name"]] = result
-        # What takes long goes first, so the mean so far is a bound on the rest.
-        minutes = (time.monotonic() - started) / count * (len(missing) - count) / 60
-        logger.info("%d of %d trainings done, at most about %.0f min left", count, len(missing), minutes)
-    return [facts[call["name"]] for call in calls if call["name"] in facts], failures

@@ -37,9 +37,12 @@ def reached(*roots: Callable[..., Any]) -> dict[Definition, str]:
         if definition in parts or _package(definition[0]) not in packages:
             continue
         statement = _definitions(definition[0]).get(definition[1])
-        if statement is not None:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
             # An import is followed, but what else its line imports is nothing to this definition.
-            parts[definition] = "" if isinstance(statement, ast.Import | ast.ImportFrom) else ast.dump(statement)
+            parts[definition] = ""
+            pending += _imported(statement, definition[1])
+        elif statement is not None:
+            parts[definition] = ast.dump(statement)
             pending += _references(definition[0], statement)
     return parts
 
@@ -81,6 +84,13 @@ def _references(module: str, statement: ast.stmt) -> Iterator[Definition]:
             owner = _imported_module(_definitions(module).get(node.value.id), node.value.id)
             if owner:
                 yield owner, node.attr
+
+
+def _imported(statement: ast.Import | ast.ImportFrom, name: str) -> list[Definition]:
+    """Name the definition that an import statement binds to `name`, if it is one of a module's."""
+    if not isinstance(statement, ast.ImportFrom) or not statement.module:
+        return []
+    return [(statement.module, alias.name) for alias in statement.names if (alias.asname or alias.name) == name]
 
 
 def _global_names(statement: ast.stmt) -> set[str]:

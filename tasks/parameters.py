@@ -26,6 +26,12 @@ def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _fractions_once_each(fractions: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(fractions)) < len(fractions):
+        raise ValueError("Name each fraction once")
+    return tuple(sorted(fractions))
+
+
 def _safe(name: str | None) -> str | None:
     if name is not None and not SAFE_NAME.fullmatch(name):
         raise ValueError("Use at most 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
@@ -42,6 +48,15 @@ Architectures = Annotated[
     AfterValidator(_once_each),
 ]
 Seeds = Annotated[int, Field(ge=1, le=1_000, description="Trainings of each architecture, with seeds 0, 1, …")]
+TrainFractions = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    Field(
+        min_length=1,
+        description="Shares of the training reviews to train on, comma between (0.1,0.3,1.0): does more data pay? "
+        "The largest is what the report compares.",
+    ),
+    AfterValidator(_fractions_once_each),
+]
 Workers = Annotated[int, Field(ge=1, le=1_024, description="Trainings at a time, each in a process of one thread.")]
 RunName = Annotated[
     str | None,
@@ -60,6 +75,7 @@ class Request(BaseModel):
     data: Data = "auto"
     architectures: Architectures = tuple(ARCHITECTURES)
     seeds: Seeds = 3
+    train_fractions: TrainFractions = (1.0,)
     workers: Workers = 2
     text_column: TextColumn = "text"
     label_column: LabelColumn = "label"

@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from tasks import encoding, store
 from tasks.code_version import code_version
+from tasks.learning_curve import training_fraction
 from tasks.reviews import load_reviews, source_fingerprint
 
 
@@ -89,20 +90,28 @@ def _tenths(say: Callable[..., None]) -> Callable[[int, int], None]:
     return on_progress
 
 
-@task(name="encode", task_run_name="encode-reviews")
-def encode(facts: dict[str, Any], vocabulary_size: int, max_tokens: int, folder: Path) -> dict[str, Any]:
-    """Encode the reviews; the result holds the `file` of the tokens, the `vocabulary` file and the `fingerprint`."""
+@task(name="encode", task_run_name="encode-reviews-{fraction}")
+def encode(
+    facts: dict[str, Any], fraction: float, vocabulary_size: int, max_tokens: int, folder: Path
+) -> dict[str, Any]:
+    """Encode the reviews, of the training reviews a fraction, and with its words alone.
+
+    The result holds the `file` of the tokens, the `vocabulary` file and the `fingerprint`; and what they were made of:
+    `train_fraction`, and the `reviews_file` with its fingerprint `reviews`.
+    """
     logger = get_run_logger()
     sizes = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens}
-    made_of = key(reviews=facts["fingerprint"], code=code_version(encoding.encode), pyarrow=version("pyarrow"), **sizes)
+    code = code_version(encoding.encode, training_fraction)
+    made_of = key(reviews=facts["fingerprint"], fraction=fraction, code=code, pyarrow=version("pyarrow"), **sizes)
     path = folder / "encoded" / f"encoded-{made_of}.parquet"
     words = folder / "encoded" / f"vocabulary-{made_of}.parquet"
 
     def make() -> tuple[Any, dict[str, Any]]:
-        reviews = store.frame(folder / "reviews" / facts["file"])
-        table, vocabulary = encoding.encode(reviews, **sizes)
+        reviews = training_fraction(store.table(folder / "reviews" / facts["file"]), fraction)
+        table, vocabulary = encoding.encode(reviews.to_pandas(), **sizes)
         store.write(words, vocabulary)
         return table, {"fingerprint": encoding.fingerprint(table), "file": path.name, "vocabulary": words.name}
 
     notes, cached = prepared(path, make, logger.warning)
-    return outcome(notes, cached=cached)
+    made_from = {"train_fraction": fraction, "reviews": facts["fingerprint"], "reviews_file": facts["file"]}
+    return outcome({**notes, **made_from}, cached=cached)

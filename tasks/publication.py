@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import shutil
-import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -20,96 +19,19 @@ from prefect.logging import get_run_logger
 
 from tasks import store
 from tasks.appearance import save, style
-from tasks.calibration import calibrate
-from tasks.cells import history_file, predictions_file
-from tasks.comparison import compare
-from tasks.errors import UserError
-from tasks.evaluation import classification_reports, confusion_matrices, evaluate, generalisation_gaps
 from tasks.export import table_records, write_csv
 from tasks.figures import draw
-from tasks.panel import panel
 from tasks.parameters import Parameters
-from tasks.report import Grid, Picture, Report, inlined, linked, number, render_html, render_markdown, summary_table
-from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
+from tasks.report import Picture, Report, inlined, linked, render_html, render_markdown
+from tasks.report_tables import Grid, further_tables, summary_table
+from tasks.results import Frames, all_frames
 from tasks.verdict import verdict
-
-Frames = dict[str, pd.DataFrame]
 
 LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
 # Small enough that all pictures together stay under the 1.5 MB at which Prefect drops an event.
 ARTIFACT_WIDTH = 900
 # These stay in the cache: they are large, and nobody reads them as CSV.
 WITHOUT_CSV = ("predictions",)
-EXCERPT, LINE = 300, 90  # characters
-
-
-def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
-    """Read what the cells left in the cache `folder`, as the frames cells, history and predictions."""
-    if not any(cell["status"] == "finished" for cell in cells):
-        raise UserError("Every training diverged: its loss stopped being a number. Try a smaller learning rate.")
-    names = [Path(cell["weights"]).stem for cell in cells]
-    histories = [store.frame(history_file(folder, name)) for name in names]
-    predictions = [store.frame(predictions_file(folder, name)) for name in names]
-    for frame in histories:
-        frame.attrs = {}  # the facts of one cell; frames of several have none
-    return {
-        "cells": pd.DataFrame(cells),
-        "history": pd.concat(histories, ignore_index=True),
-        "predictions": pd.concat([frame for frame in predictions if len(frame)], ignore_index=True),
-    }
-
-
-def measured(frames: Frames) -> Frames:
-    """Add what follows from the cells' frames: scores, reports per class, confusion matrices, gaps."""
-    predictions = frames["predictions"]
-    return frames | {
-        "scores": evaluate(predictions),
-        "classes": classification_reports(predictions),
-        "confusions": confusion_matrices(predictions),
-        "gaps": generalisation_gaps(frames["history"], frames["cells"]),
-    }
-
-
-def examined(frames: Frames, reviews: pd.DataFrame) -> Frames:
-    """Add how honest the probabilities are, and where and how together the architectures err on the test reviews."""
-    test = panel(frames["predictions"], "test")
-    return frames | {
-        "calibration": calibrate(frames["predictions"]),
-        "slices": slice_scores(test, kinds_of_reviews(reviews)),
-        "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
-        "mistakes": confidently_wrong(test, reviews),
-    }
-
-
-def tables(frames: Frames) -> dict[str, pd.DataFrame]:
-    """Prepare what the report shows of the statistics, by title; accuracies in percent."""
-    calibration = frames["calibration"].groupby("architecture", sort=False).mean().drop(columns="seed").reset_index()
-    kinds = frames["slices"].pivot_table(
-        index=["slice", "reviews"], columns="architecture", values="accuracy", sort=False
-    )
-    excerpts = frames["mistakes"]["text"].str.slice(0, EXCERPT).map(lambda text: textwrap.fill(text, LINE))
-    return {
-        "Pair by pair: difference in test accuracy (points)": pair_by_pair(frames),
-        "Accuracy by kind of review (%), seeds averaged": in_percent(kinds).reset_index(),
-        "Answered differently (% of test reviews)": in_percent(
-            frames["disagreement"].set_index("architecture")
-        ).reset_index(),
-        "Do the probabilities mean what they say? Temperature and threshold from validation": calibration,
-        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": frames["mistakes"].assign(text=excerpts),
-    }
-
-
-def pair_by_pair(frames: Frames) -> pd.DataFrame:
-    """Tabulate how each pair differs in accuracy on the test reviews, in points."""
-    pairs = frames["pairs"].query("metric == 'accuracy'")
-    points = in_percent(pairs[["difference", "low", "high"]])
-    columns = ["first", "second", "difference", "low", "high", "p_holm", "p_sign_flip", "smallest_p", "verdict"]
-    return pairs.assign(**{str(name): points[name] for name in points})[columns]
-
-
-def in_percent(shares: pd.DataFrame) -> pd.DataFrame:
-    """Write shares as percentages with two decimals, and what is not known in words."""
-    return shares.map(lambda share: number(float(share), 2, 100))
 
 
 def surroundings() -> dict[str, dict[str, object]]:
@@ -139,7 +61,7 @@ def command(settings: Mapping[str, Any]) -> str:
     """Write the command that repeats a run: every parameter that is not at its default."""
     defaults = Parameters().model_dump(mode="json")
     options = [
-        f"--{name.replace('_', '-')} {','.join(value) if isinstance(value, list) else value}"
+        f"--{name.replace('_', '-')} {','.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in settings.items()
         if value != defaults[name] and name not in ("run_name", "results")
     ]
@@ -208,9 +130,7 @@ def in_text(grid: Grid) -> str:
 @task(name="evaluate", task_run_name="evaluate")
 def evaluate_cells(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
     """Score every cell on validation and test, compare the architectures, and put the scores on Prefect's page."""
-    frames = measured(collect(cells, folder))
-    frames |= compare(frames["predictions"], frames["cells"])
-    frames = examined(frames, store.frame(folder / "reviews" / reviews))
+    frames = all_frames(cells, reviews, folder)
     create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
     create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
     return frames
@@ -238,7 +158,7 @@ def publish(
         "started": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
     }
-    report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=tables(frames))
+    report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=further_tables(frames))
     partial = results / "runs" / f".{name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     small = write_run(report, partial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tasks.appearance import in_order, label
-from tasks.evaluation import classification_reports, generalisation_gaps, rank_by_validation
+from tasks.appearance import label
 from tasks.export import NOT_KNOWN, escape_markdown
+from tasks.report_tables import best_in_words, class_table, gap_table, number, plain_table, summary_table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,127 +57,6 @@ class Report:
     pictures: Sequence[Picture] = ()
     verdict: Sequence[str] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table in words: head and rows."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-def number(value: object, digits: int = 2, factor: float = 1.0) -> str:
-    """Write a number with its thousands apart, and a missing one in words."""
-    if value is None or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return NOT_KNOWN
-    return f"{factor * value:,.{digits}f}"
-
-
-def over_seeds(values: pd.Series, interval: pd.DataFrame | None, digits: int, factor: float) -> str:
-    """Write mean ± standard deviation [interval] of one metric over its seeds."""
-    known = values.dropna()
-    if known.empty:
-        return NOT_KNOWN
-    words = number(float(known.mean()), digits, factor)
-    if len(known) > 1:
-        words += f" ± {number(float(known.std()), digits, factor)}"
-    if interval is not None and len(interval):
-        low, high = (number(float(interval[end].iloc[0]), digits, factor) for end in ("low", "high"))
-        words += f"\n[{low}, {high}]"  # a line of its own, or the table would be wider than a page
-    return words
-
-
-def seeds_in_words(cells: pd.DataFrame) -> str:
-    """Say how many seeds finished, and how many diverged."""
-    finished = int((cells["status"] == "finished").sum())
-    return str(finished) if finished == len(cells) else f"{finished} of {len(cells)} ({len(cells) - finished} diverged)"
-
-
-def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
-    """Summarise each architecture in one row, best validation accuracy first, those without a score last."""
-    scores, cells, intervals = frames["scores"], frames["cells"], frames.get("summary")
-    ranked = list(rank_by_validation(scores, cells)["architecture"])
-    columns = [("test", "accuracy", 2, 100), ("test", "f1", 2, 100), ("test", "auc", 2, 100),
-               ("test", "log_loss", 3, 1), ("validation", "accuracy", 2, 100)]  # fmt: skip
-    rows = []
-    for name in [*ranked, *in_order(set(cells["architecture"]) - set(ranked))]:
-        own, mine = scores[scores["architecture"] == name], cells[cells["architecture"] == name]
-        row = [label(name), seeds_in_words(mine)]
-        for split, metric, digits, factor in columns:
-            chosen = own[(own["split"] == split) & (own["metric"] == metric)]["value"]
-            interval = None
-            if intervals is not None and split == "test":
-                interval = intervals.query("architecture == @name and split == @split and metric == @metric")
-            row.append(over_seeds(chosen, interval, digits, factor))
-        parameters, seconds = float(mine["parameters"].max()), float(mine["train_seconds"].mean())
-        rows.append([*row, number(parameters, 0), number(seconds, 1)])
-    head = ["Architecture", "Seeds", "Test accuracy (%)", "Test F1 (%)", "Test AUC (%)", "Test log-loss",
-            "Validation accuracy (%)", "Parameters", "Training (s)"]  # fmt: skip
-    return Grid(head, rows)
-
-
-def best_in_words(frames: Mapping[str, pd.DataFrame]) -> str:
-    """Say which architecture is best by validation, and by how much; what that is worth is the verdict's to say."""
-    ranking = rank_by_validation(frames["scores"], frames["cells"])
-    if ranking.empty:
-        return "No architecture has a validation score, so none can be called the best."
-    first = ranking.iloc[0]
-    words = f"Best by validation: {label(first['architecture'])}, mean accuracy {100 * first['mean']:.2f}%"
-    if len(ranking) == 1:
-        return f"{words}; nothing was there to compare it with."
-    second = ranking.iloc[1]
-    margin = 100 * (first["mean"] - second["mean"])
-    return (
-        f"{words}, {margin:.2f} points above the next, {label(second['architecture'])} ({100 * second['mean']:.2f}%)."
-    )
-
-
-def class_table(predictions: pd.DataFrame) -> Grid:
-    """Tabulate precision, recall and F1 of each class on the test reviews, the mean over the seeds."""
-    reports = classification_reports(predictions[predictions["split"] == "test"])
-    means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
-    rows = [
-        [
-            label(name),
-            str(kind),
-            *(number(100 * float(row[m])) for m in ("precision", "recall", "f1")),
-            number(row["support"], 0),
-        ]
-        for name in in_order(reports["architecture"])
-        for kind, row in means.loc[name].iterrows()
-    ]
-    return Grid(["Architecture", "Class", "Precision (%)", "Recall (%)", "F1 (%)", "Reviews"], rows)
-
-
-def gap_table(history: pd.DataFrame, cells: pd.DataFrame) -> Grid:
-    """Tabulate training against validation at the epoch kept, the mean over the seeds."""
-    gaps = generalisation_gaps(history, cells)
-    rows = []
-    for name in in_order(gaps["architecture"]):
-        own = gaps[gaps["architecture"] == name]
-        means = [number(float(own[f"{split}_accuracy"].mean()), 2, 100) for split in ("train", "validation")]
-        gap = f"{round(100 * float(own['accuracy_gap'].mean()), 2) + 0.0:+.2f}"  # + 0.0: no "-0.00"
-        rows.append([label(name), *means, gap, ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])])
-    return Grid(
-        ["Architecture", "Training accuracy (%)", "Validation accuracy (%)", "Gap (points)", "Epochs kept"], rows
-    )
-
-
-def plain_table(frame: pd.DataFrame) -> Grid:
-    """Show a frame as it is: heads and architectures in words, numbers rounded."""
-    names = {"architecture", "first", "second", "metric"}
-
-    def cell(column: str, value: object) -> str:
-        if isinstance(value, str):
-            return label(value) if column in names else value
-        whole = isinstance(value, (bool, int)) or (hasattr(value, "dtype") and value.dtype.kind in "iub")
-        return str(value) if whole else number(float(value), 4) if isinstance(value, float) else str(value)
-
-    rows = [
-        [cell(c, value) for c, value in zip(frame.columns, row, strict=True)] for row in frame.itertuples(index=False)
-    ]
-    return Grid([label(str(name)) for name in frame.columns], rows)
 
 
 def contents(report: Report) -> dict[str, Any]:

@@ -71,17 +71,22 @@ def read(path: Path) -> pa.Table | None:
     return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
 
 
-def frame(path: Path) -> pd.DataFrame:
-    """Return the frame that was written, its `attrs` included.
+def table(path: Path) -> pa.Table:
+    """Return the table that was written, which is known to be there.
 
     Raises:
         FileNotFoundError: Where nothing (complete) is stored.
         DamagedFileError: If the file does not match its checksum.
     """
-    table = read(path)
-    if table is None:
+    found = read(path)
+    if found is None:
         raise FileNotFoundError(f"{path} is gone; run again")
-    return table.to_pandas()
+    return found
+
+
+def frame(path: Path) -> pd.DataFrame:
+    """Return the frame that was written, its `attrs` included; raises as `table` does."""
+    return table(path).to_pandas()
 
 
 @contextmanager

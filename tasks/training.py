@@ -9,11 +9,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from tasks.costs import training_flops
 from tasks.settings import Recipe
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class Split:
         offsets = lists.offsets.to_numpy()
         tokens = lists.flatten().to_numpy()
         return cls(tokens, offsets - offsets[0], encoded["label"].to_numpy().astype(np.int8))
+
+    def rows(self, chosen: np.ndarray) -> Split:
+        """Take some reviews, (rows,) integers, in that order."""
+        parts = [self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in chosen]
+        return Split(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), self.labels[chosen])
 
 
 def padded(split: Split, max_tokens: int) -> np.ndarray:
@@ -90,13 +97,7 @@ def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -
 
 def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: int = 256) -> np.ndarray:
     """Give each review's probability of the positive class, (reviews,) float32 in [0, 1], in row order."""
-    import tensorflow as tf
-
-    words, row_widths = padded(split, max_tokens), widths(split, max_tokens)
-    forward = tf.function(
-        lambda batch: tf.sigmoid(model(batch, training=False)[:, 0]),
-        input_signature=[tf.TensorSpec((None, None), tf.int32)],
-    )
+    words, row_widths, forward = padded(split, max_tokens), widths(split, max_tokens), _forward(model)
     probabilities = np.empty(len(words), np.float32)
     for width in np.unique(row_widths):
         rows = np.flatnonzero(row_widths == width)
@@ -104,6 +105,18 @@ def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: in
             chosen = rows[start : start + batch_size]
             probabilities[chosen] = forward(words[chosen, -width:].astype(np.int32)).numpy()
     return probabilities
+
+
+@lru_cache(maxsize=1)  # a worker has one model at a time, and tracing it anew at each epoch takes as long as an epoch
+def _forward(model: keras.Model) -> Any:
+    """Compile a model's answers: (reviews, width) int32 to (reviews,) float32 probabilities."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])  # type: ignore[untyped-decorator]
+    def forward(words: tf.Tensor) -> tf.Tensor:
+        return tf.sigmoid(model(words, training=False)[:, 0])
+
+    return forward
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -142,7 +155,7 @@ def fit(
 
     Returns:
         The model; its history (epoch, split, loss, accuracy, precision, recall, seconds); and the facts:
-        parameters, train_seconds, epochs, best_epoch, best_seconds and status, "finished" or "diverged".
+        parameters, train_seconds, train_flops, epochs, best_epoch, best_seconds and status, "finished" or "diverged".
         A model that diverged keeps its best weights, or the initial ones if no epoch was finite (best_epoch 0).
     """
     import keras
@@ -179,6 +192,13 @@ def fit(
     facts = {
         "parameters": model.count_params(),
         "train_seconds": time.perf_counter() - start,
+        "train_flops": training_flops(
+            model,
+            train_words=int(row_widths.sum()),
+            checked_words=int(widths(validation, recipe.max_tokens).sum()),
+            reviews=len(train.labels),
+            epochs=epoch,
+        ),
         "epochs": epoch,
         "best_epoch": best["epoch"],
         "best_seconds": best["seconds"],

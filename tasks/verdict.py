@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from tasks.appearance import label
+from tasks.baselines import BASELINES
 from tasks.panel import LOWER_IS_BETTER
 from tasks.ranking import versus
 
@@ -24,8 +25,8 @@ def verdict(frames: dict[str, pd.DataFrame]) -> list[str]:
     sentences = [_best(groups, summary, setup)]
     if len(groups) == 1:
         return [*sentences, "There is nothing to compare it with.", *_seed_noise(summary), *_diverged(summary)]
-    sentences += [_best_group(groups), *_against_best(groups, metric), *_cheapest(groups)]
-    sentences += _lost_to_baselines(frames["pairs"], groups, metric)
+    sentences += [_best_group(groups), *_against_best(_without_majority(groups), metric), *_cheapest(groups)]
+    sentences += [*_lost_to_baselines(frames["pairs"], groups, metric), *_more_data(frames, groups)]
     sentences += [*_seed_noise(summary), *_diverged(summary), *_limits(frames, setup)]
     return sentences
 
@@ -77,6 +78,11 @@ def _best_group(groups: pd.DataFrame) -> str:
     return f"The best group, of which none can be set apart from the best on these test reviews: {listed(members)}."
 
 
+def _without_majority(groups: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the majority class, of which there is nothing to say, unless it is the best."""
+    return groups[groups["best"] | (groups["architecture"] != "majority")]
+
+
 def _against_best(groups: pd.DataFrame, metric: str) -> list[str]:
     """Say of each architecture how it stands to the best."""
     best = label(groups[groups["best"]]["architecture"].iloc[0])
@@ -109,24 +115,56 @@ def _cheapest(groups: pd.DataFrame) -> list[str]:
     if cheapest.empty or (groups["group"] == 1).sum() == 1:
         return []
     row = cheapest.iloc[0]
-    cost = f"{row['parameters']:,.0f} parameters" if "parameters" in groups else "the lowest cost known"
+    cost = f"with {row['parameters']:,.0f} parameters" if "parameters" in groups else "by the cost that is known"
+    if "latency_ms" in groups and pd.notna(row["latency_ms"]):
+        cost += f" and {row['latency_ms']:.2f} ms for one review"
     unknown = groups[(groups["group"] == 1) & groups.get("parameters", pd.Series(0, groups.index)).isna()]
     rest = f" (the cost of {listed(unknown['architecture'].tolist())} is unknown)" if len(unknown) else ""
-    return [f"Cheapest within the best group: {label(row['architecture'])}, {cost}{rest}."]
+    return [f"Cheapest within the best group, {cost}: {label(row['architecture'])}{rest}."]
 
 
 def _lost_to_baselines(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
-    """Say plainly which networks a baseline beats."""
+    """Say plainly which networks a baseline beats, and where it only seems to."""
     sentences = []
-    baselines = [name for name in groups["architecture"] if name in ("majority", "tfidf_logistic", "nb_svm")]
-    for name in baselines:
-        losers = [
-            other for other, row in versus(pairs, name, metric).items()
-            if row["verdict"] == "worse" and other not in baselines
+    for name in (name for name in groups["architecture"] if name in BASELINES):
+        networks = {other: row for other, row in versus(pairs, name, metric).items() if other not in BASELINES}
+        losers = [other for other, row in networks.items() if row["verdict"] == "worse"]
+        lower = [
+            other for other, row in networks.items()
+            if other not in losers and (float(str(row["difference"])) < 0) != (metric in LOWER_IS_BETTER)
+            and row["difference"] != 0
         ]  # fmt: skip
         if losers:
             sentences.append(f"The baseline {label(name)} beats {listed(losers)} on test.")
+        if lower:
+            sentences.append(
+                f"The baseline {label(name)} scores higher on test than {listed(lower)}, but that is no claim."
+            )
     return sentences
+
+
+def _more_data(frames: dict[str, pd.DataFrame], groups: pd.DataFrame) -> list[str]:
+    """Hold what the last step in training reviews brought the best against what another architecture would bring."""
+    if "learning_curve" not in frames:
+        return []
+    best = groups[groups["best"]]["architecture"].iloc[0]
+    rows = frames["learning_curve"].query("architecture == @best")
+    if len(rows) < 2 or pd.isna(rows["gain"].iloc[-1]):
+        return []
+    before, last = rows.iloc[-2], rows.iloc[-1]
+    lowest = groups[~groups["architecture"].isin(BASELINES)].sort_values("test_mean").iloc[0]
+    apart = last["mean"] - lowest["test_mean"]
+    spread = (
+        f" At {last['train_reviews']:,} the lowest network, {label(lowest['architecture'])}, stands "
+        f"{100 * abs(apart):.2f} points {'below' if apart >= 0 else 'above'} it."
+        if lowest["architecture"] != best
+        else ""
+    )
+    return [
+        f"From {before['train_reviews']:,} to {last['train_reviews']:,} training reviews, {label(best)} changed by "
+        f"{100 * last['gain']:+.2f} points of test accuracy (interval "
+        f"{span(last['gain_low'], last['gain_high'], 'accuracy')}).{spread}"
+    ]
 
 
 def _seed_noise(summary: pd.DataFrame) -> list[str]:

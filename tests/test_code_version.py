@@ -20,7 +20,7 @@ def unrelated():
 '''
 ROOT = """
 import fakes.helpers as h
-from fakes.helpers import helper
+from fakes.helpers import helper, unrelated as neighbour
 
 def by_name(x):
     return helper(x)
@@ -119,3 +119,7 @@ def test_a_cell_depends_on_its_own_builder_alone() -> None:
     reached = module.reached(ARCHITECTURES["simple_rnn"], make_cell, fit, predict)
     assert ("tasks.architectures", "lstm") not in reached
     assert ("tasks.training", "batches") in reached
+
+
+def test_what_else_an_import_line_brings_changes_nothing(version):
+    assert version("by_name", "return 7", "return 8") == version("by_name")

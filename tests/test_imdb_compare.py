@@ -8,6 +8,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from tasks.baselines import BASELINES
 from tests.conftest import Command, command
 
 
@@ -54,7 +55,8 @@ def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -
     (run,) = httpx.post(f"{api}/flow_runs/filter", json=query).json()
     assert run["state"]["type"] == "COMPLETED"
     tasks = {task["name"] for task in httpx.post(f"{api}/task_runs/filter", json=query).json()}
-    assert tasks == {"load-reviews", "encode-reviews", "simple_rnn-seed-0", "evaluate", "report"}
+    baselines = {f"{name}-seed-0" for name in BASELINES}
+    assert tasks == {"load-reviews", "encode-reviews-1.0", "simple_rnn-seed-0", "evaluate", "report"} | baselines
     artifacts = {each["key"] for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
     assert artifacts >= {"report", "summary", "scores", "cells", "training-simple-rnn-seed-0"}
 
@@ -72,8 +74,24 @@ def test_one_more_seed_and_architecture_train_only_what_is_new(finished: Path, c
     assert more.returncode == 0, more.stderr
     assert trained(more) == 3
     cells = pd.read_parquet(finished / "latest" / "tables" / "cells.parquet")
-    assert cells.groupby("architecture")["seed"].agg(list).to_dict() == {"simple_rnn": [0, 1], "lstm": [0, 1]}
+    baselines = {name: [0] for name in BASELINES}
+    seeds = cells.groupby("architecture")["seed"].agg(list).to_dict()
+    assert seeds == {"simple_rnn": [0, 1], "lstm": [0, 1], **baselines}
     assert set(cells["status"]) == {"finished"}
+
+
+def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, compare: Command) -> None:
+    done = compare("--results", str(finished), "--train-fractions", "1.0,0.4")
+    assert done.returncode == 0, done.stderr
+    assert trained(done) == 1 + len(BASELINES)  # the whole was trained before
+    curve = pd.read_parquet(finished / "latest" / "tables" / "learning_curve.parquet")
+    assert set(curve["architecture"]) == {"simple_rnn", *BASELINES}
+    assert sorted(set(curve["fraction"])) == [0.4, 1.0]
+    cells = pd.read_parquet(finished / "latest" / "tables" / "cells.parquet")
+    assert set(cells["train_fraction"]) == {1.0}
+    report = (finished / "latest" / "report.html").read_text()
+    assert "training reviews, " in report
+    assert "More data, or another architecture?" in report
 
 
 @pytest.mark.fault(9)
@@ -102,6 +120,8 @@ def test_a_lost_or_damaged_file_is_made_again(finished: Path, compare: Command, 
         (["--data", "imdb2"], ["imdb2", "bundled"]),
         (["--no-such-option", "1"], ["--no-such-option"]),
         (["--seeds", "0", "--units", "many"], ["seeds", "units", "'many'"]),
+        (["--train-fractions", "0.5,2"], ["train_fractions", "'2'", "less than or equal to 1"]),
+        (["--train-fractions", "0.5,0.5"], ["train_fractions", "once"]),
     ],
 )
 def test_a_mistake_is_one_clear_message(options: list[str], said: list[str]) -> None:

@@ -1,0 +1,152 @@
+"""Baselines that every network is held against: majority class, TF-IDF with logistic regression, NB-SVM.
+
+They read all words of a review as single words and pairs, know no seed, and are tuned on the validation reviews
+alone. A baseline is a function from training and validation reviews to a `Baseline`, listed in `BASELINES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tasks.calibration import fitted_temperature
+from tasks.evaluation import log_loss
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import CountVectorizer
+
+# Regularisation strengths that are tried; the validation log-loss chooses, as it chooses a network's epoch.
+LOGISTIC_STRENGTHS = (3.0, 10.0, 30.0, 100.0)
+SVM_STRENGTHS = (0.003, 0.01, 0.03, 0.1)
+# Texts come as words with one blank between. What stands in one training review alone tells little about others.
+WORDS_AND_PAIRS: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "token_pattern": r"\S+", "lowercase": False}
+# How far the weights of NB-SVM are trusted beside their mean (Wang and Manning 2012, table 2: 0.25).
+INTERPOLATION = 0.25
+
+
+class Labelled(NamedTuple):
+    """Reviews as a baseline reads them."""
+
+    texts: Sequence[str]  # (reviews,) words with one blank between
+    labels: np.ndarray  # (reviews,) int8, 0 or 1
+
+
+class Baseline(NamedTuple):
+    """A trained baseline."""
+
+    predict: Callable[[Sequence[str]], np.ndarray]  # (reviews,) texts to (reviews,) float32 in [0, 1]
+    parameters: int
+    weights: dict[str, np.ndarray]
+
+
+def majority(train: Labelled, _: Labelled) -> Baseline:
+    """Answer every review with the share of positive ones in training: what knowing nothing comes to."""
+    share = np.float32(train.labels.mean())
+    return Baseline(lambda texts: np.full(len(texts), share), 1, {"share": np.array([share])})
+
+
+def tfidf_logistic(train: Labelled, validation: Labelled) -> Baseline:
+    """Fit a logistic regression on TF-IDF weighted words and pairs of words, with sublinear counts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **WORDS_AND_PAIRS)
+    features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
+
+    def fitted(strength: float) -> Line:
+        model = LogisticRegression(C=strength, max_iter=1_000).fit(features, train.labels)
+        return Line(model.coef_[0], float(model.intercept_[0]))
+
+    best = min(map(fitted, LOGISTIC_STRENGTHS), key=lambda line: line.loss(given, validation.labels))
+    return _baseline(vectorizer, best, idf=vectorizer.idf_)
+
+
+def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
+    """Fit a linear support vector machine on words and pairs, each weighted by how much oftener one class has it.
+
+    Its margins become probabilities by one temperature, fitted on validation, which moves no answer to the other side.
+    Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.svm import LinearSVC
+
+    vectorizer = CountVectorizer(binary=True, dtype=np.float32, **WORDS_AND_PAIRS)
+    features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
+    ratios = log_count_ratios(features, train.labels)
+    weighted = features.multiply(ratios).tocsr()
+
+    def fitted(strength: float) -> Line:
+        model = LinearSVC(C=strength, dual=False).fit(weighted, train.labels)
+        blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
+        return Line(blended * ratios, float(model.intercept_[0])).tempered(given, validation.labels)
+
+    best = min(map(fitted, SVM_STRENGTHS), key=lambda line: line.loss(given, validation.labels))
+    return _baseline(vectorizer, best)
+
+
+BASELINES: dict[str, Callable[[Labelled, Labelled], Baseline]] = {
+    "majority": majority,
+    "tfidf_logistic": tfidf_logistic,
+    "nb_svm": nb_svm,
+}
+
+
+class Line(NamedTuple):
+    """A linear classifier: log-odds = features · coefficients + intercept."""
+
+    coefficients: np.ndarray  # (features,) float
+    intercept: float
+
+    def probabilities(self, features: csr_matrix) -> np.ndarray:
+        """Answer (reviews, features) counts with (reviews,) float32 in [0, 1]."""
+        from scipy.special import expit
+
+        return np.asarray(expit(features @ self.coefficients + self.intercept), dtype=np.float32)
+
+    def loss(self, features: csr_matrix, labels: np.ndarray) -> float:
+        """Compute the log-loss on reviews, in nats."""
+        return log_loss(labels, self.probabilities(features))
+
+    def tempered(self, features: csr_matrix, labels: np.ndarray) -> Line:
+        """Divide the log-odds by the temperature that suits these reviews best."""
+        temperature = fitted_temperature(labels, self.probabilities(features))
+        return Line(self.coefficients / temperature, self.intercept / temperature)
+
+
+def _counted(vectorizer: CountVectorizer, texts: Sequence[str]) -> csr_matrix:
+    """Learn the words and count them; where no word stands in two reviews, those of one review must do."""
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError:
+        return vectorizer.set_params(min_df=1).fit_transform(texts)
+
+
+def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:
+    """Compute the logarithm of how much oftener each feature stands in positive reviews than in negative ones.
+
+    Args:
+        features: (reviews, features) 1 where a review has a feature.
+        labels: (reviews,) 0 or 1.
+
+    Returns:
+        (features,) float32: log((1 + n_positive) / sum) - log((1 + n_negative) / sum), each sum over all features.
+    """
+    positive, negative = (1 + np.asarray(features[labels == label].sum(axis=0)).ravel() for label in (1, 0))
+    return np.log((positive / positive.sum()) / (negative / negative.sum())).astype(np.float32)
+
+
+def _baseline(vectorizer: CountVectorizer, line: Line, **weights: np.ndarray) -> Baseline:
+    """Join features and classifier; the weights hold all that a prediction needs, the vocabulary as UTF-8 lines."""
+    words = "\n".join(vectorizer.get_feature_names_out()).encode()
+    weights |= {"coefficients": line.coefficients, "intercept": np.array([line.intercept])}
+    return Baseline(
+        lambda texts: line.probabilities(vectorizer.transform(texts)),
+        parameters=len(line.coefficients) + 1,
+        weights={
+            "vocabulary": np.frombuffer(words, np.uint8),
+            **{name: np.asarray(value, np.float32) for name, value in weights.items()},
+        },
+    )

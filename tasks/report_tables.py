@@ -1,0 +1,291 @@
+"""The report's tables, in words: numbers rounded, names spelled out, what is not known said."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tasks.appearance import in_order, label
+from tasks.evaluation import classification_reports, generalisation_gaps, rank_by_validation
+from tasks.export import NOT_KNOWN
+
+Frames = Mapping[str, pd.DataFrame]
+
+EXCERPT, LINE = 300, 90  # characters
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table in words: head and rows."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def number(value: object, digits: int = 2, factor: float = 1.0) -> str:
+    """Write a number with its thousands apart, and a missing one in words."""
+    if value is None or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return NOT_KNOWN
+    return f"{factor * value:,.{digits}f}"
+
+
+def over_seeds(values: pd.Series, interval: pd.DataFrame | None, digits: int, factor: float) -> str:
+    """Write mean ± standard deviation [interval] of one metric over its seeds."""
+    known = values.dropna()
+    if known.empty:
+        return NOT_KNOWN
+    words = number(float(known.mean()), digits, factor)
+    if len(known) > 1:
+        words += f" ± {number(float(known.std()), digits, factor)}"
+    if interval is not None and len(interval):
+        low, high = (number(float(interval[end].iloc[0]), digits, factor) for end in ("low", "high"))
+        words += f"\n[{low}, {high}]"  # a line of its own, or the table would be wider than a page
+    return words
+
+
+def seeds_in_words(cells: pd.DataFrame) -> str:
+    """Say how many seeds finished, and how many diverged."""
+    finished = int((cells["status"] == "finished").sum())
+    return str(finished) if finished == len(cells) else f"{finished} of {len(cells)} ({len(cells) - finished} diverged)"
+
+
+def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
+    """Summarise each architecture in one row, best validation accuracy first, those without a score last."""
+    scores, cells, intervals = frames["scores"], frames["cells"], frames.get("summary")
+    ranked = list(rank_by_validation(scores, cells)["architecture"])
+    columns = [("test", "accuracy", 2, 100), ("test", "f1", 2, 100), ("test", "auc", 2, 100),
+               ("test", "log_loss", 3, 1), ("validation", "accuracy", 2, 100)]  # fmt: skip
+    rows = []
+    for name in [*ranked, *in_order(set(cells["architecture"]) - set(ranked))]:
+        own, mine = scores[scores["architecture"] == name], cells[cells["architecture"] == name]
+        row = [label(name), seeds_in_words(mine)]
+        for split, metric, digits, factor in columns:
+            chosen = own[(own["split"] == split) & (own["metric"] == metric)]["value"]
+            interval = None
+            if intervals is not None and split == "test":
+                interval = intervals.query("architecture == @name and split == @split and metric == @metric")
+            row.append(over_seeds(chosen, interval, digits, factor))
+        parameters, seconds = float(mine["parameters"].max()), float(mine["train_seconds"].mean())
+        rows.append([*row, number(parameters, 0), number(seconds, 1)])
+    head = ["Architecture", "Seeds", "Test accuracy (%)", "Test F1 (%)", "Test AUC (%)", "Test log-loss",
+            "Validation accuracy (%)", "Parameters", "Training (s)"]  # fmt: skip
+    return Grid(head, rows)
+
+
+def best_in_words(frames: Mapping[str, pd.DataFrame]) -> str:
+    """Say which architecture is best by validation, and by how much; what that is worth is the verdict's to say."""
+    ranking = rank_by_validation(frames["scores"], frames["cells"])
+    if ranking.empty:
+        return "No architecture has a validation score, so none can be called the best."
+    first = ranking.iloc[0]
+    words = f"Best by validation: {label(first['architecture'])}, mean accuracy {100 * first['mean']:.2f}%"
+    if len(ranking) == 1:
+        return f"{words}; nothing was there to compare it with."
+    second = ranking.iloc[1]
+    margin = 100 * (first["mean"] - second["mean"])
+    return (
+        f"{words}, {margin:.2f} points above the next, {label(second['architecture'])} ({100 * second['mean']:.2f}%)."
+    )
+
+
+def class_table(predictions: pd.DataFrame) -> Grid:
+    """Tabulate precision, recall and F1 of each class on the test reviews, the mean over the seeds."""
+    reports = classification_reports(predictions[predictions["split"] == "test"])
+    means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
+    rows = [
+        [
+            label(name),
+            str(kind),
+            *(number(100 * float(row[m])) for m in ("precision", "recall", "f1")),
+            number(row["support"], 0),
+        ]
+        for name in in_order(reports["architecture"])
+        for kind, row in means.loc[name].iterrows()
+    ]
+    return Grid(["Architecture", "Class", "Precision (%)", "Recall (%)", "F1 (%)", "Reviews"], rows)
+
+
+def gap_table(history: pd.DataFrame, cells: pd.DataFrame) -> Grid:
+    """Tabulate training against validation at the epoch kept, the mean over the seeds."""
+    gaps = generalisation_gaps(history, cells)
+    rows = []
+    for name in in_order(gaps["architecture"]):
+        own = gaps[gaps["architecture"] == name]
+        means = [number(float(own[f"{split}_accuracy"].mean()), 2, 100) for split in ("train", "validation")]
+        gap = f"{round(100 * float(own['accuracy_gap'].mean()), 2) + 0.0:+.2f}"  # + 0.0: no "-0.00"
+        rows.append([label(name), *means, gap, ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])])
+    return Grid(
+        ["Architecture", "Training accuracy (%)", "Validation accuracy (%)", "Gap (points)", "Epochs kept"], rows
+    )
+
+
+def plain_table(frame: pd.DataFrame) -> Grid:
+    """Show a frame as it is: heads and architectures in words, numbers rounded."""
+    names = {"architecture", "first", "second", "metric"}
+
+    def cell(column: str, value: object) -> str:
+        if isinstance(value, str):
+            return label(value) if column in names else value
+        whole = isinstance(value, (bool, int)) or (hasattr(value, "dtype") and value.dtype.kind in "iub")
+        return str(value) if whole else number(float(value), 4) if isinstance(value, float) else str(value)
+
+    rows = [
+        [cell(c, value) for c, value in zip(frame.columns, row, strict=True)] for row in frame.itertuples(index=False)
+    ]
+    return Grid([label(str(name)) for name in frame.columns], rows)
+
+
+def further_tables(frames: Frames) -> dict[str, pd.DataFrame]:
+    """Prepare what the report shows beside its summary, by title; scores in percent, their differences in points."""
+    found = {"What does each cost?": cost_table(frames["cells"])}
+    if "learning_curve" in frames:
+        found["More data, or another architecture? Test accuracy (%)"] = learning_curve_table(frames["learning_curve"])
+    kinds = frames["slices"].query("architecture != 'majority'")
+    kinds = kinds.assign(slice=kinds["slice"] + " (" + kinds["reviews"].astype(str) + ")")
+    return found | {
+        "Pair by pair: difference in test accuracy (points)": pair_table(frames["pairs"], "accuracy"),
+        "The same pairs in F1 and AUC (points) and log-loss (nats)": other_metrics(frames["pairs"]),
+        "Does any differ from the others at all?": frames["omnibus"],
+        "Where does the noise come from? Standard deviation of one run's test accuracy (points)": noise_table(
+            frames["summary"]
+        ),
+        "Do the probabilities mean what they say? Temperature and threshold from validation": calibration_table(
+            frames["calibration"]
+        ),
+        "Accuracy by kind of review (reviews), seeds averaged (%) [95% interval]": wide(
+            kinds.assign(value=[with_interval(*row) for row in kinds[["accuracy", "low", "high"]].to_numpy()]),
+            rows="slice",
+        ),
+        "Answered differently (% of test reviews)": percent(
+            frames["disagreement"].set_index("architecture")
+        ).reset_index(),
+        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": mistake_table(frames["mistakes"]),
+    }
+
+
+def with_interval(value: float, low: float, high: float, *, factor: float = 100) -> str:
+    """Write a value and its interval, in percent or points."""
+    digits = 2 if factor == 100 else 4
+    if not math.isfinite(value):
+        return NOT_KNOWN
+    return f"{number(value, digits, factor)} [{number(low, digits, factor)}, {number(high, digits, factor)}]"
+
+
+def wide(frame: pd.DataFrame, *, rows: str) -> pd.DataFrame:
+    """Lay a long frame (architecture, `rows`, value) out with a column for each architecture."""
+    table = frame.pivot_table(index=rows, columns="architecture", values="value", sort=False, aggfunc="first")
+    return table[in_order(frame["architecture"])].reset_index().rename_axis(columns=None)
+
+
+def cost_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate what each architecture costs, the mean over its seeds; arithmetic in 10^12 operations."""
+    means = cells.groupby("architecture", sort=False).mean(numeric_only=True)
+    columns = {
+        "Parameters": means["parameters"].map(lambda value: number(value, 0)),
+        "Training (s)": means["train_seconds"].map(lambda value: number(value, 1)),
+        "To the epoch kept (s)": means["best_seconds"].map(lambda value: number(value, 1)),
+        "Training arithmetic (TFLOP)": means["train_flops"].map(lambda value: number(value, 2, 1e-12)),
+        "One review (ms)": means["latency_ms"].map(lambda value: number(value, 2)),
+        "In a batch (ms a review)": means["batch_ms"].map(lambda value: number(value, 3)),
+        "Peak memory (MB)": means["peak_memory_mb"].map(lambda value: number(value, 0)),
+    }
+    return pd.DataFrame(columns).loc[in_order(means.index)].reset_index()
+
+
+def learning_curve_table(curve: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the score after each fraction of the training reviews, and what the last step brought (points)."""
+    points = curve.assign(value=[with_interval(*row) for row in curve[["mean", "low", "high"]].to_numpy()])
+    points = points.sort_values("train_reviews", kind="stable")
+    table = points.pivot_table(
+        index="architecture", columns="train_reviews", values="value", sort=False, aggfunc="first"
+    )
+    table.columns = pd.Index([f"{reviews:,} reviews" for reviews in table.columns])
+    last = curve.groupby("architecture").last()
+    gains = [with_interval(*row) for row in last.loc[table.index, ["gain", "gain_low", "gain_high"]].to_numpy()]
+    return table.assign(**{"Gain of the last step (points)": gains}).loc[in_order(table.index)].reset_index()
+
+
+def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Tabulate how each pair differs in one metric, with its tests; pairs with the majority class are left out."""
+    shown = pairs[(pairs["metric"] == metric) & (pairs[["first", "second"]] != "majority").all(axis=1)]
+    chances = shown[["probability_first_better", "probability_low", "probability_high"]].to_numpy()
+    columns = {
+        "first": shown["first"],
+        "second": shown["second"],
+        "Difference [95% interval]": [with_interval(*row) for row in shown[["difference", "low", "high"]].to_numpy()],
+        "p (Holm)": shown["p_holm"].map(p_value),
+        "p, exact sign flip": shown["p_sign_flip"].map(p_value),
+        "smallest it can be": shown["smallest_p"].map(p_value),
+        "p, McNemar": shown["mcnemar_p"].map(p_value),
+        "P(first better) (%)": [with_interval(*row) for row in chances],
+        "Cliff's delta": shown["cliffs_delta"].map(lambda value: number(value, 2)),
+        "d_z": shown["d_z"].map(lambda value: number(value, 2)),
+        "Shared seeds": shown["seeds"],
+        "Verdict": shown["verdict"],
+    }
+    return pd.DataFrame(columns)
+
+
+def p_value(p: float) -> str:
+    """Write a p-value, a small one as such."""
+    return "< 0.0001" if p < 0.0001 else number(p, 4)
+
+
+def other_metrics(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the differences of each pair in the metrics beside the main one."""
+    shown = pairs[(pairs["metric"] != "accuracy") & (pairs[["first", "second"]] != "majority").all(axis=1)]
+    factors = shown["metric"].map(lambda name: 1 if name == "log_loss" else 100)
+    rows = zip(*(shown[name] for name in ("difference", "low", "high")), factors, strict=True)
+    words = [with_interval(*row, factor=factor) for *row, factor in rows]
+    words = [f"{word}: {said}" for word, said in zip(words, shown["verdict"], strict=True)]
+    table = shown.assign(value=words).pivot_table(
+        index=["first", "second"], columns="metric", values="value", sort=False, aggfunc="first"
+    )
+    return table.reset_index().rename_axis(columns=None)
+
+
+def noise_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate how much of a score's noise comes from the seed, and how much from the test reviews."""
+    rows = summary.query("split == 'test' and metric == 'accuracy'").set_index("architecture")
+    columns = {
+        "From the seed": rows["seed_variance"].map(lambda value: number(value**0.5, 2, 100)),
+        "From the test reviews": rows["item_variance"].map(lambda value: number(value**0.5, 2, 100)),
+        "Note": rows["note"],
+    }
+    return pd.DataFrame(columns).loc[in_order(rows.index)].reset_index()
+
+
+def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate calibration before and after its mending, the mean over seeds; a pair of numbers is "before → after"."""
+    means = calibration.groupby("architecture", sort=False).mean(numeric_only=True)
+
+    def change(name: str, after: str, digits: int, factor: float = 1) -> list[str]:
+        return [
+            f"{number(a, digits, factor)} → {number(b, digits, factor)}"
+            for a, b in zip(means[name], means[after], strict=True)
+        ]
+
+    columns = {
+        "Temperature": means["temperature"].map(lambda value: number(value, 2)),
+        "Log-loss": change("log_loss", "log_loss_scaled", 4),
+        "Brier score": change("brier", "brier_scaled", 4),
+        "Calibration error (points)": change("ece", "ece_scaled", 2, 100),
+        "Threshold": means["threshold"].map(lambda value: number(value, 3)),
+        "Accuracy (%)": change("accuracy", "accuracy_threshold", 2, 100),
+    }
+    return pd.DataFrame(columns, index=means.index).loc[in_order(means.index)].reset_index()
+
+
+def mistake_table(mistakes: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the reviews that every cell has wrong, with their beginnings."""
+    begins = mistakes["text"].str.slice(0, EXCERPT).map(lambda text: textwrap.fill(text, LINE))
+    classes = mistakes["label"].map({0: "negative", 1: "positive"})
+    said = mistakes["probability"].map(lambda value: number(float(value), 1, 100))
+    return pd.DataFrame({"Truly": classes, "Said to be positive (%)": said, "Review": begins})
+
+
+def percent(shares: pd.DataFrame) -> pd.DataFrame:
+    """Write shares as percentages with two decimals, and what is not known in words."""
+    return shares.map(lambda share: number(float(share), 2, 100))

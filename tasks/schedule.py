@@ -1,0 +1,133 @@
+"""Which cells a comparison needs: those in the cache are found, the others trained, the costliest first."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+
+from tasks import store
+from tasks.architectures import ARCHITECTURES
+from tasks.baselines import BASELINES
+from tasks.cells import Made, OnEpoch, cell_name, history_file, make_baseline, make_cell, store_cell, stored_cell
+from tasks.learning_curve import training_fraction
+from tasks.preparation import outcome
+from tasks.settings import Recipe
+from tasks.supervision import supervise
+
+Call = dict[str, Any]
+# From cheap to costly.
+BY_COST = [*BASELINES, *ARCHITECTURES]
+
+
+def plan(
+    architectures: Sequence[str], seeds: int, recipe: Recipe, encoded: Sequence[dict[str, Any]], folder: Path
+) -> list[Call]:
+    """List the calls of `train` that a comparison needs: every architecture with every seed, and every baseline once.
+
+    Args:
+        architectures: Names in `ARCHITECTURES`, in the order in which they are to be reported.
+        seeds: How many of each.
+        recipe: What the networks share.
+        encoded: What `encode` gave for each fraction of the training reviews.
+        folder: The cache.
+    """
+    calls = []
+    for notes in encoded:
+        fraction = notes["train_fraction"]
+        whole = fraction == max(each["train_fraction"] for each in encoded)
+        networks = (notes["fingerprint"], folder / "encoded" / notes["file"])
+        texts = (f"{notes['reviews']} {fraction}", folder / "reviews" / notes["reviews_file"])
+        cells = [(a, seed, *networks) for a in architectures for seed in range(seeds)]
+        for name, seed, fingerprint, file in [*cells, *((baseline, 0, *texts) for baseline in BASELINES)]:
+            called = f"{name}-seed-{seed}" + ("" if whole else f"-fraction-{fraction}")
+            made_of = {"architecture": name, "seed": seed, "recipe": recipe, "data": file, "fraction": fraction}
+            stored = cell_name(name, seed, recipe, fingerprint)
+            calls.append({**made_of, "cell": called, "name": stored, "folder": folder})
+    return calls
+
+
+@task(name="train", task_run_name="{cell}")
+def train(
+    architecture: str, seed: int, recipe: Recipe, data: Path, fraction: float, cell: str, name: str, folder: Path
+) -> dict[str, Any]:
+    """Train and store the cell `name`, or find it stored; the result is the cell's facts."""
+    logger = get_run_logger()
+    with store.locked(history_file(folder, name)):
+        facts = _stored_or_said(folder, name, logger.debug)  # damage was said before, when the run was planned
+        if facts:
+            return outcome(facts, cached=True, message=f"{name} was trained before")
+        on_epoch = None if architecture in BASELINES else _progress(recipe.epochs, cell, logger.info)
+        facts = store_cell(folder, name, *_make(architecture, seed, recipe, data, fraction, on_epoch))
+    if facts["status"] == "diverged":
+        logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
+    return outcome(facts, message=f"best epoch {facts['best_epoch']} of {facts['epochs']}")
+
+
+def _make(architecture: str, seed: int, recipe: Recipe, data: Path, fraction: float, on_epoch: OnEpoch | None) -> Made:
+    table = store.table(data)
+    if architecture in BASELINES:
+        return make_baseline(architecture, training_fraction(table, fraction), learn=BASELINES[architecture])
+    return make_cell(architecture, seed, recipe, table, build=ARCHITECTURES[architecture], on_epoch=on_epoch)
+
+
+def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    try:
+        return stored_cell(folder, name)
+    except store.DamagedFileError as damage:
+        say(f"{damage}: {name} is trained again")
+        return None
+
+
+def _progress(epochs: int, cell: str, say: Callable[..., None]) -> OnEpoch:
+    """Make a callback that tells the log and a progress artifact of each epoch."""
+    key = f"training-{cell}".replace("_", "-").replace(".", "-")
+    artifact: Any = create_progress_artifact(0.0, key=key, description=f"Epochs of {cell}")
+
+    def on_epoch(epoch: int, scores: dict[str, float]) -> None:
+        say(
+            "epoch %d of at most %d: training loss %.3f, validation loss %.3f, validation accuracy %.3f",
+            *(epoch, epochs, scores["train_loss"], scores["validation_loss"], scores["validation_accuracy"]),
+        )
+        update_progress_artifact(artifact, progress=100 * epoch / epochs)
+
+    return on_epoch
+
+
+def train_all(
+    calls: list[Call], *, after: Sequence[PrefectFuture[Any]], folder: Path, workers: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Train what is not stored yet, in processes, the costliest first; find the rest in the cache.
+
+    Returns:
+        The facts of each cell that there is now, in the order of `calls`, with its `train_fraction`; and the reason
+        for each that failed.
+    """
+    logger = get_run_logger()
+    missing = [call for call in calls if _stored_or_said(folder, call["name"], logger.warning) is None]
+    found = {call["name"]: train.submit(**call, wait_for=after) for call in calls if call not in missing}
+    facts = {name: future.result() for name, future in found.items()}
+    logger.info("%d of %d cells are in the cache; training %d.", len(calls) - len(missing), len(calls), len(missing))
+    # What takes long starts first, so that no core idles at the end.
+    missing.sort(key=lambda call: (call["fraction"], BY_COST.index(call["architecture"])), reverse=True)
+    failures: dict[str, str] = {}
+    started = time.monotonic()
+
+    def say_death(call: Call, attempt: int) -> None:
+        logger.warning("The process of %s died (try %d).", call["name"], attempt)
+
+    finished = supervise(train, missing, workers=workers, after=after, on_death=say_death)
+    for count, (call, result) in enumerate(finished, start=1):
+        if isinstance(result, Exception):
+            failures[call["cell"]] = f"{type(result).__name__}: {result}"
+        else:
+            facts[call["name"]] = result
+        # What takes long goes first, so the mean so far is a bound on the rest.
+        minutes = (time.monotonic() - started) / count * (len(missing) - count) / 60
+        logger.info("%d of %d trainings done, at most about %.0f min left", count, len(missing), minutes)
+    there = [call for call in calls if call["name"] in facts]
+    return [{**facts[call["name"]], "train_fraction": call["fraction"]} for call in there], failures
