@@ -1,9 +1,9 @@
-# `make run`, `make test`, `make ui`: each sets up what it needs in .venv first.
+# `make run`, `make test`, `make ui`, `make prove`: each sets up what it needs in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run ui test check lock clean
+.PHONY: run ui test check prove lock clean
 
 run: .venv/ready
 	@$(BIN)/python -m flows.imdb_compare $(ARGS)
@@ -18,6 +18,9 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+prove: .venv/ready
+	@$(BIN)/python -m tests.prove $(ARGS)
 
 # pip checks the hash of every package. The lock is complete, so nothing else may be added (--no-deps).
 .venv/ready: requirements.lock

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+# Grey: they are what the networks are held against.
+BASELINE_COLOURS = {"majority": "#B8B8B8", "tfidf_logistic": "#7F7F7F", "nb_svm": "#333333"}
 # Okabe & Ito 2008, "Color Universal Design": told apart with every common kind of colour blindness.
 COLOURS = {
     "simple_rnn": "#E69F00",
@@ -19,10 +21,7 @@ COLOURS = {
     "stacked_lstm": "#56B4E9",
     "bidirectional_lstm": "#009E73",
     "deep_lstm": "#CC79A7",
-    # Baselines are grey: they are what the networks are held against.
-    "majority": "#B8B8B8",
-    "tfidf_logistic": "#7F7F7F",
-    "nb_svm": "#333333",
+    **BASELINE_COLOURS,
 }
 # For architectures that a user adds: Okabe & Ito's vermilion, then Tol 2021, "Colour schemes", muted.
 FURTHER_COLOURS = ("#D55E00", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
@@ -98,6 +97,11 @@ def in_order(architectures: Iterable[str]) -> list[str]:
     return sorted(set(architectures), key=lambda name: (place(name)[0], name in COLOURS, place(name)[1]))
 
 
+def marker(name: str) -> str:
+    """Give the shape of an architecture's marks: a circle, or a diamond for a baseline, so that grey is not all."""
+    return "D" if name in BASELINE_COLOURS else "o"
+
+
 def palette(architectures: Iterable[str]) -> dict[str, str]:
     """Give each architecture its colour, fixed for the known ones and one of its own to each further one.
 
@@ -138,6 +142,8 @@ def save(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, P
     paths = {ending: folder / f"{name}.{ending}" for ending in ("png", "svg")}
     described: Mapping[str, str | None] = {"Title": name, "Description": str(figure.get_label())}
     with style():
+        # Square panels take their place in the first layout, and what stands around them in the second.
+        figure.draw_without_rendering()
         figure.savefig(paths["png"], dpi=dpi, metadata={**described, "Software": None})
         figure.savefig(paths["svg"], metadata={**described, "Date": None, "Creator": None})
     return paths

@@ -1,9 +1,15 @@
 """Made-up frames that look like a real run's: for tests of figures, reports and evaluation."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 
+from tasks.calibration import calibrate, reliabilities
+from tasks.comparison import compare
 from tasks.evaluation import evaluate
+from tasks.panel import panel
+from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
 
 # Skill: how far apart a cell holds the two classes; seconds an epoch; parameters.
 CELLS = {
@@ -55,6 +61,9 @@ def frames(reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool 
                 {"architecture": name, "seed": seed, "parameters": parameters, "train_seconds": seconds}
                 | {"epochs": epochs if best else 0, "best_epoch": best, "best_seconds": seconds * max(best, 1) / epochs}
                 | {"peak_memory_mb": 900 + parameters / 9_000, "weights": f"{name}-seed-{seed}.safetensors"}
+                | {"latency_ms": 0.02 * pace + 0.3, "batch_ms": 0.004 * pace + 0.05}
+                | {"train_flops": 2e6 * parameters if best else np.nan}
+                | {"train_fraction": 1.0, "train_reviews": reviews}
                 | {"weights_sha256": f"{zlib_like(name, seed):064x}", "status": "finished"}
             )
             for epoch in range(1, epochs + 1) if best else ():
@@ -75,6 +84,64 @@ def frames(reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool 
         "scores": evaluate(predicted),
         "cells": pd.DataFrame(cells),
     }
+
+
+@functools.cache
+def all_frames(reviews: int = 60, seeds: int = 3, baselines: bool = True) -> dict[str, pd.DataFrame]:
+    """Make every frame that a figure reads, once for all tests: not to be changed."""
+    return with_statistics(frames(reviews, seeds, epochs=4, baselines=baselines))
+
+
+def of(given: dict[str, pd.DataFrame], *architectures: str) -> dict[str, pd.DataFrame]:
+    """Keep what `frames` made of some architectures."""
+    kept = {name: frame[frame["architecture"].isin(architectures)] for name, frame in given.items()}
+    return {name: frame.reset_index(drop=True) for name, frame in kept.items()}
+
+
+def with_statistics(given: dict[str, pd.DataFrame], draws: int = 100) -> dict[str, pd.DataFrame]:
+    """Add what a run computes of the frames: the comparison, reliability, slices, disagreement, a learning curve."""
+    predictions = given["predictions"]
+    test = panel(predictions, "test")
+    return {
+        **given,
+        **compare(predictions, given["cells"], draws=draws),
+        "calibration": calibrate(predictions),
+        "reliability": reliabilities(predictions),
+        "slices": slice_scores(test, kinds_of_reviews(texts(predictions))),
+        "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
+        "mistakes": confidently_wrong(test, texts(predictions)),
+        "learning_curve": learning_curve(given["scores"], given["cells"]),
+    }
+
+
+def texts(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Write a review for each id: of 33 to 533 words, every third with a negation, no two alike."""
+    reviews = predictions[["review_id", "split"]].drop_duplicates(ignore_index=True)
+    lengths = 30 + (reviews.index * 137) % 500
+    said = [
+        f"review {number} {'not ' if number % 3 == 0 else ''}{'good ' * length}"
+        for number, length in enumerate(lengths)
+    ]
+    return reviews.assign(text=said)
+
+
+def learning_curve(
+    scores: pd.DataFrame, cells: pd.DataFrame, fractions: tuple[float, ...] = (0.1, 0.3, 1.0)
+) -> pd.DataFrame:
+    """Make up test accuracies after training on fractions of the reviews: each tenth costs eight points."""
+    test = scores.query("split == 'test' and metric == 'accuracy'")
+    found = test.groupby("architecture", sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    rows = []
+    for row in found.to_dict("records"):
+        for fraction in fractions:
+            mean = max(row["mean"] + 0.08 * np.log10(fraction), 0.5)
+            rows.append(
+                {"architecture": row["architecture"], "fraction": fraction, "mean": mean, "std": row["std"]}
+                | {"train_reviews": round(fraction * cells["train_reviews"].max()), "seeds": row["count"]}
+                | {"low": mean - 0.012, "high": mean + 0.011}
+                | dict.fromkeys(("gain", "gain_low", "gain_high"), np.nan if fraction == min(fractions) else 0.04)
+            )
+    return pd.DataFrame(rows)
 
 
 def zlib_like(name: str, seed: int) -> int:

@@ -1,6 +1,7 @@
-"""Figures follow their data: read from the artists, not from the pixels."""
+"""All figures together: each follows its frames, is left out without them, and survives what a run may hold."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tasks import appearance, figures
@@ -9,7 +10,7 @@ from tests import synthetic
 
 @pytest.fixture(scope="module")
 def frames():
-    return synthetic.frames(reviews=60, seeds=3, epochs=4, baselines=True)
+    return synthetic.all_frames()
 
 
 @pytest.fixture(scope="module")
@@ -24,59 +25,103 @@ def test_every_figure_is_drawn_with_title_and_caption(drawn):
         assert len(figure.get_label()) > len(figure.get_suptitle()) + 40
 
 
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_nothing_is_cut_off(drawn, name):
+    assert is_whole(drawn[name])
+
+
+def is_whole(figure):
+    """Tell whether all that is drawn lies within the figure, to a hundredth of an inch."""
+    with appearance.style():
+        for _ in range(2):  # as often as `save` has it done
+            figure.draw_without_rendering()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.01
+
+
 def test_a_figure_without_its_frames_is_left_out(frames):
     assert list(figures.draw({"cells": frames["cells"]})) == ["costs"]
+    assert figures.draw({}) == {}
 
 
-def test_learning_curves_show_every_seed_and_both_splits(drawn):
-    panels = np.array(drawn["learning_curves"].axes).reshape(5, 4)
-    for axes in panels.flat:
-        assert sum(len(line.get_xdata()) == 4 for line in axes.lines) == 3 * 2
+def test_an_empty_frame_is_as_good_as_none(frames):
+    without = {**frames, "pairs": frames["pairs"].head(0), "summary": frames["summary"].head(0)}
+    assert set(figures.FIGURES) - set(figures.draw(without)) == {"differences"}
 
 
-def test_scores_have_a_dot_for_each_seed_at_its_height(frames, drawn):
-    axes = drawn["scores_on_test"].axes[0]
-    own = frames["scores"].query("architecture == 'lstm' and split == 'test' and metric == 'accuracy'")["value"]
-    dots, mean = [c for c in axes.collections if tuple(c.get_facecolor()[0][:3]) == rgb("lstm")]
-    assert sorted(dots.get_offsets()[:, 0]) == pytest.approx(sorted(100 * own))
-    assert mean.get_offsets()[0, 0] == pytest.approx(100 * own.mean())
-    assert any("50.0" in text.get_text() for text in axes.texts)
+# What each drops: a pair takes two architectures, runs to choose among take two seeds.
+@pytest.mark.parametrize(
+    ("architectures", "seeds", "missing"),
+    [
+        (["lstm"], 1, {"differences", "disagreement", "expected_best"}),
+        (["lstm"], 3, {"differences", "disagreement"}),
+        (["lstm", "nb_svm"], 1, {"expected_best"}),
+        (["majority"], 1, {"differences", "disagreement", "expected_best", "learning_curves"}),
+        (["majority", "lstm"], 2, {"disagreement"}),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_few_architectures_and_seeds_are_drawn(architectures, seeds, missing):
+    made = synthetic.frames(reviews=40, seeds=seeds, epochs=3, baselines=True)
+    found = figures.draw(synthetic.with_statistics(synthetic.of(made, *architectures)))
+    assert set(figures.FIGURES) - set(found) == missing
+    for figure in found.values():
+        figure.draw_without_rendering()
 
 
-def rgb(name):
-    from matplotlib.colors import to_rgb
+@pytest.mark.filterwarnings("error")
+def test_cells_that_diverged_are_survived():
+    made = synthetic.frames(reviews=40, seeds=2, epochs=3, baselines=True)
+    lost = {"architecture": ["lstm", "deep_lstm", "deep_lstm"], "seed": [1, 0, 1]}
+    cells = pd.MultiIndex.from_frame(pd.DataFrame(lost))
 
-    return to_rgb(appearance.COLOURS[name])
+    def is_lost(frame):
+        return pd.MultiIndex.from_frame(frame[["architecture", "seed"]]).isin(cells)
 
-
-def test_intervals_are_drawn_where_they_are_known(frames):
-    summary = frames["scores"].query("seed == 0").assign(low=0.7, high=0.8)
-    axes = figures.draw({**frames, "summary": summary}, ["scores_on_test"])["scores_on_test"].axes[0]
-    assert list(axes.lines[0].get_xdata()) == pytest.approx([70, 80])
-
-
-def test_cost_bars_begin_at_zero_and_follow_the_cells(frames):
-    cells = frames["cells"].assign(train_seconds=lambda frame: 7.0 * (frame["architecture"] == "lstm") + 1)
-    time = figures.draw({"cells": cells})["costs"].axes[0]
-    assert time.get_xlim()[0] == 0
-    assert [bar.get_width() for bar in time.patches][:3] == [1, 8, 1]
-
-
-def test_confusion_matrix_writes_its_counts(frames):
-    right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
-    axes = figures.draw({**frames, "predictions": right})["confusion_matrices"].axes[0]
-    assert [text.get_text() for text in axes.texts] == ["100.0%\n30", "0.0%\n0", "0.0%\n0", "100.0%\n30"]
+    made["cells"].loc[is_lost(made["cells"]), ["status", "best_epoch", "latency_ms"]] = ["diverged", np.nan, np.nan]
+    made["history"].loc[is_lost(made["history"]), ["loss", "accuracy", "precision", "recall"]] = np.nan
+    for name in ("predictions", "scores"):
+        made[name] = made[name][~is_lost(made[name])].reset_index(drop=True)
+    found = figures.draw(synthetic.with_statistics(made))
+    assert list(found) == list(figures.FIGURES)
+    for name, figure in found.items():
+        figure.draw_without_rendering()
+        words = [
+            text.get_text() for axes in figure.axes for text in (axes.title, axes.yaxis.label, *axes.get_yticklabels())
+        ]
+        assert ("Deep LSTM" in words) == (name in ("costs", "learning_curves")), name
 
 
-def test_noise_does_not_fill_an_axis(frames):
-    same = frames["scores"].assign(value=lambda frame: 0.85 + 0.0001 * frame["seed"])
-    axes = figures.draw({**frames, "scores": same})["scores_on_test"].axes[0]
-    low, high = axes.get_xlim()
-    assert high - low >= figures.LEAST_SPAN - 1e-9
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_known_leaves_its_figure_out_or_is_said(frames):
+    unknown = {
+        name: frame.assign(**dict.fromkeys(columns, np.nan))
+        for name, columns, frame in [
+            ("cells", ["train_seconds", "latency_ms", "peak_memory_mb"], frames["cells"]),
+            ("scores", ["value"], frames["scores"]),
+            ("expected", ["seconds"], frames["expected"]),
+            ("slices", ["accuracy"], frames["slices"]),
+            ("reliability", ["observed"], frames["reliability"]),
+            ("learning_curve", ["mean"], frames["learning_curve"]),
+            ("predictions", ["probability"], frames["predictions"]),
+            ("history", ["loss", "accuracy", "precision", "recall"], frames["history"]),
+        ]
+    }
+    found = figures.draw({**frames, **unknown})
+    assert list(found) == ["differences", "costs", "learning_curves", "disagreement"]
+    for figure in found.values():
+        figure.draw_without_rendering()
 
 
-def test_frontier_keeps_what_nothing_beats():
-    assert figures.frontier(np.array([1.0, 2, 3, 4]), np.array([5.0, 4, 7, 7])) == [0, 2]
+@pytest.mark.filterwarnings("error")
+def test_long_names_stay_inside():
+    name = "my_bidirectional_gru_with_attention_over_the_last_four_hundred_words"
+    made = synthetic.of(synthetic.frames(reviews=40, seeds=2), "simple_rnn", "lstm")
+    for frame in made.values():
+        frame["architecture"] = frame["architecture"].replace("simple_rnn", name)
+    found = figures.draw(synthetic.with_statistics(made))
+    assert list(found) == list(figures.FIGURES)
+    assert [name for name, figure in found.items() if not is_whole(figure)] == []
 
 
 def test_colours_are_fixed_and_apart():
@@ -84,6 +129,11 @@ def test_colours_are_fixed_and_apart():
     assert few["lstm"] == many["lstm"] == appearance.COLOURS["lstm"]
     assert len(set(many.values())) == len(many)
     assert list(many)[-5:-3] == ["my_gru", "other"]
+
+
+def test_baselines_have_a_shape_of_their_own():
+    shapes = {name: appearance.marker(name) for name in [*synthetic.CELLS, *synthetic.BASELINES, "my_gru"]}
+    assert {name for name, shape in shapes.items() if shape != "o"} == set(synthetic.BASELINES)
 
 
 def test_saved_twice_is_the_same_bytes(frames, tmp_path):

@@ -1,0 +1,62 @@
+"""The report's tables: numbers as the frames have them, in the units of the heads, and a word for what is not known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks import report_tables as tables
+from tests import synthetic
+
+
+@pytest.fixture
+def frames() -> dict[str, pd.DataFrame]:
+    return synthetic.all_frames()
+
+
+def test_no_cell_is_a_bare_nan(frames):
+    for title, frame in tables.further_tables(frames).items():
+        grid = tables.plain_table(frame)
+        assert len(grid.rows) or title.startswith("Wrong"), title
+        for row in grid.rows:
+            assert len(row) == len(grid.head)
+            assert not {cell.strip().lower() for cell in row} & {"nan", "none", "inf"}, (title, row)
+
+
+def test_the_majority_class_is_in_no_pair(frames):
+    shown = tables.pair_table(frames["pairs"], "accuracy")
+    assert len(shown) == 7 * 6 / 2
+    assert "majority" not in set(shown["first"]) | set(shown["second"])
+
+
+def test_differences_are_in_points(frames):
+    row = frames["pairs"].query("metric == 'accuracy' and first == 'simple_rnn' and second == 'lstm'").iloc[0]
+    shown = tables.pair_table(frames["pairs"], "accuracy").query("first == 'simple_rnn' and second == 'lstm'").iloc[0]
+    words = f"{100 * row['difference']:,.2f} [{100 * row['low']:,.2f}, {100 * row['high']:,.2f}]"
+    assert shown["Difference [95% interval]"] == words
+    losses = frames["pairs"].query("metric == 'log_loss' and first == 'simple_rnn' and second == 'lstm'").iloc[0]
+    other = tables.other_metrics(frames["pairs"]).query("first == 'simple_rnn' and second == 'lstm'").iloc[0]
+    assert other["log_loss"].startswith(f"{losses['difference']:,.4f} [")
+
+
+def test_costs_have_their_units(frames):
+    cells = frames["cells"].assign(train_flops=2.5e12)
+    cells.loc[cells["architecture"] == "nb_svm", "train_flops"] = np.nan
+    shown = tables.cost_table(cells).set_index("architecture")
+    assert shown.loc["lstm", "Training arithmetic (TFLOP)"] == "2.50"
+    assert shown.loc["nb_svm", "Training arithmetic (TFLOP)"] == "not known"
+    assert shown.loc["lstm", "Parameters"] == "673,153"
+
+
+def test_the_learning_curve_has_a_column_for_each_size(frames):
+    curve = frames["learning_curve"].query("architecture == 'lstm'")
+    shown = tables.learning_curve_table(frames["learning_curve"]).set_index("architecture")
+    sizes = [f"{reviews:,} reviews" for reviews in sorted(curve["train_reviews"])]
+    assert list(shown.columns) == [*sizes, "Gain of the last step (points)"]
+    last = curve.iloc[-1]
+    assert shown.loc["lstm", sizes[-1]].startswith(f"{100 * last['mean']:.2f} [")
+    assert shown.loc["lstm", "Gain of the last step (points)"] == "4.00 [4.00, 4.00]"
+
+
+def test_small_p_values_are_not_zero():
+    assert tables.p_value(1e-9) == "< 0.0001"
+    assert tables.p_value(0.0421) == "0.0421"
