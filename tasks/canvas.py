@@ -151,7 +151,7 @@ def write_value(axes: Axes, row: int, end: float, words: str) -> None:
 def spoken(seconds: float) -> str:
     """Say a duration as a person would: `0.4 s`, `38 s`, `2 min 05 s`, `1 h 20 min`."""
     if seconds < 10:
-        return f"{seconds:.2g} s"
+        return "under 1 ms" if seconds < 0.001 else f"{seconds:.2g} s"
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"

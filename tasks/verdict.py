@@ -205,7 +205,8 @@ def _limits(frames: dict[str, pd.DataFrame], setup: Mapping[Hashable, object]) -
         )
     known = power[power["seeds"] > 1]
     if len(known):
-        low, high = known["minimum_detectable"].min(), known["minimum_detectable"].max()
+        # No two scores differ by more than 100 points, whatever two noisy seeds come to.
+        low, high = (min(float(end), 1.0) for end in known["minimum_detectable"].agg(["min", "max"]))
         sentences.append(
             f"A true difference below {amount(low, metric)} (the quietest pair) to {amount(high, metric)} "
             "(the noisiest) would more often than one time in five have gone unfound."
@@ -218,19 +219,24 @@ def _settling(pairs: pd.DataFrame, power: pd.DataFrame, best: str, metric: str) 
     """Say for what is open between the best and the others how many seeds would find a difference as large as seen."""
     of_best = pairs[(pairs["first"] == best) | (pairs["second"] == best)]
     open_pairs = of_best[of_best["verdict"].isin(["not separable", "too few seeds"])][["first", "second"]]
-    rows = open_pairs.merge(power, on=["first", "second"]).to_dict("records")
-    untold = [row for row in rows if row["seeds"] < 2]
-    sentences = ["How many seeds would settle it cannot be told from fewer than two shared ones."] if untold else []
-    for row in (row for row in rows if row["seeds"] >= 2):
-        other = label(row["second"] if row["first"] == best else row["first"])
-        target = amount(row["target"], metric)
-        if row["seeds_needed"] < 0:
-            sentences.append(
-                f"{label(best)} and {other}: no number of seeds settles {target}; more test reviews would."
-            )
-        else:
-            sentences.append(
-                f"{label(best)} and {other}: run with {row['seeds_needed']} seeds to find a true difference of "
-                f"{target} four times in five."
-            )
+    rows = open_pairs.merge(power, on=["first", "second"])
+    other = rows["first"].where(rows["second"] == best, rows["second"])
+    rows = rows.assign(other=other.map(label), target=[amount(value, metric) for value in rows["target"]])
+    # Two methods without randomness have no seeds to add: only the test reviews are noise.
+    fixed = rows[["first", "second"]].isin(list(BASELINES)).all(axis=1)
+    reachable = (rows["seeds"] >= 2) & (rows["seeds_needed"] > 0) & ~fixed
+    unknown = (rows["seeds"] < 2) & ~fixed
+    words = rows["other"] + " (" + rows["target"] + ")"
+    sentences = []
+    if reachable.any():
+        counts = rows["seeds_needed"].astype(str) + " for " + words
+        sentences.append(
+            f"Seeds that would find, four times in five, a true difference to {label(best)} as large as the one seen, "
+            f"and at least the margin: {'; '.join(counts[reachable])}."
+        )
+    if (never := ~reachable & ~unknown).any():
+        sentences.append(f"No number of seeds settles it, only more test reviews would: {'; '.join(words[never])}.")
+    if unknown.any():
+        untold = ", ".join(rows.loc[unknown, "other"])
+        sentences.append(f"How many seeds would settle it cannot be told from fewer than two: {untold}.")
     return sentences
