@@ -220,6 +220,8 @@ def _settling(pairs: pd.DataFrame, power: pd.DataFrame, best: str, metric: str) 
     of_best = pairs[(pairs["first"] == best) | (pairs["second"] == best)]
     open_pairs = of_best[of_best["verdict"].isin(["not separable", "too few seeds"])][["first", "second"]]
     rows = open_pairs.merge(power, on=["first", "second"])
+    if rows.empty:
+        return []
     other = rows["first"].where(rows["second"] == best, rows["second"])
     rows = rows.assign(other=other.map(label), target=[amount(value, metric) for value in rows["target"]])
     # Two methods without randomness have no seeds to add: only the test reviews are noise.
