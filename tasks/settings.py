@@ -44,7 +44,7 @@ class Recipe(BaseModel):
     units: Units = 64
     dropout: Dropout = 0.4
     layer_dropout: LayerDropout = 0.2
-    learning_rate: LearningRate = 0.003
+    learning_rate: LearningRate = 0.005
     batch_size: BatchSize = 64
     averaging: Averaging = 0.99
     epochs: Epochs = 3
