@@ -23,24 +23,29 @@ def sign_flip(differences: Floats) -> tuple[float, float]:
         differences: (seeds,) float.
 
     Returns:
-        The p-value, and the smallest that so many seeds can reach, 2 / 2^k (1 with a single seed).
+        The p-value, and the smallest that so many seeds can reach: 2 / 2^k, 1 with a single seed, 2 / 65,536 beyond 16.
     """
     seeds = len(differences)
     if seeds <= MOST_ENUMERATED:
-        signs = np.array(list(itertools.product((-1.0, 1.0), repeat=seeds)))
+        flips = np.array(list(itertools.product((-1.0, 1.0), repeat=seeds)))
     else:
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(2**MOST_ENUMERATED, seeds))
-        signs[0] = 1.0  # the observed signs are one of the arrangements
-    sums = np.abs(signs @ differences)
+        flips = np.random.default_rng(0).choice((-1.0, 1.0), size=(2**MOST_ENUMERATED, seeds))
+        flips[0], flips[1] = 1.0, -1.0  # the observed signs are one of the arrangements, and so is their mirror image
+    sums = np.abs(flips @ differences)
     observed = abs(float(differences.sum()))
     # Equal sums differ in the last bits by the order of adding.
     p = float(np.mean(sums >= observed - 1e-12))
-    return p, min(2 / len(signs), 1.0)
+    return p, min(2 / len(flips), 1.0)
 
 
 def cliffs_delta(first: Floats, second: Floats) -> float:
     """Compute how much oftener a score of the first is above one of the second than below, in [-1, 1] (Cliff 1993)."""
-    return float(np.sign(first[:, None] - second[None, :]).mean())
+    return float(signs(first[:, None] - second[None, :]).mean())
+
+
+def signs(differences: Floats, *, decimals: int = 12) -> Floats:
+    """Tell which way each difference goes, -1, 0 or 1: equal scores differ in the last bits by the order of adding."""
+    return np.asarray(np.sign(np.round(differences, decimals)))
 
 
 def standardised_difference(differences: Floats) -> float:
@@ -79,7 +84,10 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, i
 
 
 def holm(p_values: Floats) -> Floats:
-    """Adjust p-values for being many (Holm 1979); an empty list stays empty."""
-    from statsmodels.stats.multitest import multipletests
+    """Adjust p-values for being many: the smallest times k, the next times k - 1, never below the one before it.
 
-    return np.asarray(multipletests(p_values, method="holm")[1]) if len(p_values) else np.asarray(p_values)
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure". An empty list stays empty.
+    """
+    order = np.argsort(p_values)
+    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
+    return np.asarray(np.minimum(adjusted, 1.0)[np.argsort(order)])

@@ -4,7 +4,7 @@ Every statistic of the comparison works on these contributions: a metric is the 
 reviews, so that one resampling and one analysis of variance serve accuracy, F1, AUC and log-loss alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +97,15 @@ def right(data: Panel) -> NDArray[np.bool_]:
     return np.asarray(((data.probabilities > CUT) == data.labels.astype(bool)) & data.present[..., None])
 
 
+def averaged_answers(data: Panel) -> NDArray[np.bool_]:
+    """Tell which reviews each architecture has right with its mean probability over seeds: (architectures, reviews).
+
+    A review then counts once however many seeds there are, as the tests on answers (McNemar, Cochran) need it.
+    """
+    means = np.stack([each[there].mean(axis=0) for each, there in zip(data.probabilities, data.present, strict=True)])
+    return np.asarray((means > CUT) == data.labels.astype(bool))
+
+
 def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
     """Give 1 for each right answer and 0 for each wrong one.
 
@@ -170,8 +179,12 @@ LOWER_IS_BETTER = {"log_loss"}
 NEED_BOTH_CLASSES = {"f1", "auc"}
 
 
-def contributions(data: Panel) -> dict[str, Floats]:
+def contributions(data: Panel, metrics: Collection[str] | None = None) -> dict[str, Floats]:
     """Compute what each review contributes to each metric that these labels can tell.
+
+    Args:
+        data: The predictions of one split.
+        metrics: Which of `CONTRIBUTIONS` to compute; all of them where None.
 
     Returns:
         Metric to (architectures, seeds, reviews) float64, NaN throughout where a cell is missing. With one class
@@ -180,7 +193,7 @@ def contributions(data: Panel) -> dict[str, Floats]:
     one_class = len(np.unique(data.labels)) < 2
     found: dict[str, Floats] = {}
     for name, contribute in CONTRIBUTIONS.items():
-        if not (one_class and name in NEED_BOTH_CLASSES):
+        if (metrics is None or name in metrics) and not (one_class and name in NEED_BOTH_CLASSES):
             found[name] = np.full(data.probabilities.shape, np.nan)
             found[name][data.present] = contribute(data.labels, data.probabilities[data.present].astype(np.float64))
     return found

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tasks.panel import LOWER_IS_BETTER, Floats, Panel, right
+from tasks.panel import LOWER_IS_BETTER, Floats, Panel, averaged_answers
 
 COSTS = ("parameters", "latency_ms", "train_seconds")
 
@@ -28,9 +28,7 @@ def omnibus(data: Panel, given: Floats, metric: str) -> pd.DataFrame:
 def _cochran(data: Panel) -> dict[str, object]:
     from statsmodels.stats.contingency_tables import cochrans_q
 
-    means = np.stack([each[there].mean(axis=0) for each, there in zip(data.probabilities, data.present, strict=True)])
-    whole = data._replace(probabilities=means[:, None], present=np.ones((len(means), 1), dtype=bool))
-    answers = right(whole)[:, 0].T.astype(int)
+    answers = averaged_answers(data).T.astype(int)
     row: dict[str, object] = {"test": "Cochran's Q", "statistic": 0.0, "p": 1.0, "over": len(answers), "note": ""}
     if answers.shape[1] < 2 or (answers == answers[:, :1]).all():
         return {**row, "note": "nothing to test: all are right and wrong on the same reviews"}
@@ -43,7 +41,8 @@ def _friedman(data: Panel, given: Floats, metric: str) -> dict[str, object]:
 
     several = data.present.sum(axis=1) > 1
     common = data.present[several].all(axis=0) if several.any() else np.zeros(data.present.shape[1], dtype=bool)
-    scores = given[several][:, common].mean(axis=2) if common.any() else np.zeros((0, 0))
+    # Rounded, for equal scores differ in the last bits by the order of adding, and would not tie.
+    scores = given[several][:, common].mean(axis=2).round(12) if common.any() else np.zeros((0, 0))
     row: dict[str, object] = {"test": "Friedman", "statistic": 0.0, "p": 1.0, "over": int(common.sum()), "note": ""}
     if scores.shape[0] < 3 or scores.shape[1] < 2:
         return {**row, "note": "nothing to test: it takes three architectures with two seeds in common"}

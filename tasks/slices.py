@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from tasks.panel import Panel, right
+from tasks.panel import Panel, averaged_answers, right
 
 BANDS = (0, 100, 200, 400, np.inf)  # words: above the first bound, up to the next
 NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|nobody|neither|nor|cannot|\w+n['’]t)\b", re.IGNORECASE)
@@ -52,7 +53,7 @@ def slice_scores(data: Panel, kinds: pd.DataFrame) -> pd.DataFrame:
     from statsmodels.stats.multitest import multipletests
     from statsmodels.stats.proportion import proportion_confint
 
-    answers, members = averaged_answers(data), kinds.reindex(data.review_ids)
+    answers, members = _answers(data), kinds.reindex(data.review_ids)
     rows = []
     for name, kind in ((name, kind) for name in data.architectures for kind in kinds.columns):
         inside = members[kind].fillna(False).to_numpy(dtype=bool)
@@ -75,11 +76,8 @@ def slice_scores(data: Panel, kinds: pd.DataFrame) -> pd.DataFrame:
     return scores
 
 
-def averaged_answers(data: Panel) -> dict[str, np.ndarray]:
-    """Tell which reviews each architecture has right with its mean probability over seeds: (reviews,) bool."""
-    means = np.stack([each[there].mean(axis=0) for each, there in zip(data.probabilities, data.present, strict=True)])
-    averaged = data._replace(probabilities=means[:, None], present=np.ones((len(means), 1), dtype=bool))
-    return dict(zip(data.architectures, right(averaged)[:, 0], strict=True))
+def _answers(data: Panel) -> dict[str, NDArray[np.bool_]]:
+    return dict(zip(data.architectures, averaged_answers(data), strict=True))
 
 
 def disagreement(data: Panel) -> pd.DataFrame:
@@ -88,7 +86,7 @@ def disagreement(data: Panel) -> pd.DataFrame:
     Returns:
         A square frame, index and columns the architectures. Two answers differ where one alone is right.
     """
-    answers = averaged_answers(data)
+    answers = _answers(data)
     return pd.DataFrame({a: {b: float(np.mean(answers[a] != answers[b])) for b in answers} for a in answers})
 
 

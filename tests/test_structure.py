@@ -11,7 +11,10 @@ README = (ROOT / "README.md").read_text()
 MODULES = sorted((ROOT / "tasks").glob("*.py"))
 # Statistics, models, figures and data: plain functions that know nothing of what runs them.
 WITH_PREFECT = {"preparation", "publication", "schedule", "supervision"}
-STATISTICS = {"panel", "resampling", "pairing", "power", "ranking", "comparison", "verdict", "calibration", "slices"}
+STATISTICS = {
+    "panel", "resampling", "pairing", "pairs", "summary", "power", "ranking", "comparison", "verdict", "calibration",
+    "slices", "learning_curve",
+}  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
