@@ -1,9 +1,9 @@
-# `make run`, `make test`, `make ui`, `make prove`: each sets up what it needs in .venv first.
+# `make run`, `make test`, `make ui`, `make prove`, `make soak`: each sets up what it needs in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run ui test check prove lock clean
+.PHONY: run ui test check prove soak lock clean
 
 run: .venv/ready
 	@$(BIN)/python -m flows.imdb_compare $(ARGS)
@@ -21,6 +21,11 @@ check: .venv/ready
 
 prove: .venv/ready
 	@$(BIN)/python -m tests.prove $(ARGS)
+
+# The slow tests first; stdout is for the soak's line of JSON alone.
+soak: .venv/ready
+	@$(BIN)/python -m pytest -m slow 1>&2
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 # pip checks the hash of every package. The lock is complete, so nothing else may be added (--no-deps).
 .venv/ready: requirements.lock

@@ -1,10 +1,14 @@
 """From words on the command line to a run: parameters checked, a server found, mistakes in one message."""
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+import httpx
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
@@ -12,6 +16,8 @@ from tasks.errors import CellsFailedError, UserError
 from tasks.parameters import mistakes
 
 Model = TypeVar("Model", bound=BaseModel)
+FIND_SECONDS = 5
+KEPT = "What is trained is kept: the same command goes on from there."
 
 
 def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
@@ -42,19 +48,59 @@ def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
         raise mistakes(error) from None
 
 
+def check_server() -> None:
+    """Make sure, before anything is loaded, that a run will find a server, or can have one of its own.
+
+    Raises:
+        UserError: If none answers at the address that the environment names, or Prefect's database is of no use.
+    """
+    from flows.database import check_database, database_file
+    from flows.server import answers, project_api
+
+    address = os.environ.get("PREFECT_API_URL")
+    if address:
+        find(address)
+    elif (file := database_file()) and not answers(project_api()):
+        check_database(file, say=lambda words: print(words, file=sys.stderr))
+
+
+def find(address: str, seconds: float = FIND_SECONDS) -> None:
+    """Wait until something answers at an address, for one that is just being restarted.
+
+    Raises:
+        UserError: If nothing does.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(f"{address}/health", timeout=2)
+            return
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"No Prefect server answers at {address}, which PREFECT_API_URL names ({error}). Start it, or "
+                    "unset PREFECT_API_URL: without it the run starts a server of its own."
+                ) from None
+        time.sleep(0.5)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the comparison that the command line asks for.
 
     Returns:
-        The exit code: 0 finished, 1 failed, 2 a mistake of the user's, 130 interrupted.
+        The exit code: 0 finished, 1 failed, 2 a mistake of the user's, 130 interrupted, 143 terminated.
     """
     from flows.server import any_server
     from tasks.parameters import Parameters
     from tasks.reviews import check_source
 
+    signal.signal(signal.SIGTERM, _terminated)
+    # Prefect reads this when it is imported. With its own 5 a run whose server is gone takes minutes to say so.
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
     try:
         parameters = parse(Parameters, arguments, "flows.imdb_compare")
         check_source(parameters.data)
+        check_server()
         with any_server(meanwhile=lambda: import_module("flows.imdb_compare")):
             summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
     except UserError as mistake:
@@ -63,8 +109,17 @@ def main(arguments: Sequence[str]) -> int:
     except CellsFailedError as failure:
         print(failure, file=sys.stderr)
         return 1
+    except httpx.HTTPError as error:
+        print(f"Prefect's server no longer answers ({error}). {KEPT}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("Interrupted. What is trained is kept: the same command goes on from there.", file=sys.stderr)
+        print(f"Interrupted. {KEPT}", file=sys.stderr)
         return 130
     print(summary)
     return 0
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    """End as by an error, so that processes are ended and files removed; Prefect, if it runs, was told before."""
+    print(f"Terminated. {KEPT}", file=sys.stderr)
+    sys.exit(128 + number)

@@ -17,6 +17,7 @@ from tasks import settings as s
 from tasks import store
 from tasks.baselines import BASELINES
 from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
+from tasks.nights import passed_over
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load
 from tasks.publication import evaluate_cells, publish
@@ -41,6 +42,7 @@ def imdb_compare(
     seeds: p.Seeds = DEFAULTS.seeds,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
     workers: p.Workers = DEFAULTS.workers,
+    cell_minutes: p.CellMinutes = DEFAULTS.cell_minutes,
     run_name: p.RunName = DEFAULTS.run_name,
     results: p.Results = DEFAULTS.results,
     data_folder: p.DataFolder = DEFAULTS.data_folder,
@@ -58,6 +60,8 @@ def imdb_compare(
 ) -> str:
     """Train architectures side by side with several seeds; report which to use, how sure that is, and what it costs."""
     parameters = Parameters.checked(**locals())
+    if (skipped := passed_over()) is not None:
+        return skipped
     started = datetime.now(UTC)  # not the scheduled time: a late run has not worked since then
     without_tracebacks_for_mistakes()
     results = Path(results).resolve()
@@ -71,7 +75,7 @@ def imdb_compare(
     ]
     recipe, notes = parameters.recipe(), [each.result() for each in encoded]
     calls = plan(parameters.architectures, seeds, recipe, notes, cache)
-    cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers)
+    cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers, minutes=cell_minutes)
     if all(cell["architecture"] in BASELINES for cell in cells):
         raise CellsFailedError(failures)
     frames = evaluate_cells(cells, facts["file"], cache)

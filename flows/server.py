@@ -1,6 +1,7 @@
 """Prefect servers: tell whether one answers, and run one for a while, on 127.0.0.1 only."""
 
 import ctypes
+import ipaddress
 import os
 import signal
 import socket
@@ -9,14 +10,17 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import httpx
 
+from tasks.errors import UserError
+
 START_SECONDS = 90
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 def project_api() -> str:
@@ -59,13 +63,26 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def prefect_process(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Prefect command in a session of its own, so that Ctrl-C does not reach it, and end it with the block."""
+def prefect_process(
+    *arguments: str,
+    output: IO[bytes] | None = None,
+    module: str = "prefect",
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Prefect command in a session of its own, so that Ctrl-C does not reach it, and end it with the block.
+
+    Args:
+        arguments: Words behind `python -m prefect`.
+        output: Where its output goes; by default, to the terminal.
+        module: What is run in Prefect's place.
+        environment: Of the process; by default, this one's.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", *arguments],
+        [sys.executable, "-m", module, *arguments],
         start_new_session=True,
         stdout=output,
         stderr=output,
+        env=environment,
         preexec_fn=_end_with_parent,
     )
     try:
@@ -76,6 +93,49 @@ def prefect_process(*arguments: str, output: IO[bytes] | None = None) -> Iterato
             process.wait(timeout=10)
         process.kill()
         process.wait()
+
+
+@contextmanager
+def server_process(
+    port: int, *, host: str = "127.0.0.1", output: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Prefect server that no page of another site can write to, until the end of the block.
+
+    What is set in the environment counts before the settings made here.
+
+    Raises:
+        UserError: If it would listen to other machines without a password.
+    """
+    check_host(host)
+    if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)  # of whoever asks it from this process, or below
+    own = ",".join(f"http://{name}:{port}" for name in LOOPBACK_NAMES)
+    safe = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own, "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true"}
+    with prefect_process(
+        *(host, str(port)), module="flows.guarded_server", output=output, environment={**safe, **os.environ}
+    ) as process:
+        yield process
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(host: str) -> None:
+    """Refuse to listen to other machines without a password: whoever can write to the server can run code here.
+
+    Raises:
+        UserError: If it would.
+    """
+    if not is_loopback(host) and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        raise UserError(
+            f"PREFECT_SERVER_API_HOST is {host!r:.200}: other machines could run code here. "
+            "Leave it at 127.0.0.1, or set PREFECT_SERVER_API_AUTH_STRING=<user>:<password>."
+        )
 
 
 @contextmanager
@@ -95,19 +155,17 @@ def any_server(meanwhile: Callable[[], object]) -> Iterator[None]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     api = f"http://127.0.0.1:{port}/api"
-    with tempfile.TemporaryFile() as log:
-        arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
-        with prefect_process(*arguments, output=log) as process:
-            os.environ["PREFECT_API_URL"] = api
+    with tempfile.TemporaryFile() as log, server_process(port, output=log) as process:
+        os.environ["PREFECT_API_URL"] = api
+        try:
+            meanwhile()
+            wait_for(api, process)
             try:
-                meanwhile()
-                wait_for(api, process)
-                try:
-                    yield
-                finally:
-                    _send_the_rest()
+                yield
             finally:
-                del os.environ["PREFECT_API_URL"]
+                _send_the_rest()
+        finally:
+            del os.environ["PREFECT_API_URL"]
 
 
 def _send_the_rest() -> None:

@@ -1,15 +1,19 @@
 """Prefect's server with its web pages, a worker and the deployment, in the foreground until Ctrl-C.
 
-Started by `make ui`. Everything listens on 127.0.0.1 only.
+Started by `make ui`. It listens on 127.0.0.1 only, at the port that Prefect's settings name. PREFECT_SERVER_API_HOST
+may name another address, if PREFECT_SERVER_API_AUTH_STRING holds a user and a password.
 """
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from urllib.parse import urlsplit
 
-from flows.server import answers, prefect_process, project_api, wait_for
+from flows.server import answers, check_host, is_loopback, prefect_process, project_api, server_process, wait_for
+from tasks.errors import UserError
 
 POOL = "local-process"
 
@@ -18,15 +22,17 @@ def main() -> int:
     """Serve until interrupted.
 
     Returns:
-        The exit code: 0 ended by Ctrl-C or SIGTERM, 1 something stopped by itself, 2 the port is taken.
+        The exit code: 0 ended by Ctrl-C or SIGTERM, 1 something stopped by itself, 2 a mistake, such as a port taken.
     """
     api = project_api()
-    if answers(api):
-        print(f"A Prefect server already answers at {api}. Use that one, or stop it first.", file=sys.stderr)
+    try:
+        host, port = place(api)
+    except UserError as mistake:
+        print(mistake, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as running:
-        server = running.enter_context(prefect_process("server", "start", "--host", "127.0.0.1"))
+        server = running.enter_context(server_process(port, host=host))
         wait_for(api, server)
         prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
         prefect("--no-prompt", "deploy", "--all")
@@ -43,6 +49,22 @@ def main() -> int:
         return 1
     print("Ended.")
     return 0
+
+
+def place(api: str) -> tuple[str, int]:
+    """Return the address and port at which to listen, so that `api` is answered.
+
+    Raises:
+        UserError: If that is taken, of another machine, or open to others without a password.
+    """
+    if answers(api):
+        raise UserError(f"A Prefect server already answers at {api}. Use that one, or stop it first.")
+    host = os.environ.get("PREFECT_SERVER_API_HOST", "127.0.0.1")
+    check_host(host)
+    named = urlsplit(api)
+    if not is_loopback(named.hostname or "") and named.hostname != host:
+        raise UserError(f"PREFECT_API_URL names {api}, which is not on this machine. Unset it, or use that server.")
+    return host, named.port or 80
 
 
 def prefect(*arguments: str) -> None:

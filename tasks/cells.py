@@ -8,11 +8,12 @@ A baseline is a cell, too: of one seed, without epochs.
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 
 Made = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
 OnEpoch = Callable[[int, dict[str, float]], None]
+Weight = TypeVar("Weight")
 
 
 def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) -> str:
@@ -163,11 +165,29 @@ def store_cell(
     from safetensors.numpy import save
 
     file = weights_file(folder, name)
-    sha256 = store.write(file, save(weights))
+    sha256 = store.write(file, save(own_names(weights)))
     store.write(predictions_file(folder, name), predictions)
     history.attrs.update(weights=file.name, weights_sha256=sha256)
     store.write(history_file(folder, name), history)
     return _facts(history)
+
+
+def own_names(weights: Mapping[str, Weight]) -> dict[str, Weight]:
+    """Name weights as in a process that built this model alone: `lstm_4/kernel` of a first LSTM is `lstm/kernel`.
+
+    Keras numbers the layers of a process, so the bytes of the same model would depend on what was trained before it.
+    """
+    numbers: dict[str, dict[int, str]] = {}
+    for layer in {name.split("/")[0] for name in weights if "/" in name}:
+        kind, number = re.sub(r"_\d+$", "", layer), re.search(r"_(\d+)$", layer)
+        numbers.setdefault(kind, {})[int(number[1]) if number else 0] = layer
+    own = {
+        found[number]: f"{kind}_{count}" if count else kind
+        for kind, found in numbers.items()
+        for count, number in enumerate(sorted(found))
+    }
+    split = {name: name.partition("/") for name in weights}
+    return {"".join([own.get(layer, layer), *rest]): weights[name] for name, (layer, *rest) in split.items()}
 
 
 def _facts(history: pd.DataFrame) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What went wrong, told to the person who can mend it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(ValueError):
@@ -20,8 +22,30 @@ class CellsFailedError(RuntimeError):
         super().__init__(f"{summary}\n{len(failures)} trainings failed:\n{reasons}\nThe same command tries them again.")
 
 
+class TrainingLostError(RuntimeError):
+    """One training ended for want of memory or time, or with its process; told in one sentence."""
+
+
+@contextmanager
+def telling_of_memory() -> Iterator[None]:
+    """Say what a training needed when there is not enough memory for it, and what to do.
+
+    Raises:
+        TrainingLostError: In place of what Python, NumPy, Arrow or TensorFlow raise then.
+    """
+    try:
+        yield
+    except Exception as error:
+        # By its name: nothing but a training loads TensorFlow.
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            needed = str(getattr(error, "message", error)).strip().partition("\n")[0] or "nothing more is known"
+            what = f"out of memory ({needed[:300]}). Try fewer --workers, a smaller --batch-size, or fewer --units"
+            raise TrainingLostError(what) from None
+        raise
+
+
 def without_tracebacks_for_mistakes() -> None:
-    """Let Prefect's loggers print a traceback for the program's errors only, not for the two above."""
+    """Let Prefect's loggers print a traceback for the program's errors only, not for the three above."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
         if _drop_traceback not in logger.filters:
@@ -29,6 +53,6 @@ def without_tracebacks_for_mistakes() -> None:
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], UserError | CellsFailedError):
+    if record.exc_info and isinstance(record.exc_info[1], UserError | CellsFailedError | TrainingLostError):
         record.exc_info = None
     return True

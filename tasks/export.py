@@ -11,7 +11,8 @@ NOT_KNOWN = "not known"
 # What Markdown reads as markup inside a line or a table cell.
 MARKUP = re.compile(r"([\\`*_\[\]|~#$!{}])")
 # A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = tuple("=+-@＝＋－＠")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def escape_markdown(value: object) -> str:
@@ -45,18 +46,17 @@ def plain(value: object, digits: int) -> object:
 
 def guard_formula(value: object) -> object:
     """Put an apostrophe before a text that a spreadsheet would run; leave numbers, and texts that are numbers."""
-    if not isinstance(value, str) or not value.lstrip(" ").startswith(FORMULA):
+    if not isinstance(value, str) or NUMBER.fullmatch(value):
         return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
+    # Of a cell that begins with a tab or a line break some spreadsheets read what stands behind it.
+    begins = value.lstrip("".join(letter for letter in value if not letter.isprintable() or letter.isspace()))
+    return f"'{value}" if begins.startswith(FORMULA) or value[:1] in ("\t", "\r", "\n") else value
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
     """Write a frame as CSV (UTF-8, full precision) that a spreadsheet opens without running anything in it."""
     texts = frame.select_dtypes(exclude="number").columns
     guarded = frame.assign(**{name: frame[name].map(guard_formula) for name in texts})
-    guarded.rename(columns=guard_formula).to_csv(path, index=False, lineterminator="\n")
+    # Lines as in RFC 4180; with a mere line feed a carriage return in a text would stand unquoted and end its row.
+    guarded.rename(columns=guard_formula).to_csv(path, index=False, lineterminator="\r\n")
     return path

@@ -58,6 +58,10 @@ TrainFractions = Annotated[
     AfterValidator(_fractions_once_each),
 ]
 Workers = Annotated[int, Field(ge=1, le=1_024, description="Trainings at a time, each in a process of one thread.")]
+CellMinutes = Annotated[
+    float,
+    Field(gt=0, le=100_000, description="Minutes that one training may take; then it is ended, and tried twice more."),
+]
 RunName = Annotated[
     str | None,
     Field(description="Name of the run and of its folder; by default, the time."),
@@ -77,6 +81,7 @@ class Request(BaseModel):
     seeds: Seeds = 3
     train_fractions: TrainFractions = (1.0,)
     workers: Workers = 2
+    cell_minutes: CellMinutes = 120
     text_column: TextColumn = "text"
     label_column: LabelColumn = "label"
     positive: Positive = None

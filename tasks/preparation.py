@@ -2,14 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 from prefect import task
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
 
 from tasks import encoding, store
@@ -46,6 +49,21 @@ def prepared(
 def key(**made_of: object) -> str:
     """Hash plain data to 16 hexadecimal digits for a file's name."""
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def doing_without_server(say: Callable[..., None], retries: int = 0) -> Iterator[None]:
+    """Let a run go on where Prefect's server does not take what is only shown there.
+
+    Args:
+        say: Told what went wrong.
+        retries: How often a request is repeated. Prefect's own 5 take a minute; at every epoch, that would never end.
+    """
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: retries}):
+            yield
+    except httpx.HTTPError as error:
+        say("Prefect's server did not take this: %s", error)
 
 
 def outcome(data: dict[str, Any], *, cached: bool = False, message: str | None = None) -> Any:

@@ -22,6 +22,7 @@ from tasks.appearance import save, style
 from tasks.export import table_records, write_csv
 from tasks.figures import draw
 from tasks.parameters import Parameters
+from tasks.preparation import doing_without_server
 from tasks.report import Picture, Report, inlined, linked, render_html, render_markdown
 from tasks.report_tables import Grid, further_tables, summary_table
 from tasks.results import Frames, all_frames
@@ -131,8 +132,9 @@ def in_text(grid: Grid) -> str:
 def evaluate_cells(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
     """Score every cell on validation and test, compare the architectures, and put the scores on Prefect's page."""
     frames = all_frames(cells, reviews, folder)
-    create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
-    create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
+    with doing_without_server(get_run_logger().warning, retries=2):
+        create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
+        create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
     return frames
 
 
@@ -161,12 +163,15 @@ def publish(
     report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=further_tables(frames))
     partial = results / "runs" / f".{name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    small = write_run(report, partial)
+    with store.unfinished(partial):
+        small = write_run(report, partial)
     target = settle(partial, results, name)
-    create_markdown_artifact(render_markdown(replace(report, pictures=small), inlined), key="report", description=name)
     summary = summary_table(frames)
     records = [{h: cell.replace("\n", " ") for h, cell in zip(summary.head, row, strict=True)} for row in summary.rows]
-    create_table_artifact(records, key="summary", description="Each architecture over its seeds")
+    shown = render_markdown(replace(report, pictures=small), inlined)
+    with doing_without_server(get_run_logger().warning, retries=2):
+        create_markdown_artifact(shown, key="report", description=name)
+        create_table_artifact(records, key="summary", description="Each architecture over its seeds")
     get_run_logger().info("Report: %s", target / "report.html")
     said = "\n".join(report.verdict[:2])
     return f"\n{reviews['source']}\n\n{in_text(summary)}\n\n{said}\n\nReport: {target / 'report.html'}"

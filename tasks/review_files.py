@@ -22,6 +22,8 @@ LABELS = {
     **dict.fromkeys(("1", "1.0", "pos", "positive", "true"), 1),
 }
 SPLITS = ("train", "validation", "test")
+SMALLEST_CLASS = 10
+MINIMUM = f"the minimum is {SMALLEST_CLASS} reviews of each class in each split"
 BYTE_ORDER_MARKS = {
     # The longer one first: that of UTF-32 begins like that of UTF-16.
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -71,7 +73,7 @@ def read_reviews(
     unit = "row" if _ending(path) == ".parquet" else "line"
     where = [f"{unit} {place}" for place in places]
     if not places and not problems:
-        problems["no rows"] = []
+        problems[f"no rows; {MINIMUM}"] = []
     texts = _checked_texts(values[text_column], where, problems)
     labels = _checked_labels(values[label_column], where, positive, problems)
     splits = _checked_splits(values["split"], where, problems)
@@ -270,7 +272,7 @@ def _checked_labels(values: list[Any], where: list[str], positive: str | None, p
     elif positive is not None and (len(counts) != 2 or 1 not in mapping.values()):
         problems[f"labels {shown}; allowed with positive={positive!r}: that label and one other"] = []
     elif len({mapping[word] for word in counts.index}) == 1:
-        problems[f"labels {shown} are all of one class; both classes are needed"] = []
+        problems[f"labels {shown} are all of one class; both classes are needed, and {MINIMUM}"] = []
     return [mapping.get(word, 0) for word in words]
 
 

@@ -14,10 +14,9 @@ import pyarrow as pa
 from tasks.download import ARCHIVE, Progress, download, read_archive, read_folder
 from tasks.encoding import fingerprint, normalise, text_array
 from tasks.errors import UserError
-from tasks.review_files import SPLITS, check_file, read_reviews
+from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, read_reviews
 
 HELD_OUT = 0.2
-SMALLEST_CLASS = 10
 BUNDLED_TEST = 5_000
 FOLDS = 5
 NAMED_FILES = ("imdb.parquet", "aclImdb", ARCHIVE)

@@ -14,8 +14,9 @@ from tasks import store
 from tasks.architectures import ARCHITECTURES
 from tasks.baselines import BASELINES
 from tasks.cells import Made, OnEpoch, cell_name, history_file, make_baseline, make_cell, store_cell, stored_cell
+from tasks.errors import TrainingLostError, telling_of_memory
 from tasks.learning_curve import training_fraction
-from tasks.preparation import outcome
+from tasks.preparation import doing_without_server, outcome
 from tasks.settings import Recipe
 from tasks.supervision import supervise
 
@@ -61,8 +62,9 @@ def train(
         facts = _stored_or_said(folder, name, logger.debug)  # damage was said before, when the run was planned
         if facts:
             return outcome(facts, cached=True, message=f"{name} was trained before")
-        on_epoch = None if architecture in BASELINES else _progress(recipe.epochs, cell, logger.info)
-        facts = store_cell(folder, name, *_make(architecture, seed, recipe, data, fraction, on_epoch))
+        on_epoch = None if architecture in BASELINES else _progress(recipe.epochs, cell, logger)
+        with telling_of_memory():
+            facts = store_cell(folder, name, *_make(architecture, seed, recipe, data, fraction, on_epoch))
     if facts["status"] == "diverged":
         logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
     return outcome(facts, message=f"best epoch {facts['best_epoch']} of {facts['epochs']}")
@@ -83,25 +85,31 @@ def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict
         return None
 
 
-def _progress(epochs: int, cell: str, say: Callable[..., None]) -> OnEpoch:
+def _progress(epochs: int, cell: str, logger: Any) -> OnEpoch:
     """Make a callback that tells the log and a progress artifact of each epoch."""
     key = f"training-{cell}".replace("_", "-").replace(".", "-")
-    artifact: Any = create_progress_artifact(0.0, key=key, description=f"Epochs of {cell}")
+    artifact: Any = None
+    with doing_without_server(logger.debug):
+        artifact = create_progress_artifact(0.0, key=key, description=f"Epochs of {cell}")
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> None:
-        say(
+        logger.info(
             "epoch %d of at most %d: training loss %.3f, validation loss %.3f, validation accuracy %.3f",
             *(epoch, epochs, scores["train_loss"], scores["validation_loss"], scores["validation_accuracy"]),
         )
-        update_progress_artifact(artifact, progress=100 * epoch / epochs)
+        if artifact:
+            with doing_without_server(logger.debug):
+                update_progress_artifact(artifact, progress=100 * epoch / epochs)
 
     return on_epoch
 
 
 def train_all(
-    calls: list[Call], *, after: Sequence[PrefectFuture[Any]], folder: Path, workers: int
+    calls: list[Call], *, after: Sequence[PrefectFuture[Any]], folder: Path, workers: int, minutes: float
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Train what is not stored yet, in processes, the costliest first; find the rest in the cache.
+
+    A training that takes longer than `minutes` is ended and tried again.
 
     Returns:
         The facts of each cell that there is now, in the order of `calls`, with its `train_fraction`; and the reason
@@ -117,13 +125,14 @@ def train_all(
     failures: dict[str, str] = {}
     started = time.monotonic()
 
-    def say_death(call: Call, attempt: int) -> None:
-        logger.warning("The process of %s died (try %d).", call["name"], attempt)
+    def say_death(call: Call, attempt: int, reason: str) -> None:
+        logger.warning("%s: %s (try %d).", call["cell"], reason, attempt)
 
-    finished = supervise(train, missing, workers=workers, after=after, on_death=say_death)
+    finished = supervise(train, missing, workers=workers, after=after, minutes=minutes, on_death=say_death)
     for count, (call, result) in enumerate(finished, start=1):
         if isinstance(result, Exception):
-            failures[call["cell"]] = f"{type(result).__name__}: {result}"
+            known = isinstance(result, TrainingLostError)
+            failures[call["cell"]] = str(result) if known else f"{type(result).__name__}: {result}"
         else:
             facts[call["name"]] = result
         # What takes long goes first, so the mean so far is a bound on the rest.

@@ -17,9 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from tasks.errors import UserError
+
 
 class DamagedFileError(Exception):
     """A stored file is not what was written."""
+
+
+class NotWrittenError(UserError, OSError):
+    """The disk is full, or the folder may not be written to."""
 
 
 def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
@@ -33,14 +39,57 @@ def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
         The sha256 of the file, in hexadecimal.
 
     Raises:
-        OSError: If the disk is full or the folder not writable; an earlier file stays as it was.
+        NotWrittenError: If the disk is full or the folder not writable; an earlier file stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = content if isinstance(content, bytes) else parquet(content)
     digest = hashlib.sha256(data).hexdigest()
-    _replace(path, data)
-    _replace(_checksum_file(path), f"{digest}  {path.name}\n".encode())
+    with writing(path):
+        make_folder(path.parent)
+        checksum = _checksum_file(path)
+        # Both are on the disk before the first takes its place: then a full disk spoils nothing.
+        with _beside(path, data) as whole, _beside(checksum, f"{digest}  {path.name}\n".encode()) as line:
+            whole.replace(path)
+            line.replace(checksum)
     return digest
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell a person what could not be written, and what to do, where the system refuses.
+
+    Raises:
+        NotWrittenError: If it does.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise NotWrittenError(
+            f"{path} could not be written: {reason}. Make room, or let the folder be written to; the same command "
+            "then goes on from what is finished."
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for the owner only: `mkdir` would open these to all."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[None]:
+    """Remove `folder` again if it cannot be filled to the end.
+
+    Raises:
+        NotWrittenError: If the system refuses to write.
+    """
+    try:
+        with writing(folder):
+            yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def read_bytes(path: Path) -> bytes | None:
@@ -68,7 +117,10 @@ def read(path: Path) -> pa.Table | None:
     data = read_bytes(path)
     if data is None:
         return None
-    return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    try:
+        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(f"{path} is no Parquet file") from error
 
 
 def table(path: Path) -> pa.Table:
@@ -93,7 +145,8 @@ def frame(path: Path) -> pd.DataFrame:
 def locked(path: Path) -> Iterator[None]:
     """Hold the right to make `path`; another process that asks for it waits, a dead one holds nothing."""
     locks = path.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with writing(locks):
+        make_folder(locks)
     with FileLock(locks / f"{path.name}.lock"):
         yield
 
@@ -117,15 +170,16 @@ def parquet(content: pd.DataFrame | pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write to a temporary name, sync, rename: after a crash there is the old file or the new one."""
+@contextmanager
+def _beside(path: Path, data: bytes) -> Iterator[Path]:
+    """Write to a temporary name and sync, for a rename: after a crash there is the old file or the new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        yield partial
     finally:
         partial.unlink(missing_ok=True)
 

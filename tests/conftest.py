@@ -10,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -31,9 +36,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     before = os.environ.get("PREFECT_HOME")
     os.environ["PREFECT_HOME"] = str(home)
+    # Without CSRF tokens, so that tests may ask it by plain requests; test_server.py has a server with them.
+    unguarded = {"PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false"}
     with (home / "server.log").open("wb") as log:
-        arguments = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
-        with prefect_process(*arguments, output=log) as process:
+        address = ("127.0.0.1", str(port))
+        with prefect_process(
+            *address, module="flows.guarded_server", output=log, environment=os.environ | unguarded
+        ) as process:
             wait_for(f"http://127.0.0.1:{port}/api", process)
             yield f"http://127.0.0.1:{port}/api"
     if before is None:
@@ -44,15 +53,18 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 400 short reviews whose class one word tells."""
+    """Write the tiny reviews, once for the session."""
+    return tiny_reviews(tmp_path_factory.mktemp("data") / "tiny.csv")
+
+
+def tiny_reviews(path: Path) -> Path:
+    """Write 400 short reviews whose class one word tells to `path`, and return it."""
     rng = np.random.default_rng(0)
     words = np.array(["a", "film", "with", "some", "plot", "and", "many", "actors", "in", "it"])
     labels = rng.permutation(np.repeat([0, 1], 200))
     texts = [" ".join([*rng.choice(words, rng.integers(2, 15)), "good" if label else "bad"]) for label in labels]
-    path = tmp_path_factory.mktemp("data") / "tiny.csv"
-    pd.DataFrame({"text": [f"{text} {number}" for number, text in enumerate(texts)], "label": labels}).to_csv(
-        path, index=False
-    )
+    numbered = [f"{text} {number}" for number, text in enumerate(texts)]
+    pd.DataFrame({"text": numbered, "label": labels}).to_csv(path, index=False)
     return path
 
 

@@ -63,6 +63,24 @@ def test_what_was_stored_is_found(made: tuple, tmp_path: Path) -> None:
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["weights_sha256"]
 
 
+@pytest.mark.fault(9)
+@pytest.mark.parametrize("ending", ["", ".sha256"])
+@pytest.mark.parametrize("file", [cells.history_file, cells.predictions_file, cells.weights_file])
+@pytest.mark.parametrize("at", [0, 0.5, 0.99])
+def test_a_cell_with_a_harmed_file_is_never_used(made: tuple, tmp_path: Path, file, ending: str, at: float) -> None:
+    cells.store_cell(tmp_path, "x", *made)
+    path = file(tmp_path, "x")
+    path = path.with_name(path.name + ending)
+    content = path.read_bytes()
+    position = int(at * (64 if ending else len(content)))
+    for harmed in (content[:position], content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]):
+        path.write_bytes(harmed)
+        with pytest.raises(store.DamagedFileError, match=r"x\..* does not match its checksum"):
+            stored_cell(tmp_path, "x")
+    path.unlink()
+    assert stored_cell(tmp_path, "x") is None
+
+
 @pytest.mark.fault(22)
 def test_weights_of_another_cell_are_refused(made: tuple, tmp_path: Path) -> None:
     cells.store_cell(tmp_path, "a", *made)
@@ -87,19 +105,25 @@ def test_the_name_covers_what_a_cell_is_made_of(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.fault(33)
-def test_the_same_seed_gives_the_same_weights_in_fresh_processes_side_by_side(made: tuple) -> None:
+def test_the_same_seed_gives_the_same_weights_in_fresh_processes_alone_and_behind_another(tmp_path: Path) -> None:
     script = (
-        "import hashlib\n"
+        "import sys; from pathlib import Path\n"
         "from tasks.supervision import start_worker; import os; start_worker(os.getppid())\n"
         "from tests.test_cells import RECIPE, encoded\n"
-        "from tasks.architectures import lstm; from tasks.cells import make_cell\n"
-        "weights = make_cell('lstm', 4, RECIPE, encoded(), build=lstm)[2]\n"
-        "print(hashlib.sha256(b''.join(weights[name].tobytes() for name in sorted(weights))).hexdigest())"
+        "from tasks.architectures import lstm; from tasks.cells import make_cell, store_cell\n"
+        "folder, *seeds = sys.argv[1:]\n"
+        "for seed in seeds:\n"
+        "    made = make_cell('lstm', int(seed), RECIPE, encoded(), build=lstm)\n"
+        "print(store_cell(Path(folder), 'x', *made)['weights_sha256'])"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    hashes = {process.communicate(timeout=120)[0].strip() for process in running}
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / str(number)), *seeds],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )
+        for number, seeds in enumerate([["4"], ["7", "4"]])
+    ]  # fmt: skip
+    hashes = {process.communicate(timeout=240)[0].strip() for process in running}
     assert len(hashes) == 1
     assert len(hashes.pop()) == 64
 

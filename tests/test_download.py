@@ -10,6 +10,8 @@ import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tasks import download as module
 from tasks.download import ARCHIVE, download, read_archive, read_folder
@@ -115,6 +117,41 @@ def test_what_was_cut_goes_on_where_it_stopped(tmp_path, serve):
 
 
 @pytest.mark.fault(20)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, len(CONTENT) - 1), min_size=1, max_size=4, unique=True).map(sorted))
+def test_cut_anywhere_and_as_often_as_it_likes_it_ends_whole(tmp_path_factory, serve, cuts):
+    asked, ends = [], [*cuts, len(CONTENT)]
+    folder = tmp_path_factory.mktemp("cut")
+
+    def answer(handler, start):
+        asked.append(start)
+        part, rest = CONTENT[start : ends[len(asked) - 1]], len(CONTENT) - start
+        of_all = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        send(handler, part, 206 if start else 200, length=rest, Content_Range=of_all)
+
+    address = serve(answer)
+    for _ in cuts:
+        assert "peer closed connection" in refusal(folder, address)
+        assert [file.name for file in folder.iterdir()] == [f"{ARCHIVE}.part"]
+    assert fetch(folder, address).read_bytes() == CONTENT
+    assert asked == [0, *cuts]
+
+
+@pytest.mark.fault(20)
+def test_a_part_of_something_else_is_thrown_away_and_the_next_try_is_whole(tmp_path, serve):
+    (tmp_path / f"{ARCHIVE}.part").write_bytes(b"x" * 50)
+
+    def answer(handler, start):
+        of_all = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        send(handler, CONTENT[start:], 206 if start else 200, Content_Range=of_all)
+
+    address = serve(answer)
+    assert f"expected {SHA256}" in refusal(tmp_path, address)
+    assert not list(tmp_path.iterdir())
+    assert fetch(tmp_path, address).read_bytes() == CONTENT
+
+
+@pytest.mark.fault(20)
 def test_a_server_that_cannot_go_on_starts_anew(tmp_path, serve):
     (tmp_path / f"{ARCHIVE}.part").write_bytes(b"x" * 50)
     assert fetch(tmp_path, serve(lambda h, start: send(h, CONTENT))).read_bytes() == CONTENT
@@ -203,6 +240,50 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
 def test_a_million_members_are_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST_MEMBERS", 500)
     refused_archive(tmp_path, archive_of({f"aclImdb/{n}": b"" for n in range(501)}), "more than 500 members")
+
+
+@pytest.mark.slow
+@pytest.mark.fault(21)
+def test_a_million_members_take_little_memory(tmp_path):
+    info = tarfile.TarInfo("aclImdb/x")
+    thousand = gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) * 1_000)
+    tracemalloc.start()
+    try:
+        refused_archive(tmp_path, thousand * 1_000, "more than 200,000 members")
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+parts = st.sampled_from(
+    ["aclImdb", "train", "pos", "..", ".", "", "0_9.txt", "urls_pos.txt", "/", "~", "C:", "\\", "🎬"]
+)
+kinds = st.sampled_from(
+    [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, b"S", b"?"]
+)
+
+
+@pytest.mark.fault(21)
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.lists(parts, min_size=1, max_size=5), kinds, st.binary(max_size=20)), max_size=4))
+def test_any_members_give_reviews_or_one_refusal_and_nothing_is_unpacked(tmp_path_factory, members):
+    folder = tmp_path_factory.mktemp("tar")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, kind, content in members:
+            info = tarfile.TarInfo("/".join(name))
+            info.type, info.linkname = kind, "../../outside"
+            info.size = len(content) if kind == tarfile.REGTYPE else 0
+            archive.addfile(info, io.BytesIO(content))
+    (folder / "any.tar.gz").write_bytes(packed.getvalue())
+    try:
+        frame = read_archive(folder / "any.tar.gz")
+    except UserError as refused:
+        assert str(folder) in str(refused)
+    else:
+        assert list(frame.columns)[:3] == ["split", "label", "text"]
+    assert [file.name for file in folder.iterdir()] == ["any.tar.gz"]
+    assert not list(folder.parent.glob("outside*"))
 
 
 @pytest.mark.fault(21)

@@ -110,6 +110,18 @@ def test_a_lost_or_damaged_file_is_made_again(finished: Path, compare: Command, 
     assert ending == ".parquet" or file.read_bytes() == before
 
 
+@pytest.mark.fault(16)
+def test_networks_that_diverge_are_told_and_the_others_go_on(compare: Command, tmp_path: Path) -> None:
+    done = compare("--results", str(tmp_path), "--learning-rate", "1e38")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Every training diverged")
+    assert "Try a smaller learning rate" in done.stderr
+    assert "this seed counts as diverged" in done.stderr
+    assert "Traceback" not in done.stderr
+    finished = {path.name.split("-")[0] for path in tmp_path.glob("cache/cells/*.parquet")}
+    assert finished == {"simple_rnn", *BASELINES}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -120,7 +132,7 @@ def test_a_lost_or_damaged_file_is_made_again(finished: Path, compare: Command, 
         (["--data", "imdb2"], ["imdb2", "bundled"]),
         (["--no-such-option", "1"], ["--no-such-option"]),
         (["--seeds", "0", "--units", "many"], ["seeds", "units", "'many'"]),
-        (["--train-fractions", "0.5,2"], ["train_fractions", "'2'", "less than or equal to 1"]),
+        (["--train-fractions", "0.5,2"], ["train_fractions", "2", "less than or equal to 1"]),
         (["--train-fractions", "0.5,0.5"], ["train_fractions", "once"]),
     ],
 )

@@ -1,5 +1,6 @@
 """Reports say what the frames say, and nothing in them acts."""
 
+import csv
 import re
 
 import pandas as pd
@@ -101,3 +102,36 @@ def test_formulas_are_guarded_and_numbers_are_not(tmp_path):
     frame = pd.DataFrame({"text": ["=1+1", "@x", "-1", "fine"], "=head": [-0.5, 1.0, 2.0, 3.0]})
     lines = export.write_csv(frame, tmp_path / "x.csv").read_text().splitlines()
     assert lines == ["text,'=head", "'=1+1,-0.5", "'@x,1.0", "-1,2.0", "fine,3.0"]
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-1+1", "@SUM(1)", "  =1", "\t=1", "\r=1", "\n=1", "\u00a0=1", "\ufeff=1", "＝1", "-1_0",
+             "-inf", "+x"]
+)  # fmt: skip
+def test_a_formula_is_guarded_however_it_is_hidden(text):
+    assert export.guard_formula(text) == f"'{text}"
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize("text", ["-1", "+1.5e-3", "-.5", "1=1", "a-b", "'=1", "", "-1.0", 7, None])
+def test_what_is_no_formula_is_left(text):
+    assert export.guard_formula(text) == text
+
+
+@pytest.mark.fault(26)
+@given(texts=st.lists(st.text('=+-@ \t\r\n",;1a.e＝\ufeff'), min_size=1), name=st.text("=+-@a", min_size=1))
+def test_no_cell_of_a_csv_begins_a_formula(tmp_path_factory, texts, name):
+    path = export.write_csv(pd.DataFrame({name: texts}), tmp_path_factory.mktemp("csv") / "x.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        (head, *rows) = csv.reader(file)
+    cells = [*head, *(cell for row in rows for cell in row)]
+    assert not [cell for cell in cells if cell.strip(" \t\r\n\ufeff")[:1] in tuple("=+-@＝") and not is_number(cell)]
+    assert [row[0].removeprefix("'") if row else "" for row in rows] == [text.removeprefix("'") for text in texts]
+
+
+def is_number(cell):
+    try:
+        return bool(cell.strip() == cell and float(cell) * 0 == 0)
+    except ValueError:
+        return not cell.strip()

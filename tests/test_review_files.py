@@ -139,6 +139,34 @@ def test_other_labels_are_refused_with_their_counts(tmp_path, labels, positive, 
     assert said in refusal(written(tmp_path, f"text,label\n{rows}"), positive=positive)
 
 
+known = st.sampled_from([0, 1, "0", "1", "neg", "POS ", "Negative", "positive", True, False, 1.0, 0.0, "true"])
+other = st.one_of(
+    known, st.sampled_from([2, -1, None, float("nan"), "", " ", "good", [], {"a": 1}, 0.5]), st.text(max_size=3)
+)
+
+
+@pytest.mark.fault(28)
+@in_one_folder
+@given(labels=st.one_of(st.lists(known, min_size=1, max_size=6), st.lists(other, min_size=1, max_size=6)))
+def test_any_labels_are_mapped_or_refused_with_their_counts(tmp_path, labels):
+    lines = [json.dumps({"text": "x", "label": label}) for label in labels]
+    path = written(tmp_path, "\n".join(lines), "own.jsonl")
+    words = [str(label).strip().casefold() for label in labels]
+    mapping = {"0": 0, "0.0": 0, "neg": 0, "negative": 0, "false": 0}
+    mapping |= {"1": 1, "1.0": 1, "pos": 1, "positive": 1, "true": 1}
+    if {mapping.get(word) for word in words} == {0, 1}:
+        assert list(read_reviews(path)["label"]) == [mapping[word] for word in words]
+        return
+    message = refusal(path)
+    assert "class" in message or "allowed: 0/1" in message or "no label" in message
+    commonest = max(set(words), key=words.count)
+    assert (
+        f"({words.count(commonest):,} rows)" in message
+        or f"({words.count(commonest)} in all" in message
+        or ("no label" in message)
+    )
+
+
 def test_any_two_labels_with_the_positive_one_named(tmp_path):
     path = written(tmp_path, "body,stars\nfine,Ham\nbuy,spam\n")
     assert list(read_reviews(path, text_column="body", label_column="stars", positive="SPAM")["label"]) == [0, 1]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tasks.encoding import encode, fingerprint
@@ -130,8 +130,41 @@ def test_too_few_rows_are_refused_with_the_minimum(rows):
 def test_small_files_are_refused(tmp_path, rows):
     path = tmp_path / "own.csv"
     ROWS.head(rows).to_csv(path, index=False)
-    with pytest.raises(UserError, match=r"minimum|no rows|one class"):
+    with pytest.raises(UserError, match=r"[Tt]he minimum is 10 reviews of each class in each split"):
         load_reviews(str(path))
+
+
+@pytest.mark.fault(30)
+@settings(max_examples=30, deadline=None)
+@given(negative=st.integers(0, 90), positive=st.integers(0, 90))
+def test_any_number_of_rows_is_split_whole_or_refused_with_the_minimum(negative, positive):
+    count = negative + positive
+    assume(count > 0)  # a file without rows is refused when it is read
+    frame = pd.DataFrame(
+        {"text": [f"review {n}" for n in range(count)], "label": [int(n < positive) for n in range(count)]}
+    )
+    try:
+        made = split_reviews(frame, seed=0)
+    except UserError as refused:
+        assert "The minimum is 10 reviews of each class in each split" in str(refused)
+        assert min(negative, positive) < 80
+    else:
+        assert made.groupby(["split", "label"]).size().min() >= 10
+        assert len(made) == negative + positive
+
+
+@pytest.mark.fault(31)
+def test_copies_across_a_given_split_of_an_own_file_are_counted_and_reported(tmp_path):
+    splits = ["train", "train", "validation", "validation", "test", "test"] * 40
+    rows = ROWS.assign(split=splits)
+    copied = (
+        rows[rows["split"] == "train"].head(3).assign(split="test", text=lambda f: f["text"].str.upper() + "<br />")
+    )
+    path = tmp_path / "own.csv"
+    pd.concat([rows, copied]).to_csv(path, index=False)
+    facts = load_reviews(str(path)).attrs
+    assert facts["across_splits"] == 3
+    assert "3 test reviews of the given split also stand in training or validation, word for word." in facts["caveats"]
 
 
 def test_seventy_reviews_a_class_are_enough():

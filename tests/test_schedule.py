@@ -1,5 +1,7 @@
 """The plan of a comparison: every network with every seed, every baseline once, for each fraction."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from tasks.errors import UserError
 from tasks.results import of_largest_fraction
 from tasks.schedule import plan
 from tasks.settings import Recipe
+from tests.conftest import ROOT
 
 NOTES = {"vocabulary": "v", "reviews": "f" * 64, "reviews_file": "reviews.parquet"}
 WHOLE = {**NOTES, "fingerprint": "a", "file": "whole.parquet", "train_fraction": 1.0}
@@ -51,3 +54,34 @@ def test_baselines_alone_are_no_comparison():
         of_largest_fraction(lost)
     kept = [cell("lstm", "finished"), cell("lstm", "finished", 0.5)]
     assert of_largest_fraction(kept) == kept[:1]
+
+
+@pytest.mark.fault(10)
+def test_killed_at_any_moment_of_its_save_a_cell_is_whole_or_not_there(tmp_path):
+    script = f"""
+import os
+import numpy as np, pandas as pd
+from pathlib import Path
+from tasks import cells
+rename = Path.replace
+def saved_until(step, folder):
+    left = [step]
+    def dying(self, target):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), 9)
+        return rename(self, target)
+    Path.replace = dying
+    history, predictions = pd.DataFrame({{"epoch": [1]}}), pd.DataFrame({{"probability": [0.5]}})
+    cells.store_cell(folder, "x", history, predictions, {{"w": np.ones(3, np.float32)}})
+for step in range(7):
+    folder = Path({str(tmp_path)!r}) / str(step)
+    child = os.fork()
+    if not child:
+        saved_until(step, folder)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(step, cells.stored_cell(folder, "x") is not None)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:7] == [f"{step} {step == 6}" for step in range(7)]

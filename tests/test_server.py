@@ -1,20 +1,35 @@
-"""A temporary server ends with the run that started it, however that ends."""
+"""A server ends with whoever started it, however that ends; and no page of another site writes to it."""
 
+import asyncio
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from tests.conftest import ROOT
+from flows import server as module
+from flows.server import server_process, wait_for
+from tasks.errors import UserError
+from tests.browser import needs_browser, opened
+from tests.conftest import ROOT, TINY
+
+EVIL = "https://evil.example"
 
 SCRIPT = """
 import os, sys, time
-from flows.server import prefect_process
-with prefect_process("server", "start", "--host", "127.0.0.1", "--port", "0") as process:
+from flows.server import server_process
+with server_process(0) as process:
     print(process.pid, flush=True)
     time.sleep(60)
 """
@@ -40,3 +55,153 @@ def test_the_server_ends_with_whoever_started_it(death: signal.Signals) -> None:
     while alive(server) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive(server)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the server as `make ui` and a run without one do, and return the address of its API."""
+    port, home = free_port(), tmp_path_factory.mktemp("guarded")
+    with pytest.MonkeyPatch.context() as patch, (home / "server.log").open("wb") as log:
+        patch.setenv("PREFECT_HOME", str(home))
+        patch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")  # which the pages are told to ask
+        with server_process(port, output=log) as process:
+            wait_for(f"http://127.0.0.1:{port}/api", process)
+            yield f"http://127.0.0.1:{port}/api"
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:1", "http://localhost.evil.example"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
+def test_a_page_of_another_site_writes_nothing(guarded: str, origin: str, kind: str) -> None:
+    headers = {"Origin": origin, "Content-Type": kind}
+    answer = httpx.post(f"{guarded}/flows/", content=json.dumps({"name": "planted"}), headers=headers)
+    assert answer.status_code == 403
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = httpx.options(f"{guarded}/flows/", headers=asked)
+    assert preflight.status_code == 403
+    token = httpx.get(f"{guarded}/csrf-token?client=x", headers={"Origin": origin})
+    for each in (answer, preflight, token):
+        assert "access-control-allow-origin" not in each.headers
+    assert "token" not in token.text
+    assert httpx.get(f"{guarded}/flows/name/planted").status_code == 404
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("headers", [{}, {"Prefect-Csrf-Token": "0" * 64, "Prefect-Csrf-Client": "x"}])
+def test_a_write_without_a_token_is_refused(guarded: str, headers: dict[str, str]) -> None:
+    answer = httpx.post(f"{guarded}/flows/", json={"name": "planted"}, headers=headers)
+    assert answer.status_code == 403
+    assert "CSRF token" in answer.text
+
+
+@pytest.mark.fault(36)
+def test_a_name_of_another_site_that_leads_here_is_refused(guarded: str) -> None:
+    rebound = {"Host": f"evil.example:{httpx.URL(guarded).port}"}
+    assert httpx.get(f"{guarded}/csrf-token?client=x", headers=rebound).status_code == 400
+    assert httpx.get(f"{guarded.removesuffix('/api')}/v2/", headers=rebound).status_code == 400
+
+
+@pytest.mark.fault(36)
+def test_a_websocket_of_another_site_is_refused(guarded: str) -> None:
+    address = f"{guarded.replace('http', 'ws', 1)}/events/in"
+
+    async def opened(origin: str | None) -> bool:
+        async with connect(address, origin=origin):
+            return True
+
+    assert asyncio.run(opened(None))
+    assert asyncio.run(opened(guarded.removesuffix("/api")))
+    with pytest.raises(InvalidStatus, match="403"):
+        asyncio.run(opened(EVIL))
+
+
+@pytest.mark.fault(36)
+def test_the_own_pages_and_commands_still_write(guarded: str) -> None:
+    own = guarded.removesuffix("/api").replace("127.0.0.1", "localhost")
+    for page in ("/", "/v2/"):
+        assert "<html" in httpx.get(own + page, headers={"Accept": "text/html"}, follow_redirects=True).text
+    allowed = httpx.get(f"{guarded}/csrf-token?client=x", headers={"Origin": own})
+    assert allowed.headers["access-control-allow-origin"] == own
+    tokens = {"Prefect-Csrf-Token": allowed.json()["token"], "Prefect-Csrf-Client": "x", "Origin": own}
+    assert httpx.post(f"{guarded}/flows/", json={"name": "page"}, headers=tokens).status_code == 201
+    command = [sys.executable, "-m", "prefect", "work-pool", "create", "pool", "--type", "process"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PREFECT_API_URL": guarded}, check=True, capture_output=True)
+    assert httpx.get(f"{guarded}/work_pools/pool").json()["type"] == "process"
+
+
+@needs_browser
+@pytest.mark.fault(36)
+def test_the_own_pages_show_what_is_there_in_a_browser(guarded: str, tmp_path: Path) -> None:
+    with temporary_settings({PREFECT_API_URL: guarded}), get_client(sync_client=True) as client:
+        client.create_flow_from_name("seen-in-the-page")
+    page = guarded.replace("127.0.0.1", "localhost").removesuffix("/api")
+    assert "seen-in-the-page" in opened(f"{page}/v2/flows", tmp_path, seconds=20)
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "elsewhere.example", ""])
+def test_the_server_listens_to_others_only_with_a_password(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    with pytest.raises(UserError, match="PREFECT_SERVER_API_AUTH_STRING"), server_process(1, host=host):
+        pass
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "me:secret")
+    module.check_host(host)
+
+
+@pytest.mark.fault(36)
+def test_the_pages_open_to_others_are_refused_in_one_message() -> None:
+    port = free_port()
+    open_to_all = {"PREFECT_SERVER_API_HOST": "0.0.0.0", "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.ui"], cwd=ROOT, env=os.environ | open_to_all, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "PREFECT_SERVER_API_AUTH_STRING" in done.stderr
+    with socket.socket() as nobody:
+        assert nobody.connect_ex(("127.0.0.1", port))
+
+
+@pytest.mark.fault(36)
+def test_the_projects_settings_guard_a_server_that_is_started_by_hand() -> None:
+    script = (
+        "from prefect.settings import get_current_settings; s = get_current_settings().server.api\n"
+        "print(s.host, s.csrf_protection_enabled, s.cors_allowed_origins)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["127.0.0.1", "True", "http://127.0.0.1:4200,http://localhost:4200"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+def test_the_pages_start_and_a_worker_runs_what_another_terminal_asks_for(tmp_path: Path, tiny: Path) -> None:
+    api = f"http://127.0.0.1:{free_port()}/api"
+    environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": api}
+    parameters = {n.strip("-").replace("-", "_"): int(v) for n, v in TINY.items() if v.isdigit()}
+    parameters |= {"architectures": ["simple_rnn"], "data": str(tiny), "results": str(tmp_path / "results")}
+    asked = ("deployment", "run", "imdb-compare/default", "--watch", "--params", json.dumps(parameters))
+    with (tmp_path / "ui.log").open("w+") as log:
+        pages = subprocess.Popen([sys.executable, "-m", "flows.ui"], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 180
+            while "Ready:" not in (tmp_path / "ui.log").read_text() and time.monotonic() < deadline:
+                time.sleep(1)
+            assert httpx.post(f"{api}/flows/", json={"name": "planted"}, headers={"Origin": EVIL}).status_code == 403
+            run = subprocess.run([sys.executable, "-m", "prefect", *asked], cwd=ROOT, env=environment, timeout=400)
+        finally:
+            pages.send_signal(signal.SIGINT)
+            ended = pages.wait(timeout=60)
+    assert run.returncode == 0, (tmp_path / "ui.log").read_text()
+    assert ended == 0
+    assert (tmp_path / "results" / "latest" / "report.html").exists()
+    assert not module.answers(api)

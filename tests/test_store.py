@@ -1,6 +1,9 @@
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import store
+from tasks.cells import history_file, predictions_file, store_cell, stored_cell, weights_file
+from tests.conftest import ROOT, TINY
 
 
 @pytest.fixture
@@ -89,6 +94,91 @@ except OSError as error:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.parquet", "x.parquet.sha256"]
 
 
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes; Python ignores the signal and raises OSError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.fault(8)
+@settings(max_examples=60, deadline=None)
+@given(old=st.binary(max_size=150), new=st.binary(min_size=1, max_size=300), room=st.integers(0, 299))
+def test_wherever_the_disk_is_full_the_old_file_is_intact(
+    tmp_path_factory: pytest.TempPathFactory, old: bytes, new: bytes, room: int
+) -> None:
+    path = tmp_path_factory.mktemp("full") / "x.bin"
+    store.write(path, old)
+    with room_for(room):
+        try:
+            store.write(path, new)
+            written = True
+        except store.NotWrittenError as error:
+            written = False
+            assert "x.bin could not be written: File too large. Make room" in str(error)
+    assert written == (room >= max(len(new), len(f"{'0' * 64}  x.bin\n")))
+    assert store.read_bytes(path) == (new if written else old)
+    assert sorted(each.name for each in path.parent.iterdir()) == ["x.bin", "x.bin.sha256"]
+
+
+@pytest.mark.fault(8)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is a full disk, on this system")
+@pytest.mark.parametrize("of_checksum", [False, True])
+def test_no_space_left_on_the_device(tmp_path: Path, of_checksum: bool) -> None:
+    path = tmp_path / "x.bin"
+    store.write(path, b"old")
+    full = tmp_path / f".x.bin{'.sha256' if of_checksum else ''}.{os.getpid()}.partial"
+    full.symlink_to("/dev/full")
+    with pytest.raises(store.NotWrittenError, match=r"No space left on device\. Make room"):
+        store.write(path, b"new")
+    assert not full.is_symlink()
+    assert store.read_bytes(path) == b"old"
+
+
+@pytest.mark.fault(8)
+@pytest.mark.parametrize("file", [weights_file, predictions_file, history_file])
+def test_a_cell_that_finds_no_room_is_not_listed(tmp_path: Path, frame: pd.DataFrame, file: Callable) -> None:
+    made = (pd.concat([frame] * 20), frame, {"logit/kernel": np.zeros(9, np.float32)})
+    store_cell(tmp_path / "first", "x", *made)
+    room = file(tmp_path / "first", "x").stat().st_size - 1
+    with room_for(room), pytest.raises(store.NotWrittenError, match=file(tmp_path, "x").name):
+        store_cell(tmp_path / "second", "x", *made)
+    assert stored_cell(tmp_path / "second", "x") is None
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.fault(8)
+def test_a_folder_that_cannot_be_filled_is_removed(tmp_path: Path) -> None:
+    def fill(size: int) -> None:
+        with store.unfinished(tmp_path / "run"):
+            (tmp_path / "run").mkdir()
+            (tmp_path / "run" / "report.html").write_text("x" * size)
+
+    with room_for(100), pytest.raises(store.NotWrittenError, match="run could not be written"):
+        fill(101)
+    assert not list(tmp_path.iterdir())
+    fill(101)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.fault(8)
+def test_a_run_on_a_full_disk_says_so_and_leaves_nothing_half(api: str, tiny: Path, tmp_path: Path) -> None:
+    options = [*(word for option in TINY.items() for word in option), "--data", str(tiny)]
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.imdb_compare", *options, "--results", str(tmp_path / "results")],
+        cwd=ROOT, env=os.environ | {"PREFECT_API_URL": api}, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "could not be written: File too large. Make room" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".partial", ".parquet")]
+
+
 @pytest.mark.fault(10)
 @pytest.mark.parametrize("step", [1, 2])
 def test_killed_before_the_rename_nothing_half_is_listed(tmp_path: Path, step: int) -> None:
@@ -108,7 +198,7 @@ store.write(Path({str(tmp_path)!r}) / "x.parquet", pd.DataFrame({{"a": [1]}}))
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     assert store.read(tmp_path / "x.parquet") is None
-    assert len(store.sweep(tmp_path)) == 1
+    assert len(store.sweep(tmp_path)) == 3 - step
     assert not list(tmp_path.glob(".*partial"))
 
 
@@ -133,6 +223,11 @@ with store.locked(Path({str(tmp_path)!r}) / "x.parquet"):
         pass
 
 
-def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
-    store.write(tmp_path / "cache" / "x.parquet", pa.table({"a": [1]}))
-    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+@pytest.mark.fault(23)
+def test_the_folders_are_for_their_owner_only(tmp_path: Path) -> None:
+    store.write(tmp_path / "results" / "cache" / "cells" / "x.parquet", pa.table({"a": [1]}))
+    with store.locked(tmp_path / "results" / "cache" / "reviews" / "x.parquet"):
+        pass
+    folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert len(folders) == 5
+    assert {oct(folder.stat().st_mode & 0o777) for folder in folders} == {"0o700"}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 MODULES = sorted((ROOT / "tasks").glob("*.py"))
 # Statistics, models, figures and data: plain functions that know nothing of what runs them.
-WITH_PREFECT = {"preparation", "publication", "schedule", "supervision"}
+WITH_PREFECT = {"nights", "preparation", "publication", "schedule", "supervision"}
 STATISTICS = {
     "panel", "resampling", "pairing", "pairs", "summary", "power", "ranking", "comparison", "verdict", "calibration",
     "slices", "learning_curve",

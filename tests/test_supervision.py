@@ -1,40 +1,56 @@
-"""Processes that die: real ones, killed by themselves, in a real flow."""
+"""Processes that die, hang or run out of memory: real ones, by their own hand, in a real flow."""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+import time
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT
 
 SCRIPT = """
-import json, os, sys
+import json, os, resource, signal, sys, time
 from pathlib import Path
-from prefect import flow, task
+from prefect import flow, runtime, task
 from tasks import supervision
+from tasks.errors import telling_of_memory
 
 
-@task
+def start_worker(parent, threads, process):
+    supervision.follow(parent, process)  # the rest, TensorFlow, takes its time and is none of this test's business
+
+
+@task(task_run_name="{name}")
 def work(name, folder, deaths):
     count = len(list(Path(folder).glob(name + "-*")))
     (Path(folder) / f"{name}-{count}").touch()
     if count < deaths:
-        os.kill(os.getpid(), 9)
+        time.sleep(0.5)  # as a training would, so that Prefect hears of it
+        os.kill(os.getpid(), signal.SIGSTOP if name.startswith("stopped") else signal.SIGKILL)
     if name == "wrong":
         raise ValueError("not this one")
+    if name == "hungry":
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        import numpy as np
+        with telling_of_memory():
+            np.ones(1 << 30)
     return os.getpid()
 
 @flow
 def run(calls):
-    died = []
+    died, reasons = [], []
+    def on_death(call, attempt, reason):
+        died.append([call["name"], attempt])
+        reasons.append(reason)
+    supervision.start_worker = start_worker
     outcomes = {
         call["name"]: repr(outcome) if isinstance(outcome, Exception) else outcome
-        for call, outcome in supervision.supervise(work, calls, workers=2, on_death=lambda *death: died.append(death))
+        for call, outcome in supervision.supervise(work, calls, workers=2, minutes=0.2, on_death=on_death)
     }
-    return {"outcomes": outcomes, "died": [[call["name"], attempt] for call, attempt in died]}
+    return {"outcomes": outcomes, "died": died, "reasons": reasons, "run": str(runtime.flow_run.id)}
 
 if __name__ == "__main__":
     print(json.dumps(run(json.loads(sys.argv[1]))))
@@ -45,7 +61,7 @@ if __name__ == "__main__":
 def supervised(api: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("supervised")
     (folder / "script.py").write_text(SCRIPT)
-    deaths = {"healthy": 0, "once": 1, "wrong": 0, "always": 99, "late": 0}
+    deaths = {"healthy": 0, "stopped": 1, "once": 1, "wrong": 0, "hungry": 0, "always": 99, "late": 0}
     calls = [{"name": name, "folder": str(folder), "deaths": count} for name, count in deaths.items()]
     done = subprocess.run(
         [sys.executable, str(folder / "script.py"), json.dumps(calls)],
@@ -57,7 +73,8 @@ def supervised(api: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]) | {"tries": [path.name for path in Path(folder).iterdir()]}
+    said = {"tries": [path.name for path in folder.iterdir()], "said": done.stderr}
+    return json.loads(done.stdout.splitlines()[-1]) | said
 
 
 @pytest.mark.fault(1)
@@ -71,8 +88,42 @@ def test_a_death_costs_one_try_of_its_own_call(supervised: dict) -> None:
 @pytest.mark.fault(2)
 def test_a_call_that_always_dies_is_given_up_and_the_others_finish(supervised: dict) -> None:
     assert "died 3 times" in supervised["outcomes"]["always"]
+    assert "--workers" in supervised["outcomes"]["always"]
     assert sum(name.startswith("always-") for name in supervised["tries"]) == 3
     assert isinstance(supervised["outcomes"]["late"], int)
+
+
+@pytest.mark.fault(2)
+@pytest.mark.fault(17)
+def test_no_task_of_a_dead_process_runs_for_ever_on_prefects_page(supervised: dict, api: str) -> None:
+    query = {"flow_runs": {"id": {"any_": [supervised["run"]]}}}
+    deadline = time.monotonic() + 20
+    ended: list[tuple[str, str]] = []
+    while len(ended) < 11 and time.monotonic() < deadline:  # Prefect writes them down a moment later
+        runs = httpx.post(f"{api}/task_runs/filter", json=query).json()
+        ended = sorted((run["name"], run["state"]["type"]) for run in runs if run["state"]["type"] != "RUNNING")
+        time.sleep(0.5)
+    states = {name: [state for each, state in ended if each == name] for name in dict(ended)}
+    assert states == {
+        "healthy": ["COMPLETED"], "late": ["COMPLETED"], "once": ["COMPLETED", "CRASHED"],
+        "stopped": ["COMPLETED", "CRASHED"], "wrong": ["FAILED"], "hungry": ["FAILED"], "always": ["CRASHED"] * 3,
+    }  # fmt: skip
+
+
+@pytest.mark.fault(7)
+def test_a_call_without_memory_says_what_it_needed_once(supervised: dict) -> None:
+    said = supervised["outcomes"]["hungry"]
+    assert "out of memory (Unable to allocate 8.00 GiB" in said
+    assert "--workers" in said
+    assert sum(name.startswith("hungry-") for name in supervised["tries"]) == 1
+    assert "Traceback" not in supervised["said"].split("not this one")[0]
+
+
+@pytest.mark.fault(15)
+def test_a_call_that_hangs_is_ended_at_the_limit_and_tried_again(supervised: dict) -> None:
+    assert isinstance(supervised["outcomes"]["stopped"], int)
+    assert {"stopped-0", "stopped-1"} <= set(supervised["tries"])
+    assert "it ran longer than 0.2 minutes (--cell-minutes)" in supervised["reasons"]
 
 
 def test_an_error_is_handed_over_and_not_tried_again(supervised: dict) -> None:

@@ -1,0 +1,86 @@
+"""Trained models, back from the cache: rebuilt from the project's code, their weights read as plain numbers.
+
+A model file of Keras, a pickle or an HDF5 file can run code when it is loaded. Here nothing but numbers is read,
+and only where they have the names, shapes and type that the architecture's own code asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks import store
+from tasks.architectures import ARCHITECTURES
+from tasks.cells import own_names, stored_cell, weights_file
+from tasks.settings import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+# Beside its numbers a file holds their names and shapes; for these models a few kilobytes.
+LARGEST_HEADER = 1_000_000
+
+
+def load_model(folder: Path, name: str, recipe: Recipe) -> keras.Model:
+    """Return the trained network of a cell.
+
+    Args:
+        folder: The cache.
+        name: The cell's name.
+        recipe: What it was trained with.
+
+    Raises:
+        FileNotFoundError: If no such cell is stored whole.
+        DamagedFileError: If a file is not what was written, or holds not the weights of this architecture.
+    """
+    path = weights_file(folder, name)
+    architecture = name.split("-seed-")[0]
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"{name!r:.200} is no cell of a network. Networks: {', '.join(ARCHITECTURES)}")
+    model = ARCHITECTURES[architecture](recipe)
+    most = sum(weight.numpy().nbytes for weight in model.weights) + LARGEST_HEADER
+    if path.is_file() and path.stat().st_size > most:
+        raise store.DamagedFileError(f"{path} is larger than {most:,} bytes, and no weights of a {architecture}")
+    if stored_cell(folder, name) is None:
+        raise FileNotFoundError(f"{path} is not stored whole; run again")
+    set_weights(model, read_weights(path), path)
+    return model
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays in a file of weights, by name.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        DamagedFileError: If it is not what was written, or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = store.read_bytes(path)
+    if content is None:
+        raise FileNotFoundError(f"{path} is gone; run again")
+    try:
+        return load(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise store.DamagedFileError(f"{path} is no safetensors file: {error}") from error
+
+
+def set_weights(model: keras.Model, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Give a model its weights, all of them or none.
+
+    Raises:
+        DamagedFileError: If names, shapes or types are not those of the model; `path` is named in the message.
+    """
+    wanted = own_names({weight.path: weight for weight in model.weights})
+    found = own_names(arrays)
+    described = {name: (tuple(weight.shape), str(weight.dtype)) for name, weight in wanted.items()}
+    received = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
+    if described != received:
+        wrong = dict(set(received.items()) - set(described.items())) or "fewer weights"
+        raise store.DamagedFileError(f"{path} holds {wrong!s:.300}; the model has {described!s:.300}")
+    for name, weight in wanted.items():
+        weight.assign(found[name])

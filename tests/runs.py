@@ -1,0 +1,112 @@
+"""Runs as processes of their own, that tests and the soak kill, and what must hold after that."""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tests.conftest import ROOT
+
+# How each kind of process is known by its command line.
+KINDS = {"flow": "flows.imdb_compare", "server": "server", "worker": "spawn_main"}
+
+
+@dataclass
+class Run:
+    """A run of the command, with what it says in files."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    marker: str
+
+    @property
+    def said(self) -> str:
+        """Return what it has said on stderr so far."""
+        return (self.folder / f"{self.process.pid}.err").read_text(errors="replace")
+
+    def until(self, happened: Callable[[], object], seconds: float = 120) -> None:
+        """Wait for something to happen while the run runs.
+
+        Raises:
+            AssertionError: If it does not, with what the run said.
+        """
+        deadline = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.said
+            time.sleep(0.02)
+
+    def living(self) -> dict[int, str]:
+        """Return the processes of this run that are alive, and of what kind each is."""
+        return processes_of(self.marker)
+
+
+def start(options: Mapping[str, str], folder: Path, environment: Mapping[str, str] | None = None) -> Run:
+    """Start the command in a process group of its own; `folder` holds what it says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = f"{folder}-{time.monotonic_ns()}"
+    said = folder / f"{marker.rsplit('-', 1)[1]}.err"
+    with said.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.imdb_compare", *(word for option in options.items() for word in option)],
+            cwd=ROOT,
+            env=os.environ | {"IMDB_COMPARE_TEST": marker} | dict(environment or {}),
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+    said.rename(folder / f"{process.pid}.err")
+    return Run(process, folder, f"IMDB_COMPARE_TEST={marker}")
+
+
+def processes_of(marker: str) -> dict[int, str]:
+    """Return the living processes whose environment holds `marker`, and of what kind each is."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            state = path.with_name("stat").read_text().rsplit(")", 1)[1].split()[0]
+            if marker.encode() in path.read_bytes() and state != "Z":
+                words = path.with_name("cmdline").read_text()
+                found[int(path.parent.name)] = next((kind for kind, word in KINDS.items() if word in words), "other")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def cells(results: Path) -> dict[str, int]:
+    """Return the cells that are listed as finished, each with the time at which it was written."""
+    histories = (results / "cache" / "cells").glob("*.parquet.sha256")
+    return {file.name: file.stat().st_mtime_ns for file in histories if "predictions" not in file.name}
+
+
+def flaws(results: Path) -> list[str]:
+    """Return what a crash must not leave: files that fail their checksum, temporary files, locks that are held."""
+    found = []
+    for checksum in results.rglob("*.sha256"):
+        file = checksum.with_suffix("")
+        expected = checksum.read_text().split()[0]
+        if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            found.append(f"{file.name} fails its checksum")
+    found += [f"{path.name} is left" for path in results.rglob(".*.partial")]
+    return found + [f"{lock.name} is held" for lock in results.rglob("*.lock") if _held(lock)]
+
+
+def _held(lock: Path) -> bool:
+    with lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def scores(results: Path) -> pd.DataFrame:
+    """Return the scores of the latest run."""
+    return pd.read_parquet(results / "latest" / "tables" / "scores.parquet")

@@ -1,0 +1,151 @@
+"""Kill runs at random moments and see what it costs: `python -m tests.soak`, or `python -m tests.soak --kills 2`.
+
+Each of the runs is a tiny comparison with a temporary server. At a random moment a random process of it, the flow, one
+that trains or the server, is killed as by `kill -9`. Then the same command runs again, undisturbed. What must hold:
+
+- The exit code is true: 0 with a report, or not 0 with a reason (none where the flow itself was killed).
+- What is listed as finished matches its checksum; the second run leaves no temporary file, lock or process behind.
+- The second run ends green, with the scores of a run that nobody disturbed, and trains nothing that was finished.
+
+A table of the kills goes to stderr. The last line is JSON: `kills`, `violations` and `retrained_cells`; the exit code
+is 1 where something did not hold.
+"""
+
+import argparse
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from os import kill
+from pathlib import Path
+
+import pandas as pd
+
+from tests import runs
+from tests.conftest import TINY, tiny_reviews
+
+VICTIMS = ("flow", "worker", "server")
+RUN_SECONDS = 240  # a server that is gone is asked for a while, before a run gives up
+
+
+@dataclass
+class Kill:
+    """One kill, and what came of it."""
+
+    victim: str
+    second: float
+    code: int = 0
+    lost_seconds: float = 0.0
+    trained_again: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def row(self, number: int) -> str:
+        """Write a line of the table."""
+        cells = (f"{number:>4}", f"{self.victim:<7}", f"{self.second:>8.1f}", f"{self.code:>5}")
+        lost = (f"{self.lost_seconds:>10.1f}", f"{self.trained_again:>9}")
+        return "  ".join([*cells, *lost, "; ".join(self.violations) or "ok"])
+
+
+HEAD = "kill  victim   second s   exit  again in s  retrained  oracle"
+
+
+def soak(kills: int, seed: int, folder: Path) -> list[Kill]:
+    """Kill `kills` runs, each in a folder of its own, and return what came of each; the table grows on stderr."""
+    rng = random.Random(seed)
+    options = TINY | {"--seeds": "2", "--data": str(tiny_reviews(folder / "tiny.csv"))}
+    home = {"PREFECT_API_URL": "", "PREFECT_HOME": str(folder / "prefect")}
+    quiet, seconds = undisturbed(options | {"--results": str(folder / "quiet")}, folder / "quiet", home)
+    print(f"An undisturbed run takes {seconds:.0f} s.\n{HEAD}", file=sys.stderr)  # noqa: T201
+    found = []
+    for number in range(1, kills + 1):
+        results = folder / str(number)
+        victim, moment = rng.choice(VICTIMS), rng.uniform(0.05, 0.95) * seconds
+        found.append(one_kill(options | {"--results": str(results)}, results, home, victim, moment, quiet))
+        print(found[-1].row(number), file=sys.stderr)  # noqa: T201
+    return found
+
+
+def undisturbed(options: dict[str, str], results: Path, home: dict[str, str]) -> tuple[pd.DataFrame, float]:
+    """Run to the end, twice, for the first run also makes the server's database; return scores and seconds."""
+    for again in (results.with_name("first"), results):
+        started = time.monotonic()
+        run = runs.start(options | {"--results": str(again)}, again / "said", home)
+        assert run.process.wait(timeout=RUN_SECONDS) == 0, run.said
+    return runs.scores(results), time.monotonic() - started
+
+
+def one_kill(
+    options: dict[str, str], results: Path, home: dict[str, str], victim: str, moment: float, quiet: pd.DataFrame
+) -> Kill:
+    """Run, kill one process of the run at `moment` (s), run again, and hold both against what must be."""
+    run = runs.start(options, results / "said", home)
+    killed = kill_one(run, victim, moment)
+    killed.code = run.process.wait(timeout=RUN_SECONDS)
+    killed.violations += untrue(run, killed) + left_alive(run)
+    killed.violations += [flaw for flaw in runs.flaws(results) if "checksum" in flaw]
+    before = runs.cells(results)
+    started = time.monotonic()
+    again = runs.start(options, results / "said", home)
+    if again.process.wait(timeout=RUN_SECONDS) != 0:
+        killed.violations.append(f"the second run ended with {again.process.returncode}: {again.said[-300:]!r}")
+        return killed
+    killed.lost_seconds = time.monotonic() - started
+    killed.trained_again = len(before.items() - runs.cells(results).items())
+    killed.violations += ["finished cells were trained again"] * bool(killed.trained_again)
+    killed.violations += left_alive(again) + runs.flaws(results)
+    killed.violations += ["the scores are others"] * (not runs.scores(results).equals(quiet))
+    return killed
+
+
+def kill_one(run: runs.Run, victim: str, moment: float) -> Kill:
+    """Wait until `moment` (s), then kill the victim as soon as there is one; the run may end before."""
+    started = time.monotonic()
+    while run.process.poll() is None:
+        second = time.monotonic() - started
+        living = run.living() if second >= moment else {}
+        for process in (number for number, kind in living.items() if kind == victim):
+            kill(process, signal.SIGKILL)
+            return Kill(victim, second)
+        time.sleep(0.02)
+    return Kill("none", time.monotonic() - started)
+
+
+def untrue(run: runs.Run, killed: Kill) -> list[str]:
+    """Say where an exit code is not what happened."""
+    reported = "\nReport: " in run.said
+    if killed.victim == "flow":
+        return [] if killed.code == -signal.SIGKILL else [f"exit code {killed.code} of a killed run"]
+    if killed.code == 0:
+        return [] if reported else ["exit code 0 without a report"]
+    if killed.victim != "server":
+        return [f"exit code {killed.code}: {run.said[-300:]!r}"]
+    return [] if "Prefect" in run.said.splitlines()[-1] else [f"no reason at the end: {run.said[-300:]!r}"]
+
+
+def left_alive(run: runs.Run, seconds: float = 5) -> list[str]:
+    """Say which processes of an ended run live on."""
+    deadline = time.monotonic() + seconds
+    while run.living() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return [f"a process of the {kind} lives on" for kind in run.living().values()]
+
+
+def main() -> int:
+    """Soak, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=20, help="how many runs to kill (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, help="of victims and moments (default: 0)")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        found = soak(asked.kills, asked.seed, Path(folder))
+    violations = [violation for each in found for violation in each.violations]
+    retrained = sum(each.trained_again for each in found)
+    print(json.dumps({"kills": len(found), "violations": violations, "retrained_cells": retrained}))  # noqa: T201
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

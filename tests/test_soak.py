@@ -1,0 +1,73 @@
+"""The parts of the soak: what it holds to be a flaw, and what it takes for true. `make soak` runs it whole."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks import store
+from tests import runs
+from tests.soak import HEAD, Kill, kill_one, left_alive, untrue
+
+pytestmark = [pytest.mark.fault(4), pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+
+
+def sleeping(folder: Path, said: str = "") -> runs.Run:
+    """Start a process that looks like one that trains, and says something first."""
+    marker = f"IMDB_COMPARE_TEST={folder}"
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "spawn_main"]
+    process = subprocess.Popen(words, env=os.environ | {"IMDB_COMPARE_TEST": str(folder)})
+    (folder / f"{process.pid}.err").write_text(said)
+    return runs.Run(process, folder, marker)
+
+
+def test_every_flaw_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "cache" / "cells" / "lstm-seed-0-x.parquet"
+    store.write(file, pd.DataFrame({"a": [1]}))
+    with store.locked(file):
+        assert runs.flaws(tmp_path) == [f"{file.name}.lock is held"]
+    assert runs.flaws(tmp_path) == []
+    assert list(runs.cells(tmp_path)) == [f"{file.name}.sha256"]
+    file.write_bytes(b"other")
+    file.with_name(".y.1.partial").touch()
+    assert runs.flaws(tmp_path) == [f"{file.name} fails its checksum", ".y.1.partial is left"]
+
+
+def test_the_victim_is_killed_and_what_lives_on_is_found(tmp_path: Path) -> None:
+    run = sleeping(tmp_path)
+    assert left_alive(run, seconds=0) == ["a process of the worker lives on"]
+    killed = kill_one(run, "worker", moment=0.2)
+    assert run.process.wait(timeout=10) == -signal.SIGKILL
+    assert killed.victim == "worker"
+    assert killed.second >= 0.2
+    assert left_alive(run) == []
+    assert kill_one(run, "worker", moment=0).victim == "none"
+
+
+@pytest.mark.parametrize(
+    ("victim", "code", "said", "true"),
+    [
+        ("flow", -9, "", True),
+        ("flow", 0, "\nReport: x", False),
+        ("worker", 0, "x\nReport: x", True),
+        ("worker", 0, "x", False),
+        ("worker", 1, "x", False),
+        ("server", 1, "x\nPrefect's server no longer answers", True),
+        ("server", 1, "KeyError", False),
+    ],
+)
+def test_exit_codes_must_be_true(tmp_path: Path, victim: str, code: int, said: str, true: bool) -> None:
+    run = sleeping(tmp_path, said)
+    run.process.kill()
+    run.process.wait()
+    assert (untrue(run, Kill(victim, 1.0, code)) == []) is true
+
+
+def test_the_table_has_a_column_for_each_heading() -> None:
+    assert HEAD.split()[0] == "kill"
+    row = Kill("flow", 3.25, -9, 12.0, 0, ["a", "b"]).row(7).split()
+    assert row == ["7", "flow", "3.2", "-9", "12.0", "0", "a;", "b"]
