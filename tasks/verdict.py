@@ -26,7 +26,11 @@ def verdict(frames: dict[str, pd.DataFrame]) -> list[str]:
     if len(groups) == 1:
         return [*sentences, "There is nothing to compare it with.", *_seed_noise(summary), *_diverged(summary)]
     sentences += [_best_group(groups), *_against_best(_without_majority(groups), metric), *_cheapest(groups)]
-    sentences += [*_lost_to_baselines(frames["pairs"], groups, metric), *_more_data(frames, groups)]
+    sentences += [
+        *_among_networks(frames["pairs"], groups, metric),
+        *_lost_to_baselines(frames["pairs"], groups, metric),
+    ]
+    sentences += _more_data(frames, groups)
     sentences += [*_seed_noise(summary), *_diverged(summary), *_limits(frames, setup)]
     return sentences
 
@@ -121,6 +125,21 @@ def _cheapest(groups: pd.DataFrame) -> list[str]:
     unknown = groups[(groups["group"] == 1) & groups.get("parameters", pd.Series(0, groups.index)).isna()]
     rest = f" (the cost of {listed(unknown['architecture'].tolist())} is unknown)" if len(unknown) else ""
     return [f"Cheapest within the best group, {cost}: {label(row['architecture'])}{rest}."]
+
+
+def _among_networks(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
+    """Where a baseline is the best of all, say how the networks stand to the best of themselves."""
+    networks = groups.loc[~groups["architecture"].isin(BASELINES), "architecture"].tolist()  # best validation first
+    if len(networks) < 2 or not groups.loc[groups["best"], "architecture"].isin(BASELINES).all():
+        return []
+    against = versus(pairs, networks[0], metric)
+    parts = [
+        f"{label(name)} {amount(float(str(row['difference'])), metric)} "
+        f"{'below' if (float(str(row['difference'])) < 0) != (metric in LOWER_IS_BETTER) else 'above'} it, "
+        f"{'a real difference' if row['verdict'] in ('worse', 'better') else row['verdict']}"
+        for name, row in ((name, against[name]) for name in networks[1:])
+    ]
+    return [f"Among the networks, {label(networks[0])} is the best on validation; on test {'; '.join(parts)}."]
 
 
 def _lost_to_baselines(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:

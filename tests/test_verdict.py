@@ -36,6 +36,14 @@ def test_a_baseline_that_wins_is_said_to_win():
     assert not any("Majority" in sentence for sentence in said)
 
 
+def test_where_a_baseline_is_best_the_networks_are_compared_among_themselves():
+    given = frames({"lstm": 0.86, "simple_rnn": 0.7, "nb_svm": 0.92})
+    row = given["pairs"].query("metric == 'accuracy' and first == 'lstm' and second == 'simple_rnn'").iloc[0]
+    sentence = found(verdict(given), "Among the networks, LSTM is the best on validation")
+    assert f"Simple RNN {100 * row['difference']:.2f} points below it, a real difference." in sentence
+    assert not any("Among" in sentence for sentence in verdict(frames({"lstm": 0.9, "simple_rnn": 0.8, "nb_svm": 0.7})))
+
+
 def test_a_baseline_ahead_without_proof_is_no_claim():
     said = verdict(frames({"lstm": 0.80, "nb_svm": 0.90}, seeds=3))
     assert not any("beats" in sentence for sentence in said)
