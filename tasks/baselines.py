@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tasks.calibration import fitted_temperature
 from tasks.evaluation import log_loss
 
 if TYPE_CHECKING:
@@ -67,7 +66,8 @@ def tfidf_logistic(train: Labelled, validation: Labelled) -> Baseline:
 def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
     """Fit a linear support vector machine on words and pairs, each weighted by how much oftener one class has it.
 
-    Its margins become probabilities by one temperature, fitted on validation, which moves no answer to the other side.
+    Its margins become probabilities by a slope and an offset, fitted on validation: interpolating the weights alone
+    leaves the intercept out of scale.
     Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
     """
     from sklearn.feature_extraction.text import CountVectorizer
@@ -81,7 +81,7 @@ def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
     def fitted(strength: float) -> Line:
         model = LinearSVC(C=strength, dual=False).fit(weighted, train.labels)
         blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
-        return Line(blended * ratios, float(model.intercept_[0])).tempered(given, validation.labels)
+        return Line(blended * ratios, float(model.intercept_[0])).calibrated(given, validation.labels)
 
     best = min(map(fitted, SVM_STRENGTHS), key=lambda line: line.loss(given, validation.labels))
     return _baseline(vectorizer, best)
@@ -110,10 +110,17 @@ class Line(NamedTuple):
         """Compute the log-loss on reviews, in nats."""
         return log_loss(labels, self.probabilities(features))
 
-    def tempered(self, features: csr_matrix, labels: np.ndarray) -> Line:
-        """Divide the log-odds by the temperature that suits these reviews best."""
-        temperature = fitted_temperature(labels, self.probabilities(features))
-        return Line(self.coefficients / temperature, self.intercept / temperature)
+    def calibrated(self, features: csr_matrix, labels: np.ndarray) -> Line:
+        """Turn margins into log-odds by a slope and an offset that suit these reviews.
+
+        Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines"; by a logistic regression on the margin.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        margins = features @ self.coefficients + self.intercept
+        fitted = LogisticRegression().fit(margins[:, None], labels)
+        slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        return Line(slope * self.coefficients, slope * self.intercept + offset)
 
 
 def _counted(vectorizer: CountVectorizer, texts: Sequence[str]) -> csr_matrix:

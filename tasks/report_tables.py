@@ -147,7 +147,7 @@ def further_tables(frames: Frames) -> dict[str, pd.DataFrame]:
     return found | {
         "Pair by pair: difference in test accuracy (points)": pair_table(frames["pairs"], "accuracy"),
         "The same pairs in F1 and AUC (points) and log-loss (nats)": other_metrics(frames["pairs"]),
-        "Does any differ from the others at all?": frames["omnibus"],
+        "Does any differ from the others at all?": frames["omnibus"].assign(p=frames["omnibus"]["p"].map(p_value)),
         "Where does the noise come from? Standard deviation of one run's test accuracy (points)": noise_table(
             frames["summary"]
         ),

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 
-from tasks.baselines import BASELINES, Labelled, log_count_ratios, majority, nb_svm, tfidf_logistic
+from tasks.baselines import BASELINES, Labelled, Line, log_count_ratios, majority, nb_svm, tfidf_logistic
 
 LEARNERS = [tfidf_logistic, nb_svm]
 
@@ -69,3 +69,13 @@ def test_log_count_ratios_by_hand():
 def test_reviews_that_share_no_word_are_no_error(learn):
     alone = Labelled([f"word{number}" for number in range(40)], np.arange(40, dtype=np.int8) % 2)
     assert np.isfinite(learn(alone, alone).predict(["word1", "other"])).all()
+
+
+def test_margins_out_of_scale_are_calibrated():
+    # The true log-odds are 2 x - 1; the line says x + 3 and calls nearly every review positive.
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20_000)
+    labels = (rng.random(20_000) < expit(2 * x - 1)).astype(np.int8)
+    found = Line(np.array([1.0]), 3.0).calibrated(csr_matrix(x[:, None]), labels)
+    assert found.coefficients[0] == pytest.approx(2, abs=0.1)
+    assert found.intercept == pytest.approx(-1, abs=0.1)
