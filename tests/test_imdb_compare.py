@@ -111,6 +111,7 @@ def test_a_lost_or_damaged_file_is_made_again(finished: Path, compare: Command, 
 
 
 @pytest.mark.fault(16)
+@pytest.mark.slow
 def test_networks_that_diverge_are_told_and_the_others_go_on(compare: Command, tmp_path: Path) -> None:
     done = compare("--results", str(tmp_path), "--learning-rate", "1e38")
     assert done.returncode == 2
