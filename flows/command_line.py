@@ -113,6 +113,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Prefect's server no longer answers ({error}). {KEPT}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break into the tidying up
         print(f"Interrupted. {KEPT}", file=sys.stderr)
         return 130
     print(summary)

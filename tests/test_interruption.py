@@ -32,6 +32,7 @@ def twice(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.mark.fault(11)
+@pytest.mark.slow
 def test_two_runs_at_once_train_each_cell_once_and_say_the_same(twice: tuple[Path, list[runs.Run]]) -> None:
     results, both = twice
     assert [run.process.returncode for run in both] == [0, 0], both[0].said + both[1].said
@@ -50,6 +51,7 @@ def test_two_runs_at_once_train_each_cell_once_and_say_the_same(twice: tuple[Pat
 @pytest.mark.fault(3)
 @pytest.mark.fault(17)
 @pytest.mark.fault(33)
+@pytest.mark.slow
 def test_a_killed_run_is_taken_up_where_it_was(
     api: str, tiny: Path, tmp_path: Path, twice: tuple[Path, list[runs.Run]]
 ) -> None:
@@ -96,7 +98,7 @@ def state(api: str, run: runs.Run) -> str:
     ("death", "times", "code"),
     [
         pytest.param(signal.SIGTERM, 1, 143, marks=pytest.mark.fault(5)),
-        pytest.param(signal.SIGINT, 1, 130, marks=pytest.mark.fault(6)),
+        pytest.param(signal.SIGINT, 1, 130, marks=[pytest.mark.fault(6), pytest.mark.slow]),
         pytest.param(signal.SIGINT, 2, 130, marks=pytest.mark.fault(6)),
     ],
 )
