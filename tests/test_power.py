@@ -100,8 +100,9 @@ def test_estimated_power_lies_in_its_bounds(difference, variance, lasting, freed
     known = {"variance": variance, "lasting": lasting, "freedom": freedom, "alpha": alpha}
     low, point, high = estimated_power(difference, **known)
     assert 0 <= low <= point <= high <= 1
-    # A sum in place of an integral: with one degree of freedom it is off by a tenth of a point.
-    assert estimated_power(difference + 0.01, **known)[1] >= point - 1e-2
+    # With one degree of freedom, two seeds, the correction for bias falls by a point near a difference of 0.
+    slack = 1e-3 if freedom >= 3 else 2e-2
+    assert estimated_power(difference + 0.01, **known)[1] >= point - slack
 
 
 def test_the_bias_of_a_standard_deviation_as_in_the_tables() -> None:
