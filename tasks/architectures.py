@@ -72,12 +72,12 @@ def _lstm_layers(recipe: Recipe, count: int) -> keras.Model:
 
 
 def _reader(recipe: Recipe) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-    """Start a model: its input, the vectors (time, reviews, embedding) and where a word is (time, reviews, 1)."""
+    """Start a model: its input, the vectors (time, reviews, embedding) and where a word is (time, reviews)."""
     import keras
 
     words = keras.Input((None,), dtype="int32", name="words")
     over_time = keras.ops.transpose(words)
-    present = keras.ops.expand_dims(keras.ops.cast(over_time > 0, "float32"), -1)
+    present = keras.ops.cast(over_time > 0, "float32")
     vectors = keras.layers.Embedding(recipe.vocabulary_size, recipe.embedding_size)(over_time)
     return words, _channel_dropout(recipe.dropout, recipe.embedding_size)(vectors), present
 
@@ -94,11 +94,8 @@ def _classifier(
 ) -> keras.Model:
     """End a model: the mean and the maximum of the states over a review's words, then one logit."""
     import keras
-    from keras import ops
 
-    count = ops.maximum(ops.sum(present, axis=0), 1.0)
-    mean = ops.sum(states * present, axis=0) / count
-    # States lie in (-1, 1): without a word the maximum is -1, which no present word can fall below.
-    highest = ops.max(states * present - (1.0 - present), axis=0)
-    pooled = keras.layers.Dropout(recipe.dropout)(keras.layers.Concatenate()([mean, highest]))
+    from tasks.recurrence import MeanAndMaximum
+
+    pooled = keras.layers.Dropout(recipe.dropout)(MeanAndMaximum()(states, present))
     return keras.Model(words, keras.layers.Dense(1, name="logit")(pooled))

@@ -30,7 +30,7 @@ from tasks.settings import Recipe
 from tasks.training import METRICS, Split, fit, predict
 
 PREDICTED_SPLITS = ("validation", "test")
-LIBRARIES = ("tensorflow", "keras", "numpy")
+LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "scipy")
 BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 
 Made = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]

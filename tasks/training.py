@@ -54,11 +54,11 @@ class Split:
         return Split(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), self.labels[chosen])
 
 
-def padded(split: Split, max_tokens: int) -> np.ndarray:
-    """Give the last `max_tokens` words of each review, zeros on the left, as (reviews, max_tokens) uint16."""
-    columns = split.offsets[1:, None] - np.arange(max_tokens, 0, -1)
-    inside = columns >= split.offsets[:-1, None]
-    words = np.zeros(columns.shape, np.uint16)
+def padded(split: Split, rows: np.ndarray, width: int) -> np.ndarray:
+    """Give the last `width` words of some reviews, (rows,) integers, zeros on the left, as (rows, width) int32."""
+    columns = split.offsets[rows + 1, None] - np.arange(width, 0, -1)
+    inside = columns >= split.offsets[rows, None]
+    words = np.zeros(columns.shape, np.int32)
     words[inside] = split.tokens[columns[inside]]
     return words
 
@@ -95,15 +95,15 @@ def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -
     return [found[i] for i in rng.permutation(len(found))]
 
 
-def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: int = 256) -> np.ndarray:
+def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: int = 128) -> np.ndarray:
     """Give each review's probability of the positive class, (reviews,) float32 in [0, 1], in row order."""
-    words, row_widths, forward = padded(split, max_tokens), widths(split, max_tokens), _forward(model)
-    probabilities = np.empty(len(words), np.float32)
+    row_widths, forward = widths(split, max_tokens), _forward(model)
+    probabilities = np.empty(len(split.labels), np.float32)
     for width in np.unique(row_widths):
         rows = np.flatnonzero(row_widths == width)
         for start in range(0, len(rows), batch_size):
             chosen = rows[start : start + batch_size]
-            probabilities[chosen] = forward(words[chosen, -width:].astype(np.int32)).numpy()
+            probabilities[chosen] = forward(padded(split, chosen, width)).numpy()
     return probabilities
 
 
@@ -160,11 +160,12 @@ def fit(
     """
     import keras
 
+    keras.utils.clear_session()  # or a worker would keep what it compiled for every cell
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
     model = build(recipe)
-    words, row_widths = padded(train, recipe.max_tokens), widths(train, recipe.max_tokens)
+    row_widths = widths(train, recipe.max_tokens)
     step, totals, averages = _training_step(model, recipe)
     best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
     rows: list[dict[str, Any]] = []
@@ -173,7 +174,7 @@ def fit(
         epoch += 1
         totals.assign(np.zeros(4, np.float32))
         for width, chosen in batches(row_widths, recipe.batch_size, rng):
-            step(words[chosen, -width:].astype(np.int32), train.labels[chosen].astype(np.float32))
+            step(padded(train, chosen, width), train.labels[chosen].astype(np.float32))
         loss, hits, false_alarms, misses = totals.numpy().tolist()
         learnt = _rates(loss, hits, false_alarms, misses, len(train.labels))
         with averages():
@@ -226,7 +227,9 @@ def _training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
             logits = model(words, training=True)[:, 0]
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
             loss = tf.reduce_mean(losses)
-        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
+        # The embedding's gradient comes as rows; Keras' Adam takes several times as long over them.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        optimizer.apply(gradients, model.trainable_variables)
         said = tf.cast(logits > 0, tf.float32)
         counts = [said * labels, said * (1 - labels), (1 - said) * labels]
         totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))

@@ -81,13 +81,13 @@ def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
     upstream = tf.constant(rng.normal(size=(2, 7, 3)).astype(np.float32))
     layer = getattr(recurrence, ours)(3, backwards=backwards)
     reference = getattr(keras.layers, theirs)(3, return_sequences=True, go_backwards=backwards)
-    layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2, 1)))
+    layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2)))
     reference(sequence)
     reference.set_weights(layer.get_weights())
 
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(sequence)
-        states = tf.transpose(layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2, 1))), (1, 0, 2))
+        states = tf.transpose(layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2))), (1, 0, 2))
         expected = reference(sequence)
         expected = tf.reverse(expected, [1]) if backwards else expected
         one, other = tf.reduce_sum(states * upstream), tf.reduce_sum(expected * upstream)

@@ -46,9 +46,11 @@ reviews_of_any_length = st.lists(st.lists(st.integers(1, 10), max_size=40), min_
 
 
 def test_keeps_the_last_words_and_pads_on_the_left():
-    words = padded(split_of([[1, 2, 3, 4, 5], [6], []]), 3)
-    assert words.dtype == np.uint16
+    words = padded(split_of([[1, 2, 3, 4, 5], [6], []]), np.arange(3), 3)
+    assert words.dtype == np.int32
     assert words.tolist() == [[3, 4, 5], [0, 0, 6], [0, 0, 0]]
+    assert padded(split_of([[1, 2], [6]]), np.array([1, 0, 1]), 2).tolist() == [[0, 6], [1, 2], [0, 6]]
+    assert padded(split_of([[], []]), np.array([1]), 2).tolist() == [[0, 0]]
 
 
 @given(reviews_of_any_length, st.integers(1, 30))

@@ -1,0 +1,292 @@
+"""Measure the flow against the plain script: `python -m tests.benchmarks.bench`, or with `--short` in five minutes.
+
+At 200 and at 400 tokens, in turns, on the same rows, with the same units, batches, epochs and learning rate:
+
+- `plain.py`: five `model.fit` in one process, as a user would write it. It gets its rows encoded already, and trains
+  no baselines.
+- `python -m flows.imdb_compare` as a whole process, with one seed and an empty results folder: text to report, its
+  three baselines, Prefect's temporary server and the statistics included.
+
+What both are measured by is wall time from start to end. Beside it, in the same sitting: the sgemm peak of all cores
+before and after, and the share of it that training sustains (matrix products of the cells in closed form, over the
+time from the end of encoding to the end of the last training, baselines included); the overhead (the share of the
+flow's wall time in which a worker does not run a cell: training, predicting, timing and storing); the same command
+again with everything cached; `--help`; time and memory of each stage.
+
+The table goes to stdout, and all that was measured to results/bench as JSON. The last line is JSON. Before anything is
+measured each side runs once on a few rows, so that neither pays for cold files or for making Prefect's database.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.architectures import ARCHITECTURES
+from tasks.encoding import encode
+from tasks.reviews import load_reviews
+from tasks.settings import Recipe
+from tests.benchmarks import ratios, sgemm
+from tests.benchmarks.tables import tables
+from tests.benchmarks.watched import stages, task_runs, watch
+from tests.conftest import ROOT, TINY, tiny_reviews
+
+LENGTHS = (200, 400)  # tokens
+# Reviews of each split, epochs, repeats at each length, and reruns with everything cached (and calls of `--help`).
+FULL = {"train": 12_000, "validation": 3_000, "test": 5_000, "epochs": 2, "repeats": 2, "reruns": 3}
+SHORT = {"train": 1_000, "validation": 250, "test": 250, "epochs": 1, "repeats": 1, "reruns": 1}
+SPLITS = ("train", "validation", "test")
+SHARED = (
+    "vocabulary_size", "embedding_size", "units", "dropout", "layer_dropout", "learning_rate", "batch_size",
+)  # fmt: skip
+
+
+def say(words: str) -> None:
+    """Tell on stderr how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def write_rows(reviews: pd.DataFrame, sizes: Mapping[str, int], folder: Path) -> dict[int, dict[str, int]]:
+    """Write the same rows for both sides: `reviews.parquet` with texts, and encoded `rows-<tokens>.npz`.
+
+    Args:
+        reviews: The frame reviews.
+        sizes: How many to take of each split.
+        folder: Where to.
+
+    Returns:
+        The words of each split, by number of tokens kept.
+    """
+    chosen = pd.concat([part.sample(sizes[str(split)], random_state=0) for split, part in reviews.groupby("split")])
+    chosen.to_parquet(folder / "reviews.parquet", index=False)
+    words = {}
+    for length in LENGTHS:
+        encoded, _ = encode(folder / "reviews.parquet", vocabulary_size=Recipe().vocabulary_size, max_tokens=length)
+        parts = {split: encoded.filter(pc.equal(encoded["split"], split)) for split in SPLITS}
+        np.savez(folder / f"rows-{length}.npz", allow_pickle=False, **_arrays(parts))
+        words[length] = {split: int(pc.sum(part["length"]).as_py()) for split, part in parts.items()}
+    return words
+
+
+def _arrays(parts: Mapping[str, pa.Table]) -> dict[str, np.ndarray]:
+    found = {}
+    for split, part in parts.items():
+        found[f"{split}_tokens"] = pc.list_flatten(part["tokens"]).to_numpy()
+        found[f"{split}_ends"] = np.cumsum(part["length"].to_numpy())
+        found[f"{split}_labels"] = part["label"].to_numpy()
+    return found
+
+
+def run_plain(folder: Path, tokens: int, epochs: int) -> dict[str, Any]:
+    """Run the plain script once."""
+    options = {**{name: getattr(Recipe(), name) for name in SHARED}, "max_tokens": tokens, "epochs": epochs}
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    output = folder / "plain.json"
+    script = Path(__file__).with_name("plain.py")
+    watched = watch([sys.executable, str(script), str(folder / f"rows-{tokens}.npz"), str(output), *words],
+                    folder / "plain.log")  # fmt: skip
+    found = json.loads(output.read_text())
+    found["fit_seconds"] = found.pop("seconds")
+    return {"seconds": watched.seconds, "peak_mb": watched.peak_mb(), **found}
+
+
+def flow_command(folder: Path, results: Path, tokens: int, epochs: int) -> list[str]:
+    """Write the flow's command: the recipe's defaults, one seed, every epoch, a process for each core."""
+    options = {
+        "data": folder / "reviews.parquet", "results": results, "seeds": 1, "max_tokens": tokens, "epochs": epochs,
+        "patience": epochs, "workers": len(sgemm.cores()),
+    }  # fmt: skip
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return [sys.executable, "-m", "flows.imdb_compare", *words]
+
+
+def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Run the flow once, with nothing in the cache.
+
+    Raises:
+        RuntimeError: If it has not trained every architecture on all rows for all epochs.
+    """
+    watched = watch(command, folder / "flow.log", own_prefect(folder))
+    tasks = task_runs(folder / "prefect" / "prefect.db")
+    tables = results / "latest" / "tables"
+    cells = pd.read_parquet(tables / "cells.parquet").set_index("architecture").loc[list(ARCHITECTURES)]
+    scores = pd.read_parquet(tables / "scores.parquet").query("split == 'test' and metric == 'accuracy'")
+    rows = json.loads((results / "latest" / "run.json").read_text())["rows"]
+    if rows != {split: sizes[split] for split in SPLITS} or not (cells["epochs"] == sizes["epochs"]).all():
+        raise RuntimeError(f"This is not the same work: {rows} reviews, epochs {cells['epochs'].to_dict()}")
+    return {
+        "seconds": watched.seconds,
+        "workers": len(sgemm.cores()),
+        "train_seconds": cells["train_seconds"].to_dict(),
+        "samples_a_second": (sizes["train"] * sizes["epochs"] / cells["train_seconds"]).to_dict(),
+        "later_samples_a_second": later_pace(pd.read_parquet(tables / "history.parquet"), sizes),
+        "accuracy": scores.set_index("architecture")["value"].loc[list(ARCHITECTURES)].to_dict(),
+        "flops": float(cells["train_flops"].sum()),
+        "busy_seconds": sum(end - start for stage, _, start, end in tasks if stage == "train"),
+        "cell_seconds": {name: end - start for stage, name, start, end in tasks if stage == "train"},
+        "worker_peak_mb": float(pd.read_parquet(tables / "cells.parquet")["peak_memory_mb"].max()),
+        "stages": stages(watched, tasks),
+    }
+
+
+def later_pace(history: pd.DataFrame, sizes: Mapping[str, int]) -> dict[str, float]:
+    """Give training reviews a second after the first epoch, which compiles; by architecture, none of one epoch."""
+    if sizes["epochs"] == 1:
+        return {}
+    ends = history.query("split == 'train'").groupby("architecture")["seconds"].agg(["min", "max"])
+    paces = (sizes["epochs"] - 1) * sizes["train"] / (ends["max"] - ends["min"])
+    return {str(name): float(pace) for name, pace in paces.items()}
+
+
+def own_prefect(folder: Path) -> dict[str, str]:
+    """Return the environment in which a run starts a server of its own, with a database below `folder`."""
+    return {"PREFECT_API_URL": "", "PREFECT_HOME": str(folder / "prefect")}
+
+
+def warm_up(folder: Path) -> None:
+    """Run both sides once on a few rows."""
+    tiny = TINY | {"--data": str(tiny_reviews(folder / "tiny.csv")), "--results": str(folder / "tiny")}
+    words = [word for option in tiny.items() for word in option]
+    watch([sys.executable, "-m", "flows.imdb_compare", *words], folder / "tiny.log", own_prefect(folder))
+    watch([sys.executable, "-c", "import keras, tensorflow"], folder / "tiny.log")
+
+
+def sgemm_peak() -> dict[str, list[float]]:
+    """Measure the GFLOP/s of each core, by size of the matrices, all cores at once."""
+    return last_line([sys.executable, "-m", "tests.benchmarks.sgemm"])
+
+
+def last_line(command: Sequence[str]) -> Any:
+    """Run a command of this folder, and return the JSON that it ends with."""
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3_600)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def sgemm_summary(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> dict[str, Any]:
+    """Put both measurements together: the peak is the highest sum over cores at any size, before or after."""
+    sums = [sum(cores) for measured in (before, after) for cores in measured.values()]
+    best = [max(sum(cores) for cores in measured.values()) for measured in (before, after)]
+    return {"peak_gflops": max(sums), "best_before_and_after": best, "lowest_gflops": min(sums),
+            "before": before, "after": after}  # fmt: skip
+
+
+def closed_form(words: Mapping[str, int], sizes: Mapping[str, int], tokens: int) -> dict[str, float]:
+    """Count the operations of all five trainings: of the words alone, and with every review padded to `tokens`."""
+    from tasks.costs import training_flops
+
+    recipe = Recipe(max_tokens=tokens)
+    models = [build(recipe) for build in ARCHITECTURES.values()]
+    known = {"reviews": sizes["train"], "epochs": sizes["epochs"]}
+    fixed = {"train_words": tokens * sizes["train"], "checked_words": tokens * sizes["validation"]}
+    alone = {"train_words": words["train"], "checked_words": words["validation"]}
+    return {
+        "flops_of_words": sum(training_flops(model, **alone, **known) for model in models),
+        "flops_at_fixed_length": sum(training_flops(model, **fixed, **known) for model in models),
+    }
+
+
+def in_silence(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call in a process of its own, whose stderr goes nowhere: TensorFlow has much to say when it is loaded."""
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_without_stderr) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _without_stderr() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def measure(sizes: Mapping[str, int], folder: Path, torch: str | None) -> dict[str, Any]:
+    """Run everything; `folder` takes what the runs write."""
+    say(f"Writing {sizes['train']:,} training, {sizes['validation']:,} validation and {sizes['test']:,} test reviews")
+    words = write_rows(load_reviews("bundled"), sizes, folder)
+    say("Running each side once on a few rows, unmeasured")
+    warm_up(folder)
+    before = sgemm_peak()
+    say(f"sgemm, all cores: {max(map(sum, before.values())):.0f} GFLOP/s")
+    lengths: dict[str, list[dict[str, Any]]] = {str(length): [] for length in LENGTHS}
+    for length in LENGTHS:
+        for number in range(sizes["repeats"]):
+            results = folder / f"results-{length}-{number}"
+            plain = run_plain(folder, length, sizes["epochs"])
+            say(f"{length} tokens, repeat {number + 1}: the plain script took {plain['seconds']:.1f} s")
+            command = flow_command(folder, results, length, sizes["epochs"])
+            flow = run_flow(command, folder, results, sizes)
+            say(f"{length} tokens, repeat {number + 1}: the flow took {flow['seconds']:.1f} s")
+            lengths[str(length)].append({"plain": plain, "flow": flow})
+    again = range(sizes["reruns"])
+    reruns = [watch(command, folder / "flow.log", own_prefect(folder)).seconds for _ in again]
+    say(f"With everything cached: {', '.join(f'{seconds:.1f}' for seconds in reruns)} s")
+    helped = [watch([*command[:3], "--help"], folder / "help.log").seconds for _ in again]
+    peer = peer_paces(torch) if torch else {}
+    after = sgemm_peak()
+    for length in LENGTHS:
+        counted = in_silence(closed_form, words[length], sizes, length)
+        for repeat in lengths[str(length)]:
+            repeat["flow"] |= counted
+    return {"sizes": dict(sizes), "lengths": lengths, "cached_rerun_seconds": reruns, "help_seconds": helped,
+            "sgemm": sgemm_summary(before, after), "peer": peer}  # fmt: skip
+
+
+def peer_paces(python: str) -> dict[str, Any]:
+    """Measure PyTorch with the interpreter that has it."""
+    return last_line([python, "-m", "tests.benchmarks.peer", *map(str, LENGTHS)])
+
+
+def refusal(torch: str | None) -> str | None:
+    """Say why it cannot be measured here, or nothing."""
+    from flows.server import answers, project_api
+
+    if answers(project_api()):
+        return f"A Prefect server runs at {project_api()}; end it, for a run's own server is part of what is measured."
+    if torch and subprocess.run([torch, "-c", "import torch"], capture_output=True, check=False).returncode:
+        return f"--torch: {torch} has no PyTorch; name a Python that has it (and pydantic): --torch path/to/python"
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print the tables and the line, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.bench", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--short", action="store_true", help="few rows, one repeat")
+    parser.add_argument("--torch", nargs="?", const=sys.executable, metavar="PYTHON", help="measure PyTorch, too")
+    parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="where the JSON file goes")
+    asked = parser.parse_args(arguments)
+    os.environ.pop("PREFECT_API_URL", None)
+    if reason := refusal(asked.torch):
+        print(reason, file=sys.stderr)  # noqa: T201
+        return 2
+    started, moment = time.monotonic(), time.strftime("%Y-%m-%d-%H%M%S")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        result = measure(SHORT if asked.short else FULL, Path(folder), asked.torch)
+    from tasks.publication import surroundings
+
+    about = {"short": asked.short, "seconds": time.monotonic() - started, "machine": surroundings()}
+    line = ratios.line(result)
+    peak = result["sgemm"]["peak_gflops"]
+    summaries = {length: ratios.of_length(repeats, peak) for length, repeats in result["lengths"].items()}
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    file = asked.folder / f"{moment}.json"
+    file.write_text(json.dumps({**about, "line": line, "summaries": summaries, **result}, indent=2))
+    print(tables({**about, **result}, summaries))  # noqa: T201
+    say(f"Everything measured: {file}")
+    print(json.dumps(line))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The benchmark's tables for people: medians, with [lowest, highest] where there was more than one repeat."""
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+
+def shown(spread: Mapping[str, float], digits: int = 1, factor: float = 1) -> str:
+    """Write a spread: `4.2 [4.0, 4.4]`, or `4.2` where the repeats are the same."""
+    middle, low, high = (f"{factor * spread[name]:,.{digits}f}" for name in ("median", "low", "high"))
+    return middle if low == high else f"{middle} [{low}, {high}]"
+
+
+def tables(result: Mapping[str, Any], summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write all tables.
+
+    Args:
+        result: What was measured.
+        summaries: By number of tokens, as from `ratios.of_length`.
+    """
+    return "\n\n".join(
+        [
+            header(result),
+            _text(processes(summaries)),
+            _text(architectures(summaries, result["peer"])),
+            _text(stage_table(result["lengths"])),
+            footer(result),
+        ]
+    )
+
+
+def _text(frame: pd.DataFrame) -> str:
+    return frame.to_string(index=False)
+
+
+def header(result: Mapping[str, Any]) -> str:
+    """Say what was measured on what."""
+    sizes, hardware, versions = result["sizes"], result["machine"]["hardware"], result["machine"]["versions"]
+    return (
+        f"{sizes['train']:,} training, {sizes['validation']:,} validation and {sizes['test']:,} test reviews, "
+        f"{sizes['epochs']} epochs, {sizes['repeats']} repeats; {hardware['cores']} cores of {hardware['processor']}, "
+        f"{hardware['memory']}; TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
+    )
+
+
+def processes(summaries: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Compare the two processes as wholes, a column for each number of tokens."""
+    rows = {
+        "plain script (s)": ("plain_seconds", 1, 1),
+        "flow (s)": ("flow_seconds", 1, 1),
+        "ratio": ("speedup", 2, 1),
+        "share of the sgemm peak in training (%)": ("sgemm_share", 1, 100),
+        "  without padding (%)": ("sgemm_share_of_words", 1, 100),
+        "  of the cores while a network trains (%)": ("sgemm_share_of_busy_cores", 1, 100),
+        "  plain script, while it fits, with padding (%)": ("sgemm_share_of_plain", 1, 100),
+        "padding among the flow's products (%)": ("padding", 1, 100),
+        "overhead (%)": ("overhead", 1, 100),
+        "  from the end of encoding to the last training's (%)": ("overhead_in_training", 1, 100),
+        "peak memory of a worker (MB)": ("worker_peak_mb", 0, 1),
+        "peak memory of the plain script (MB)": ("plain_peak_mb", 0, 1),
+    }
+    columns = {
+        f"{length} tokens": [shown(summary[name], digits, factor) for name, digits, factor in rows.values()]
+        for length, summary in summaries.items()
+    }
+    return pd.DataFrame({"": [name.ljust(max(map(len, rows))) for name in rows], **columns})
+
+
+def architectures(summaries: Mapping[str, Mapping[str, Any]], peer: Mapping[str, Any]) -> pd.DataFrame:
+    """Compare training reviews a second and test accuracy, a row for each number of tokens and architecture."""
+    rows = []
+    for length, summary in summaries.items():
+        for name in summary["pace"]:
+            row = {
+                "tokens": length,
+                "architecture": name,
+                "plain, reviews/s": shown(summary["plain_samples_a_second"][name], 0),
+                "flow, one thread": shown(summary["flow_samples_a_second"][name], 0),
+                "ratio": shown(summary["pace"][name], 2),
+                "plain, accuracy %": shown(summary["plain_accuracy"][name], 2, 100),
+                "flow": shown(summary["flow_accuracy"][name], 2, 100),
+                "points": shown(summary["points"][name], 2),
+            }
+            if later := summary["later_samples_a_second"]:
+                row["flow, later epochs"] = shown(later[name], 0)
+            if peer:
+                row["PyTorch, one thread"] = f"{peer[length][name]:,.0f}"
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def stage_table(lengths: Mapping[str, list[Mapping[str, Any]]]) -> pd.DataFrame:
+    """Show seconds and memory of the flow's stages: the median second and the highest memory of the repeats."""
+    rows = []
+    for length, repeats in lengths.items():
+        for stage in repeats[0]["flow"]["stages"]:
+            found = pd.DataFrame([repeat["flow"]["stages"][stage] for repeat in repeats])
+            memory = found[["flow_mb", "all_mb"]].max()
+            rows.append([length, stage, f"{found['seconds'].median():.1f}", *(f"{value:,.0f}" for value in memory)])
+    return pd.DataFrame(rows, columns=["tokens", "stage", "s", "flow's process, MB", "all processes, MB"])
+
+
+def footer(result: Mapping[str, Any]) -> str:
+    """Say what was measured once."""
+    before, after = result["sgemm"]["best_before_and_after"]
+    again, asked = median(result["cached_rerun_seconds"]), median(result["help_seconds"])
+    return (
+        f"sgemm peak of all cores: {before:.0f} GFLOP/s before, {after:.0f} after; the higher one counts. "
+        f"Everything cached: {again:.1f} s; --help: {asked:.1f} s."
+    )
