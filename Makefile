@@ -1,9 +1,9 @@
-# `make run`, `make test`, `make ui`, `make prove`, `make soak`: each sets up what it needs in .venv first.
+# `make run`, `make test`, `make ui`, `make prove`, `make soak`, `make nights`, `make bench`: each sets up what it needs in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run ui test check prove soak lock clean
+.PHONY: run ui test check prove soak nights bench lock clean
 
 run: .venv/ready
 	@$(BIN)/python -m flows.imdb_compare $(ARGS)
@@ -26,6 +26,14 @@ prove: .venv/ready
 soak: .venv/ready
 	@$(BIN)/python -m pytest -m slow 1>&2
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+# Thirty simulated nights, at most ten minutes; progress goes to stderr, the last line of stdout is JSON.
+nights: .venv/ready
+	@$(BIN)/python -m tests.nights $(ARGS)
+
+# `BENCH=short make bench` takes five minutes. Progress goes to stderr; the last line of stdout is JSON.
+bench: .venv/ready
+	@$(BIN)/python -m tests.benchmarks.bench $(if $(filter short,$(BENCH)),--short) $(ARGS)
 
 # pip checks the hash of every package. The lock is complete, so nothing else may be added (--no-deps).
 .venv/ready: requirements.lock

@@ -12,11 +12,11 @@ import httpx
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
-from tasks.errors import CellsFailedError, UserError
+from tasks.errors import CellsFailedError, EngineLostError, UserError, without_tracebacks_for_mistakes
 from tasks.parameters import mistakes
 
 Model = TypeVar("Model", bound=BaseModel)
-FIND_SECONDS = 5
+FIND_SECONDS = 3
 KEPT = "What is trained is kept: the same command goes on from there."
 
 
@@ -92,14 +92,17 @@ def main(arguments: Sequence[str]) -> int:
     """
     from flows.server import any_server
     from tasks.parameters import Parameters
-    from tasks.reviews import check_source
 
     signal.signal(signal.SIGTERM, _terminated)
-    # Prefect reads this when it is imported. With its own 5 a run whose server is gone takes minutes to say so.
+    without_tracebacks_for_mistakes()
+    # Prefect reads these when it is imported. With its own 5 a run whose server is gone takes minutes to say so.
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
+    # Else each event that could not be sent is shown whole, behind the line which says that events cannot be sent.
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
     try:
         parameters = parse(Parameters, arguments, "flows.imdb_compare")
-        check_source(parameters.data)
+        # Not before: --help and a mistake in an option need no pandas.
+        import_module("tasks.reviews").check_source(parameters.data)
         check_server()
         with any_server(meanwhile=lambda: import_module("flows.imdb_compare")):
             summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
@@ -109,9 +112,12 @@ def main(arguments: Sequence[str]) -> int:
     except CellsFailedError as failure:
         print(failure, file=sys.stderr)
         return 1
-    except httpx.HTTPError as error:
-        print(f"Prefect's server no longer answers ({error}). {KEPT}", file=sys.stderr)
+    except EngineLostError as lost:
+        print(f"{lost} {KEPT}", file=sys.stderr)
         return 1
+    except httpx.HTTPError as error:
+        print(f"Prefect's server no longer answers ({error}). {KEPT}", file=sys.stderr, flush=True)
+        os._exit(1)  # at the usual end Prefect's threads try for minutes to send what is left
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break into the tidying up
         print(f"Interrupted. {KEPT}", file=sys.stderr)

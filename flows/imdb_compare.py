@@ -17,11 +17,12 @@ from tasks import settings as s
 from tasks import store
 from tasks.baselines import BASELINES
 from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
-from tasks.nights import passed_over
+from tasks.nights import Night, NightFailedError, check_night, passed_over
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load
 from tasks.publication import evaluate_cells, publish
-from tasks.schedule import plan, train_all
+from tasks.remote import results_place
+from tasks.schedule import Power, check_engine, plan, train_all
 
 DEFAULTS = Parameters()
 
@@ -40,7 +41,11 @@ def imdb_compare(
     positive: p.Positive = DEFAULTS.positive,
     architectures: p.Architectures = DEFAULTS.architectures,
     seeds: p.Seeds = DEFAULTS.seeds,
+    new_seeds: p.NewSeeds = DEFAULTS.new_seeds,
+    night: p.Night = DEFAULTS.night,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
+    engine: p.Engine = DEFAULTS.engine,
+    dask_address: p.DaskAddress = DEFAULTS.dask_address,
     workers: p.Workers = DEFAULTS.workers,
     cell_minutes: p.CellMinutes = DEFAULTS.cell_minutes,
     run_name: p.RunName = DEFAULTS.run_name,
@@ -64,9 +69,10 @@ def imdb_compare(
         return skipped
     started = datetime.now(UTC)  # not the scheduled time: a late run has not worked since then
     without_tracebacks_for_mistakes()
-    results = Path(results).resolve()
-    cache = results / "cache"
-    store.sweep(results)
+    check_engine(engine, dask_address)
+    place = results_place(results)
+    cache = place / "cache"
+    store.sweep(place)
     reviews = load.submit(data, text_column, label_column, positive, Path(data_folder), cache)
     facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
     encoded = [
@@ -74,12 +80,19 @@ def imdb_compare(
         for fraction in parameters.train_fractions
     ]
     recipe, notes = parameters.recipe(), [each.result() for each in encoded]
-    calls = plan(parameters.architectures, seeds, recipe, notes, cache)
-    cells, failures = train_all(calls, after=encoded, folder=cache, workers=workers, minutes=cell_minutes)
+    tonight = Night.of(parameters, facts["fingerprint"], place)
+    calls = tonight.calls(lambda seeds: plan(parameters.architectures, seeds, recipe, notes, cache))
+    power = Power(engine, dask_address, workers, cell_minutes)
+    cells, failures = train_all(calls, after=encoded, folder=cache, power=power)
+    asked = parameters.model_dump(mode="json")
     if all(cell["architecture"] in BASELINES for cell in cells):
+        check_night(tonight, calls, [], None, asked, started, place)
         raise CellsFailedError(failures)
     frames = evaluate_cells(cells, facts["file"], cache)
-    summary = publish(frames, facts, parameters.model_dump(mode="json"), failures, started, results)
+    frames |= check_night(tonight, calls, cells, frames["scores"], asked, started, place)
+    summary = publish(frames, facts, asked, failures, started, place)
     if failures:
         raise CellsFailedError(failures, summary)
+    if missing := tonight.missing(calls, frames["scores"]):
+        raise NightFailedError(tonight.date, missing, summary)
     return summary

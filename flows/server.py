@@ -20,6 +20,7 @@ import httpx
 from tasks.errors import UserError
 
 START_SECONDS = 90
+QUOTED_LINES = 5
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -48,7 +49,9 @@ def wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
         if answers(api):
             return
         time.sleep(0.2)
-    raise RuntimeError(f"the Prefect server did not answer at {api} within {START_SECONDS} s")
+    ended = server.poll()
+    how = f"did not answer at {api} within {START_SECONDS} s" if ended is None else f"ended with exit code {ended}"
+    raise RuntimeError(f"the Prefect server {how}")
 
 
 def _end_with_parent() -> None:
@@ -147,6 +150,9 @@ def any_server(meanwhile: Callable[[], object]) -> Iterator[None]:
 
     Args:
         meanwhile: Called while the temporary server starts, with its address set: what imports Prefect.
+
+    Raises:
+        UserError: If the temporary server does not start, with what it said last.
     """
     if os.environ.get("PREFECT_API_URL") or answers(project_api()):
         yield
@@ -159,13 +165,27 @@ def any_server(meanwhile: Callable[[], object]) -> Iterator[None]:
         os.environ["PREFECT_API_URL"] = api
         try:
             meanwhile()
-            wait_for(api, process)
+            _wait_or_quote(api, process, log)
             try:
                 yield
             finally:
                 _send_the_rest()
         finally:
             del os.environ["PREFECT_API_URL"]
+
+
+def _wait_or_quote(api: str, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    try:
+        wait_for(api, server)
+    except RuntimeError as error:
+        log.seek(0)
+        said = log.read().decode(errors="replace").strip().splitlines()[-QUOTED_LINES:] or ["(nothing)"]
+        raise UserError(
+            f"A run needs a Prefect server, and the temporary one did not start: {error}. What it said last:\n"
+            + "\n".join(f"  {line:.300}" for line in said)
+            + "\nSet PREFECT_HOME to an empty folder for a new history and default settings, or PREFECT_API_URL to a "
+            "server that runs."
+        ) from None
 
 
 def _send_the_rest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -126,24 +127,40 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context({**seaborn.axes_style("whitegrid"), **STYLE})
 
 
-def save(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, Path]:
-    """Write a figure as PNG and SVG, the same bytes for the same figure.
+def rendered(figure: Figure, name: str, dpi: int = 150) -> dict[str, bytes]:
+    """Render a figure as PNG and SVG, the same bytes for the same figure.
 
     Args:
         figure: The picture. Its label, the words that say how to read it, goes into the files' metadata.
-        folder: Where to write; made if it is not there.
-        name: File name without ending.
+        name: Its title in the metadata.
         dpi: Pixels an inch of the PNG.
 
     Returns:
-        The two paths, under `png` and `svg`.
+        The two files, under `png` and `svg`.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    described: Mapping[str, str | None] = {"Title": name, "Description": str(figure.get_label())}
+    png, svg = io.BytesIO(), io.BytesIO()
+    with style():
+        # Square panels take their place in the first layout, and what stands around them in the second, which comes
+        # with the drawing. `savefig` would lay out and draw once more for each file.
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+        figure.set_dpi(dpi)
+        # A canvas measures texts from the moment on at which it is made.
+        pixels: Any = FigureCanvasAgg(figure)
+        pixels.print_png(png, metadata={**described, "Software": None})
+        lines: Any = FigureCanvasSVG(figure)
+        lines.print_svg(svg, metadata={**described, "Date": None, "Creator": None})
+    return {"png": png.getvalue(), "svg": svg.getvalue()}
+
+
+def save(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, Path]:
+    """Write a figure to `folder` as `rendered`; return the two paths, under `png` and `svg`."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {ending: folder / f"{name}.{ending}" for ending in ("png", "svg")}
-    described: Mapping[str, str | None] = {"Title": name, "Description": str(figure.get_label())}
-    with style():
-        # Square panels take their place in the first layout, and what stands around them in the second.
-        figure.draw_without_rendering()
-        figure.savefig(paths["png"], dpi=dpi, metadata={**described, "Software": None})
-        figure.savefig(paths["svg"], metadata={**described, "Date": None, "Creator": None})
+    for ending, content in rendered(figure, name, dpi).items():
+        paths[ending].write_bytes(content)
     return paths

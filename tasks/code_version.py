@@ -42,8 +42,8 @@ def reached(*roots: Callable[..., Any]) -> dict[Definition, str]:
             parts[definition] = ""
             pending += _imported(statement, definition[1])
         elif statement is not None:
-            parts[definition] = ast.dump(statement)
-            pending += _references(definition[0], statement)
+            parts[definition], referred = _text_and_names(definition[0], statement)
+            pending += referred
     return parts
 
 
@@ -71,6 +71,12 @@ def _names(statement: ast.stmt) -> list[str]:
         return [alias.asname or alias.name for alias in statement.names]
     targets = getattr(statement, "targets", [getattr(statement, "target", None)])
     return [node.id for target in targets if target for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+@cache  # the same helpers are reached from many cells
+def _text_and_names(module: str, statement: ast.stmt) -> tuple[str, list[Definition]]:
+    """Return a statement's parsed code as text, and every definition that it names."""
+    return ast.dump(statement), list(_references(module, statement))
 
 
 def _references(module: str, statement: ast.stmt) -> Iterator[Definition]:

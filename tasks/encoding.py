@@ -212,7 +212,7 @@ def _large(kind: pa.DataType) -> pa.DataType:
 
 def _batches(reviews: pd.DataFrame | Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     if isinstance(reviews, Path):
-        with pq.ParquetFile(reviews, page_checksum_verification=True) as file:
+        with pq.ParquetFile(reviews, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True) as file:
             yield from file.iter_batches(REVIEWS_AT_A_TIME, columns=columns)
         return
     for start in range(0, len(reviews), REVIEWS_AT_A_TIME):

@@ -1,8 +1,11 @@
 """What went wrong, told to the person who can mend it."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import httpx
 
 
 class UserError(ValueError):
@@ -26,6 +29,10 @@ class TrainingLostError(RuntimeError):
     """One training ended for want of memory or time, or with its process; told in one sentence."""
 
 
+class EngineLostError(RuntimeError):
+    """What runs the trainings is gone; told in one sentence."""
+
+
 @contextmanager
 def telling_of_memory() -> Iterator[None]:
     """Say what a training needed when there is not enough memory for it, and what to do.
@@ -38,14 +45,18 @@ def telling_of_memory() -> Iterator[None]:
     except Exception as error:
         # By its name: nothing but a training loads TensorFlow.
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            needed = str(getattr(error, "message", error)).strip().partition("\n")[0] or "nothing more is known"
+            words = re.sub(r"^\{\{.*?\}\} ", "", str(getattr(error, "message", error)).strip())  # where in the graph
+            needed = words.partition("\n")[0] or "nothing more is known"
             what = f"out of memory ({needed[:300]}). Try fewer --workers, a smaller --batch-size, or fewer --units"
             raise TrainingLostError(what) from None
         raise
 
 
 def without_tracebacks_for_mistakes() -> None:
-    """Let Prefect's loggers print a traceback for the program's errors only, not for the three above."""
+    """Let Prefect's loggers print a traceback for the program's errors only.
+
+    Those above, and a server that does not answer, are told in one line.
+    """
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
         if _drop_traceback not in logger.filters:
@@ -53,6 +64,7 @@ def without_tracebacks_for_mistakes() -> None:
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], UserError | CellsFailedError | TrainingLostError):
+    told = UserError | CellsFailedError | TrainingLostError | EngineLostError | httpx.TransportError
+    if record.exc_info and isinstance(record.exc_info[1], told):
         record.exc_info = None
     return True

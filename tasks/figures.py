@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tasks.appearance import palette, style
 from tasks.cost_figures import costs, expected_best, quality_against_cost
 from tasks.error_figures import confusion_matrices, disagreement, where_they_err
+from tasks.night_figures import nights
 from tasks.probability_figures import reliability_diagram, roc_curves
 from tasks.score_figures import differences, scores_on_test
 from tasks.training_figures import learning_curve, learning_curves
@@ -36,28 +37,34 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
     "disagreement": disagreement,
     "roc_curves": roc_curves,
     "reliability_diagram": reliability_diagram,
+    "nights": nights,
 }
 
 
-def draw(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, Figure]:
-    """Draw every figure whose frames are there and not empty.
+def inputs(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Gather what every figure reads whose frames are there and not empty.
 
     Args:
         frames: Frame name to frame: history, predictions, scores, cells, and whatever else a figure asks for.
         names: Which of `FIGURES`; all of them if not given.
 
     Returns:
-        Figure name to picture, in the order of `FIGURES`. Colours are those of all architectures in any frame.
+        Figure name to its arguments by name, in the order of `FIGURES`. Colours are those of all architectures in any
+        frame.
     """
     given = {name: frame for name, frame in frames.items() if len(frame)}
-    known = [frame["architecture"] for frame in given.values() if "architecture" in frame]
-    given_and_colours: dict[str, object] = {**given, "colours": palette(pd.concat(known)) if known else {}}
-    figures = {}
+    known = {name for frame in given.values() if "architecture" in frame for name in frame["architecture"].unique()}
+    given_and_colours: dict[str, Any] = {**given, "colours": palette(known)}
+    found = {}
+    for name in names or FIGURES:
+        parameters = inspect.signature(FIGURES[name]).parameters.values()
+        if all(p.name in given_and_colours for p in parameters if p.default is p.empty):
+            found[name] = {p.name: given_and_colours[p.name] for p in parameters if p.name in given_and_colours}
+    return found
+
+
+def draw(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, Figure]:
+    """Draw every figure that shows something: name to picture. The arguments are those of `inputs`."""
     with style():
-        for name in names or FIGURES:
-            parameters = inspect.signature(FIGURES[name]).parameters.values()
-            if all(p.name in given_and_colours for p in parameters if p.default is p.empty):
-                asked = {p.name: given_and_colours[p.name] for p in parameters if p.name in given_and_colours}
-                if figure := FIGURES[name](**asked):
-                    figures[name] = figure
-    return figures
+        drawn = {name: FIGURES[name](**arguments) for name, arguments in inputs(frames, names).items()}
+    return {name: figure for name, figure in drawn.items() if figure}

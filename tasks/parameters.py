@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,6 +12,7 @@ from tasks.architectures import ARCHITECTURES
 from tasks.errors import UserError
 from tasks.settings import Recipe
 
+BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?")
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -32,6 +34,12 @@ def _fractions_once_each(fractions: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(fractions))
 
 
+def _folder_or_bucket(results: str) -> str:
+    if "://" in results and not BUCKET.fullmatch(results):
+        raise ValueError("Give a folder, or s3://bucket/prefix (credentials come from the environment)")
+    return results
+
+
 def _safe(name: str | None) -> str | None:
     if name is not None and not SAFE_NAME.fullmatch(name):
         raise ValueError("Use at most 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
@@ -48,6 +56,23 @@ Architectures = Annotated[
     AfterValidator(_once_each),
 ]
 Seeds = Annotated[int, Field(ge=1, le=1_000, description="Trainings of each architecture, with seeds 0, 1, …")]
+NewSeeds = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=10,
+        description="Further seeds of each architecture, derived from the date, beside those of the last 30 nights "
+        "that are in the cache; 0 leaves these out, too.",
+    ),
+]
+Night = Annotated[
+    date | None,
+    Field(
+        ge=date(2000, 1, 1),
+        le=date(2099, 12, 31),
+        description="Date of the night, YYYY-MM-DD; by default that on which the run was due.",
+    ),
+]
 TrainFractions = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], ...],
     Field(
@@ -57,7 +82,22 @@ TrainFractions = Annotated[
     ),
     AfterValidator(_fractions_once_each),
 ]
-Workers = Annotated[int, Field(ge=1, le=1_024, description="Trainings at a time, each in a process of one thread.")]
+Engine = Annotated[
+    Literal["processes", "dask"], Field(description="What trains: processes of this machine, or Dask's workers.")
+]
+DaskAddress = Annotated[
+    str | None,
+    Field(
+        pattern=r"^(tcp|tls)://[^\s/@]+:\d+$",
+        description="Scheduler that runs already (tcp://host:8786); by default --engine dask starts one here.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    Field(
+        ge=1, le=1_024, description="Trainings at a time, each in a process of one thread; by default 2, or one a GPU."
+    ),
+]
 CellMinutes = Annotated[
     float,
     Field(gt=0, le=100_000, description="Minutes that one training may take; then it is ended, and tried twice more."),
@@ -67,7 +107,11 @@ RunName = Annotated[
     Field(description="Name of the run and of its folder; by default, the time."),
     AfterValidator(_safe),
 ]
-Results = Annotated[Path, Field(description="Folder for reports and for cached results.")]
+Results = Annotated[
+    str,
+    Field(min_length=1, description="Folder for reports and for cached results, or s3://bucket/prefix."),
+    AfterValidator(_folder_or_bucket),
+]
 DataFolder = Annotated[Path, Field(description="Folder in which the official reviews are looked for.")]
 
 
@@ -79,14 +123,18 @@ class Request(BaseModel):
     data: Data = "auto"
     architectures: Architectures = tuple(ARCHITECTURES)
     seeds: Seeds = 3
+    new_seeds: NewSeeds = 0
+    night: Night = None
     train_fractions: TrainFractions = (1.0,)
-    workers: Workers = 2
+    engine: Engine = "processes"
+    dask_address: DaskAddress = None
+    workers: Workers = None
     cell_minutes: CellMinutes = 120
     text_column: TextColumn = "text"
     label_column: LabelColumn = "label"
     positive: Positive = None
     run_name: RunName = None
-    results: Results = Path("results")
+    results: Results = "results"
     data_folder: DataFolder = Path("data")
 
 

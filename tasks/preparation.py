@@ -18,6 +18,7 @@ from prefect.states import Completed
 from tasks import encoding, store
 from tasks.code_version import code_version
 from tasks.learning_curve import training_fraction
+from tasks.remote import in_bucket
 from tasks.reviews import load_reviews, source_fingerprint
 
 
@@ -33,12 +34,12 @@ def prepared(
     """
     with store.locked(path):
         try:
-            found = store.read(path)
+            found = store.metadata(path)
         except store.DamagedFileError as damage:
             say(f"{damage}: made again")
             found = None
         if found is not None:
-            return json.loads(found.schema.metadata[b"notes"]), True
+            return json.loads(found[b"notes"]), True
         content, notes = make()
         table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), b"notes": json.dumps(notes).encode()}
@@ -125,8 +126,11 @@ def encode(
     words = folder / "encoded" / f"vocabulary-{made_of}.parquet"
 
     def make() -> tuple[Any, dict[str, Any]]:
-        reviews = training_fraction(store.table(folder / "reviews" / facts["file"]), fraction)
-        table, vocabulary = encoding.encode(reviews.to_pandas(), **sizes)
+        file = folder / "reviews" / facts["file"]
+        if fraction == 1 and not in_bucket(file):  # read in parts: a million reviews need not be in memory at once
+            table, vocabulary = encoding.encode(file, **sizes)
+        else:
+            table, vocabulary = encoding.encode(training_fraction(store.table(file), fraction).to_pandas(), **sizes)
         store.write(words, vocabulary)
         return table, {"fingerprint": encoding.fingerprint(table), "file": path.name, "vocabulary": words.name}
 

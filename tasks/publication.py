@@ -1,11 +1,10 @@
 """What a run leaves behind: tables, pictures and reports in a folder of its own, and artifacts in Prefect."""
 
-import io
 import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -18,19 +17,18 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from tasks import store
-from tasks.appearance import save, style
 from tasks.export import table_records, write_csv
-from tasks.figures import draw
 from tasks.parameters import Parameters
+from tasks.pictures import pictures
 from tasks.preparation import doing_without_server
-from tasks.report import Picture, Report, inlined, linked, render_html, render_markdown
-from tasks.report_tables import Grid, further_tables, summary_table
-from tasks.results import Frames, all_frames
+from tasks.remote import in_bucket, put, upload, written_nearby
+from tasks.report import Report, inlined, linked, render_html, render_markdown
+from tasks.report_tables import Grid, further_tables
+from tasks.results import Frames, kept_frames
+from tasks.trend import night_table, nights_in_words
 from tasks.verdict import verdict
 
 LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
-# Small enough that all pictures together stay under the 1.5 MB at which Prefect drops an event.
-ARTIFACT_WIDTH = 900
 # These stay in the cache: they are large, and nobody reads them as CSV.
 WITHOUT_CSV = ("predictions",)
 
@@ -69,51 +67,44 @@ def command(settings: Mapping[str, Any]) -> str:
     return " ".join(["python -m flows.imdb_compare", *options])
 
 
-def pictures(frames: Frames, folder: Path) -> tuple[list[Picture], list[Picture]]:
-    """Draw every figure into `folder`; return the pictures as saved, and small ones for Prefect's page."""
-    large, small = [], []
-    for name, figure in draw(frames).items():
-        title = figure.get_suptitle()
-        caption = str(figure.get_label()).removeprefix(title).strip()
-        with style():
-            files = save(figure, folder, name)
-        large.append(Picture(name, title, caption, files["png"].read_bytes(), files["svg"].read_bytes()))
-        small.append(Picture(name, title, caption, reduced(files["png"])))
-    return large, small
+def write_run(report: Report, folder: Path, cache: Path, say: Callable[[str], None]) -> Report:
+    """Write tables, pictures, report.html, report.md and run.json into `folder`; return the report with its pictures.
 
-
-def reduced(png: Path) -> bytes:
-    """Return a picture at the width at which Prefect's page shows it."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    with Image.open(png) as image:
-        image.thumbnail((ARTIFACT_WIDTH, 10 * ARTIFACT_WIDTH))
-        image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(buffer, "png", optimize=True)
-    return buffer.getvalue()
-
-
-def write_run(report: Report, folder: Path) -> list[Picture]:
-    """Write tables, pictures, report.html, report.md and run.json into `folder`; return the small pictures."""
-    place = folder / "tables"
+    Args:
+        report: What to write, its pictures not drawn yet.
+        folder: Made here.
+        cache: Where pictures are found, or kept.
+        say: Told of damage in the cache.
+    """
+    place, figures = folder / "tables", folder / "figures"
     place.mkdir(parents=True)
+    figures.mkdir()
     for name, frame in report.frames.items():
         (place / f"{name}.parquet").write_bytes(store.parquet(frame))
         if name not in WITHOUT_CSV:
             write_csv(frame, place / f"{name}.csv")
-    large, small = pictures(dict(report.frames), folder / "figures")
-    report = replace(report, pictures=large)
+    report = replace(report, pictures=pictures(report.frames, cache, say))
+    for picture in report.pictures:
+        (figures / f"{picture.name}.png").write_bytes(picture.png)
+        (figures / f"{picture.name}.svg").write_bytes(picture.svg)
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(report, linked), encoding="utf-8")
     (folder / "run.json").write_text(json.dumps(dict(report.facts), indent=2, default=str), encoding="utf-8")
-    return small
+    return report
 
 
 def settle(partial: Path, results: Path, name: str) -> Path:
-    """Move a finished folder to `runs/<name>` (or `<name>-2`, … if that is taken) and let `latest` lead to it."""
+    """Move a finished folder to `runs/<name>` (or `<name>-2`, … if that is taken) and let `latest` lead to it.
+
+    A bucket has no links: there `latest` is an object that names the run's folder.
+    """
     runs = results / "runs"
     candidates = (runs / (name if count == 1 else f"{name}-{count}") for count in range(1, 10_000))
     target = next(path for path in candidates if not path.exists())
+    if in_bucket(results):
+        upload(partial, target)
+        put(results / "latest", f"runs/{target.name}\n".encode())
+        return target
     partial.rename(target)
     link = results / f".latest.{os.getpid()}.partial"
     link.symlink_to(target.relative_to(results))
@@ -131,7 +122,7 @@ def in_text(grid: Grid) -> str:
 @task(name="evaluate", task_run_name="evaluate")
 def evaluate_cells(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
     """Score every cell on validation and test, compare the architectures, and put the scores on Prefect's page."""
-    frames = all_frames(cells, reviews, folder)
+    frames = kept_frames(cells, reviews, folder, get_run_logger().warning)
     with doing_without_server(get_run_logger().warning, retries=2):
         create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
         create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
@@ -160,18 +151,21 @@ def publish(
         "started": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
     }
-    report = Report(facts=facts, frames=frames, verdict=verdict(frames), tables=further_tables(frames))
-    partial = results / "runs" / f".{name}.{os.getpid()}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    with store.unfinished(partial):
-        small = write_run(report, partial)
-    target = settle(partial, results, name)
-    summary = summary_table(frames)
+    nights = nights_in_words(frames)
+    tables = further_tables(frames) | ({"Night by night: test accuracy (%)": night_table(frames)} if nights else {})
+    report = Report(facts=facts, frames=frames, verdict=[*verdict(frames), *nights], tables=tables)
+    with written_nearby(results) as near:
+        partial = near / "runs" / f".{name}.{os.getpid()}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        with store.unfinished(partial):
+            report = write_run(report, partial, results / "cache", get_run_logger().warning)
+        target = settle(partial, results, name)
+    summary: Grid = report.said["summary"]
     records = [{h: cell.replace("\n", " ") for h, cell in zip(summary.head, row, strict=True)} for row in summary.rows]
-    shown = render_markdown(replace(report, pictures=small), inlined)
+    shown = render_markdown(report, inlined)
     with doing_without_server(get_run_logger().warning, retries=2):
         create_markdown_artifact(shown, key="report", description=name)
         create_table_artifact(records, key="summary", description="Each architecture over its seeds")
     get_run_logger().info("Report: %s", target / "report.html")
-    said = "\n".join(report.verdict[:2])
+    said = "\n".join([*report.verdict[:2], *nights])
     return f"\n{reviews['source']}\n\n{in_text(summary)}\n\n{said}\n\nReport: {target / 'report.html'}"

@@ -7,7 +7,6 @@ The mathematics, the weights and their initial values are those of `keras.layers
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tasks import graph_loops, loops
+from tasks.gpus import on_gpu
 
 Tensor = Any  # TensorFlow ships no types
 Gradient = Callable[[Tensor], tuple[Tensor | None, ...]]
@@ -104,12 +104,6 @@ def mean_and_maximum(states: Tensor, present: Tensor) -> Tensor:
         return tf.ensure_shape(pooled, (None, 2 * units)), gradient
 
     return run(states)
-
-
-@cache
-def on_gpu() -> bool:
-    """Tell whether TensorFlow computes on a GPU, where the compiled loops cannot."""
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 class Recurrent(keras.layers.Layer):  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,14 @@ SUMMARY_NOTE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the report takes it: name of its files, title, how to read it, and its bytes."""
+    """A figure as the report takes it: name of its files, title, how to read it, its bytes, and fewer of them."""
 
     name: str
     title: str
     caption: str
     png: bytes
     svg: bytes = b""
+    small: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Report:
     pictures: Sequence[Picture] = ()
     verdict: Sequence[str] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        """What every form of the report says, gathered once."""
+        return contents(self)
 
 
 def contents(report: Report) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def render_html(report: Report) -> str:
         for p in report.pictures
     ]  # fmt: skip
     page = environment(autoescape=True).get_template("report.html.j2")
-    return page.render(**contents(report), pictures=pictures)
+    return page.render(**report.said, pictures=pictures)
 
 
 def render_markdown(report: Report, address: Callable[[Picture], str]) -> str:
@@ -117,12 +124,12 @@ def render_markdown(report: Report, address: Callable[[Picture], str]) -> str:
 
     pictures = [{"title": p.title, "caption": p.caption, "uri": address(p)} for p in report.pictures]
     page = environment(finalize=lambda value: value if isinstance(value, Markup) else escape_markdown(value))
-    return page.get_template("report.md.j2").render(**contents(report), pictures=pictures, raw=Markup)
+    return page.get_template("report.md.j2").render(**report.said, pictures=pictures, raw=Markup)
 
 
 def inlined(picture: Picture) -> str:
-    """Put the picture's pixels into the text itself."""
-    return data_uri(picture.png, "png")
+    """Put the picture's pixels into the text itself, few of them where there is a small form."""
+    return data_uri(picture.small or picture.png, "png")
 
 
 def linked(picture: Picture) -> str:

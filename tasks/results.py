@@ -1,11 +1,13 @@
 """From what the cells left in the cache to all frames of a comparison."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tasks import store
+from tasks import reuse, store
 from tasks.baselines import BASELINES
 from tasks.calibration import calibrate, reliabilities
 from tasks.cells import history_file, predictions_file
@@ -17,6 +19,29 @@ from tasks.panel import panel
 from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
 
 Frames = dict[str, pd.DataFrame]
+LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
+
+
+def kept_frames(cells: list[dict[str, Any]], reviews: str, folder: Path, say: Callable[[str], None]) -> Frames:
+    """Return `all_frames`, found in the cache if the same cells were evaluated before by the same code.
+
+    Args:
+        cells: The facts of each cell.
+        reviews: Name of the file of reviews in the cache.
+        folder: The cache.
+        say: Told of damage.
+    """
+    names = [Path(cell["weights"]).stem for cell in cells]
+    files = [file(folder, name) for name in names for file in (history_file, predictions_file)]
+    made_of = reuse.key(
+        [all_frames], LIBRARIES, cells=cells, reviews=reviews, files=[store.checksum(file) for file in files]
+    )
+
+    def make() -> reuse.Files:
+        return {name: store.parquet(frame) for name, frame in all_frames(cells, reviews, folder).items()}
+
+    found = reuse.kept(folder / "evaluations" / f"evaluation-{made_of}.zip", make, say)
+    return {name: pd.read_parquet(io.BytesIO(content)) for name, content in found.items()}
 
 
 def all_frames(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:

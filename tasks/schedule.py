@@ -1,9 +1,11 @@
 """Which cells a comparison needs: those in the cache are found, the others trained, the costliest first."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -14,25 +16,28 @@ from tasks import store
 from tasks.architectures import ARCHITECTURES
 from tasks.baselines import BASELINES
 from tasks.cells import Made, OnEpoch, cell_name, history_file, make_baseline, make_cell, store_cell, stored_cell
-from tasks.errors import TrainingLostError, telling_of_memory
+from tasks.errors import TrainingLostError, UserError, telling_of_memory
+from tasks.gpus import trainings_at_a_time, visible_gpus
 from tasks.learning_curve import training_fraction
 from tasks.preparation import doing_without_server, outcome
+from tasks.probe import sgemm_seconds
 from tasks.settings import Recipe
 from tasks.supervision import supervise
 
 Call = dict[str, Any]
+DASK = "prefect-dask>=0.3.7"
 # From cheap to costly.
 BY_COST = [*BASELINES, *ARCHITECTURES]
 
 
 def plan(
-    architectures: Sequence[str], seeds: int, recipe: Recipe, encoded: Sequence[dict[str, Any]], folder: Path
+    architectures: Sequence[str], seeds: Sequence[int], recipe: Recipe, encoded: Sequence[dict[str, Any]], folder: Path
 ) -> list[Call]:
     """List the calls of `train` that a comparison needs: every architecture with every seed, and every baseline once.
 
     Args:
         architectures: Names in `ARCHITECTURES`, in the order in which they are to be reported.
-        seeds: How many of each.
+        seeds: Of each of them.
         recipe: What the networks share.
         encoded: What `encode` gave for each fraction of the training reviews.
         folder: The cache.
@@ -43,7 +48,7 @@ def plan(
         whole = fraction == max(each["train_fraction"] for each in encoded)
         networks = (notes["fingerprint"], folder / "encoded" / notes["file"])
         texts = (f"{notes['reviews']} {fraction}", folder / "reviews" / notes["reviews_file"])
-        cells = [(a, seed, *networks) for a in architectures for seed in range(seeds)]
+        cells = [(a, seed, *networks) for a in architectures for seed in seeds]
         for name, seed, fingerprint, file in [*cells, *((baseline, 0, *texts) for baseline in BASELINES)]:
             called = f"{name}-seed-{seed}" + ("" if whole else f"-fraction-{fraction}")
             made_of = {"architecture": name, "seed": seed, "recipe": recipe, "data": file, "fraction": fraction}
@@ -64,7 +69,10 @@ def train(
             return outcome(facts, cached=True, message=f"{name} was trained before")
         on_epoch = None if architecture in BASELINES else _progress(recipe.epochs, cell, logger)
         with telling_of_memory():
-            facts = store_cell(folder, name, *_make(architecture, seed, recipe, data, fraction, on_epoch))
+            probe = sgemm_seconds()
+            history, predictions, weights = _make(architecture, seed, recipe, data, fraction, on_epoch)
+            history.attrs["probe_seconds"] = (probe + sgemm_seconds()) / 2
+            facts = store_cell(folder, name, history, predictions, weights)
     if facts["status"] == "diverged":
         logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
     return outcome(facts, message=f"best epoch {facts['best_epoch']} of {facts['epochs']}")
@@ -104,19 +112,69 @@ def _progress(epochs: int, cell: str, logger: Any) -> OnEpoch:
     return on_epoch
 
 
+class Power(NamedTuple):
+    """What trains: `processes` or `dask`, on a scheduler that runs already or not, how many at a time, how long."""
+
+    engine: str
+    dask_address: str | None
+    workers: int | None
+    minutes: float
+
+
+def check_engine(engine: str, address: str | None) -> None:
+    """Make sure, before anything is loaded, that there will be something to train on.
+
+    Raises:
+        UserError: If Dask is not installed, or its scheduler does not answer.
+    """
+    if engine == "processes":
+        if address:
+            raise UserError(f"dask_address: received {address!r:.120}, but engine is 'processes'. Add --engine dask.")
+        return
+    if find_spec("prefect_dask") is None:
+        raise UserError(f"engine: 'dask' needs a package that is not installed: pip install '{DASK}'")
+    if address:
+        from tasks.dask_engine import check_scheduler
+
+        check_scheduler(address)
+
+
+def trainings(power: Power, calls: list[Call], **how: Any) -> Iterator[tuple[Call, Any]]:
+    """Run `train` for each call, in processes or on Dask; see `supervise` of either."""
+    gpus = visible_gpus() if calls and not power.dask_address else []
+    how |= {"workers": trainings_at_a_time(power.workers, gpus), "gpus": gpus, "minutes": power.minutes}
+    if not calls:
+        return iter(())
+    if power.engine == "processes":
+        return supervise(train, calls, **how)
+    from tasks import dask_engine
+
+    return dask_engine.supervise(train, calls, address=power.dask_address, **how)
+
+
 def train_all(
-    calls: list[Call], *, after: Sequence[PrefectFuture[Any]], folder: Path, workers: int, minutes: float
+    calls: list[Call],
+    *,
+    after: Sequence[PrefectFuture[Any]],
+    folder: Path,
+    power: Power,
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Train what is not stored yet, in processes, the costliest first; find the rest in the cache.
 
-    A training that takes longer than `minutes` is ended and tried again.
+    Args:
+        calls: Of `train`.
+        after: What the calls build on, so that Prefect draws it.
+        folder: The cache.
+        power: What trains; a training that takes longer than its minutes is ended and tried again.
 
     Returns:
         The facts of each cell that there is now, in the order of `calls`, with its `train_fraction`; and the reason
         for each that failed.
     """
     logger = get_run_logger()
-    missing = [call for call in calls if _stored_or_said(folder, call["name"], logger.warning) is None]
+    with ThreadPoolExecutor(16) as pool:  # reading from a bucket is waiting
+        stored = list(pool.map(lambda call: _stored_or_said(folder, call["name"], logger.warning), calls))
+    missing = [call for call, facts in zip(calls, stored, strict=True) if facts is None]
     found = {call["name"]: train.submit(**call, wait_for=after) for call in calls if call not in missing}
     facts = {name: future.result() for name, future in found.items()}
     logger.info("%d of %d cells are in the cache; training %d.", len(calls) - len(missing), len(calls), len(missing))
@@ -128,7 +186,7 @@ def train_all(
     def say_death(call: Call, attempt: int, reason: str) -> None:
         logger.warning("%s: %s (try %d).", call["cell"], reason, attempt)
 
-    finished = supervise(train, missing, workers=workers, after=after, minutes=minutes, on_death=say_death)
+    finished = trainings(power, missing, after=after, on_death=say_death)
     for count, (call, result) in enumerate(finished, start=1):
         if isinstance(result, Exception):
             known = isinstance(result, TrainingLostError)

@@ -6,6 +6,7 @@ is never used. Pages carry checksums too, for readers that know nothing of the n
 """
 
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from tasks.errors import UserError
+from tasks.remote import get, in_bucket, put
+
+# Rows that are written, and later read, at a time: few enough for the memory, many enough to be packed well.
+ROW_GROUP = 2**16
 
 
 class DamagedFileError(Exception):
@@ -43,13 +48,17 @@ def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
     """
     data = content if isinstance(content, bytes) else parquet(content)
     digest = hashlib.sha256(data).hexdigest()
+    checksum, line = _checksum_file(path), f"{digest}  {path.name}\n".encode()
     with writing(path):
+        if in_bucket(path):  # an object takes its place whole or not at all
+            put(path, data)
+            put(checksum, line)
+            return digest
         make_folder(path.parent)
-        checksum = _checksum_file(path)
         # Both are on the disk before the first takes its place: then a full disk spoils nothing.
-        with _beside(path, data) as whole, _beside(checksum, f"{digest}  {path.name}\n".encode()) as line:
+        with _beside(path, data) as whole, _beside(checksum, line) as said:
             whole.replace(path)
-            line.replace(checksum)
+            said.replace(checksum)
     return digest
 
 
@@ -63,7 +72,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = error.strerror or str(error) or type(error).__name__
         raise NotWrittenError(
             f"{path} could not be written: {reason}. Make room, or let the folder be written to; the same command "
             "then goes on from what is finished."
@@ -99,13 +108,21 @@ def read_bytes(path: Path) -> bytes | None:
         DamagedFileError: If the file does not match its checksum.
     """
     try:
-        expected = _checksum_file(path).read_text(errors="replace").split()[:1]
-        data = path.read_bytes()
+        expected, data = checksum(path), get(path)
     except FileNotFoundError:
         return None
-    if [hashlib.sha256(data).hexdigest()] != expected:
+    if hashlib.sha256(data).hexdigest() != expected:
         raise DamagedFileError(f"{path} does not match its checksum")
     return data
+
+
+def checksum(path: Path) -> str:
+    """Return the sha256 that was written beside a file, without a look at the file itself.
+
+    Raises:
+        FileNotFoundError: Where nothing (complete) is stored.
+    """
+    return get(_checksum_file(path)).decode(errors="replace").partition(" ")[0]
 
 
 def read(path: Path) -> pa.Table | None:
@@ -119,6 +136,17 @@ def read(path: Path) -> pa.Table | None:
         return None
     try:
         return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(f"{path} is no Parquet file") from error
+
+
+def metadata(path: Path) -> dict[bytes, bytes] | None:
+    """Return the notes in the schema of the table that was written, without its rows; None and errors as in `read`."""
+    data = read_bytes(path)
+    if data is None:
+        return None
+    try:
+        return pq.read_schema(pa.BufferReader(data)).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError(f"{path} is no Parquet file") from error
 
@@ -143,7 +171,13 @@ def frame(path: Path) -> pd.DataFrame:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the right to make `path`; another process that asks for it waits, a dead one holds nothing."""
+    """Hold the right to make `path`; another process that asks for it waits, a dead one holds nothing.
+
+    A bucket knows no such right: two runs at once may make the same there, and the same comes out.
+    """
+    if in_bucket(path):
+        yield
+        return
     locks = path.parent / ".locks"
     with writing(locks):
         make_folder(locks)
@@ -153,6 +187,8 @@ def locked(path: Path) -> Iterator[None]:
 
 def sweep(folder: Path) -> list[Path]:
     """Remove what processes that are no longer alive left unfinished below `folder`; return those paths."""
+    if in_bucket(folder):
+        return []
     abandoned = [path for path in folder.rglob(".*.partial") if not _alive(int(path.suffixes[-2][1:]))]
     for path in abandoned:
         if path.is_dir():
@@ -165,9 +201,9 @@ def sweep(folder: Path) -> list[Path]:
 def parquet(content: pd.DataFrame | pa.Table) -> bytes:
     """Return a frame (with its `attrs`) or table as the bytes of a Parquet file with page checksums."""
     table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue())
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP)
+    return sink.getvalue()
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Trainings in processes of their own: each in a lane with one process, so that a death costs one try of one cell."""
 
+import builtins
 import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -20,8 +22,14 @@ from prefect import Task
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture, as_completed
+from prefect.settings import (
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+    temporary_settings,
+)
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
+from threadpoolctl import threadpool_limits
 
 from tasks.errors import TrainingLostError, without_tracebacks_for_mistakes
 
@@ -30,10 +38,11 @@ DIED = "its process died"
 
 
 class Lane(NamedTuple):
-    """A pool of one process, and the id of that process in shared memory (0 before it has started)."""
+    """A pool of one process, the id of that process in shared memory (0 before it has started), and its GPU."""
 
     pool: ProcessPoolTaskRunner
     process: Any
+    gpu: str | None = None
 
 
 @dataclass
@@ -47,27 +56,50 @@ class Try:
     overdue: bool = False
 
 
-def start_worker(parent: int, threads: int = 1, process: Any = None) -> None:
-    """Prepare a process that trains: a fixed number of threads, TensorFlow loaded, an end when the parent ends.
-
-    The number of threads is fixed, not cores divided by workers: the same seed gives the same weights only
-    with the same number, and a second thread gains nothing on layers of this size.
+def start_worker(parent: int, threads: int = 1, process: Any = None, gpu: str | None = None) -> None:
+    """Prepare a process that trains: TensorFlow loaded, an end when the parent ends.
 
     Args:
         parent: The id of the process that must be alive.
         threads: How many TensorFlow may use.
         process: Where to write this process's id, in shared memory.
+        gpu: The one that this process has for itself, if it has one.
     """
     follow(parent, process)
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", OMP_NUM_THREADS=str(threads), TF_ENABLE_ONEDNN_OPTS="1")
-    with _quiet():
+    load_tensorflow(threads, gpu)
+
+
+def load_tensorflow(threads: int = 1, gpu: str | None = None) -> None:
+    """Load TensorFlow into this process, with a fixed number of threads and at most one GPU.
+
+    The number of threads is fixed, not cores divided by workers: the same seed gives the same weights only
+    with the same number, and a second thread gains nothing on layers of this size.
+
+    Args:
+        threads: How many it may use.
+        gpu: As in CUDA_VISIBLE_DEVICES; None leaves that as it is.
+    """
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="1")
+    os.environ.update(OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
+    threadpool_limits(threads)  # for libraries that are loaded already
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # TensorFlow reads it when it is loaded
+    with _quiet(), _hidden("matplotlib", "sklearn"):
+        import keras  # noqa: F401
         import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)  # else it takes all memory of the GPU at once
 
 
 def follow(parent: int, process: Any = None) -> None:
-    """Leave Ctrl-C to the parent, end when it ends, and write this process's id into shared memory."""
+    """Leave Ctrl-C to the parent, end when it ends, and write this process's id into shared memory.
+
+    Prefect calls exit() where it cannot even begin a task. A pool would hand SystemExit over as a result, on which
+    Prefect's thread in the parent ends, and the run waits for ever; the end of the process costs one try.
+    """
+    builtins.exit = os._exit  # type: ignore[assignment]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if process is not None:
@@ -88,11 +120,24 @@ def _quiet() -> Iterator[None]:
         os.close(kept)
 
 
+@contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """Hide modules that are not loaded yet: Keras loads them if it can, for nothing, in a second and 80 MB a worker."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # how Python says: not there
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def supervise(
     task: Task[..., Any],
     calls: Sequence[Call],
     *,
     workers: int,
+    gpus: Sequence[str] = (),
     after: Sequence[PrefectFuture[Any]] = (),
     tries: int = 3,
     minutes: float = math.inf,
@@ -107,6 +152,7 @@ def supervise(
         task: The task; its module is imported in the workers.
         calls: Parameters of each call, in the order of starting.
         workers: How many processes, each with one lane of calls.
+        gpus: If there are any, one for each process.
         after: What the calls build on, so that Prefect draws it.
         tries: How often a call is started at most, if its process dies.
         minutes: How long one try may take, the start of its process included.
@@ -119,35 +165,38 @@ def supervise(
     running: dict[PrefectFuture[Any], Try] = {}
     crashed: dict[UUID, str] = {}
     with ExitStack() as stack, _killing_on_error(running):
-        idle = [_lane(stack) for _ in range(min(workers, len(calls)))]
+        lanes = min(workers, len(calls))
+        chosen: Sequence[str | None] = gpus[:lanes] or [None] * lanes
+        idle = [_lane(stack, gpu) for gpu in chosen]
         while waiting or running:
             while idle and waiting:
                 (call, lost), lane = waiting.popleft(), idle.pop()
-                running[lane.pool.submit(task, call, wait_for=after)] = Try(call, lane, lost)
+                with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):  # done by this process
+                    running[lane.pool.submit(task, call, wait_for=after)] = Try(call, lane, lost)
             future = _first_done(running, 60 * minutes)
             ended = running.pop(future)
-            outcome = _outcome(future)
+            outcome = outcome_of(future)
             if not isinstance(outcome, BrokenProcessPool):
                 idle.append(ended.lane)
                 yield ended.call, outcome
                 continue
-            idle.append(_lane(stack))
+            idle.append(_lane(stack, ended.lane.gpu))
             reason = f"it ran longer than {minutes:g} minutes (--cell-minutes)" if ended.overdue else DIED
             lost = [*ended.lost, reason]
             crashed[future.task_run_id] = reason
-            _mark_crashed(crashed)
+            mark_crashed(crashed)
             on_death(ended.call, len(lost), reason)
             if len(lost) < tries:
                 waiting.append((ended.call, lost))
             else:
-                yield ended.call, TrainingLostError(_in_words(lost))
-        _mark_crashed(crashed)
+                yield ended.call, TrainingLostError(in_words(lost))
+        mark_crashed(crashed)
 
 
-def _lane(stack: ExitStack) -> Lane:
+def _lane(stack: ExitStack, gpu: str | None) -> Lane:
     process = multiprocessing.get_context("spawn").Value("i", 0, lock=False)
-    pool = ProcessPoolTaskRunner(max_workers=1, initializer=start_worker, initargs=(os.getpid(), 1, process))
-    return Lane(stack.enter_context(pool), process)
+    pool = ProcessPoolTaskRunner(max_workers=1, initializer=start_worker, initargs=(os.getpid(), 1, process, gpu))
+    return Lane(stack.enter_context(pool), process, gpu)
 
 
 def _first_done(running: dict[PrefectFuture[Any], Try], seconds: float) -> PrefectFuture[Any]:
@@ -165,25 +214,28 @@ def _first_done(running: dict[PrefectFuture[Any], Try], seconds: float) -> Prefe
             return next(as_completed(list(running), timeout=None if math.isinf(seconds) else 1))
 
 
-def _outcome(future: PrefectFuture[Any]) -> Any:
+def outcome_of(future: PrefectFuture[Any]) -> Any:
+    """Wait for a future and return its result, or the exception that came in its place."""
     try:
         return future.result()
     except Exception as error:
         return error
 
 
-def _in_words(lost: list[str]) -> str:
+def in_words(lost: list[str]) -> str:
     """Say how the tries of a call ended, and what may help."""
     said = ", ".join(f"{reason} {times} {'time' if times == 1 else 'times'}" for reason, times in Counter(lost).items())
     return said + (" (killed, or out of memory: try fewer --workers or a smaller --batch-size)" if DIED in lost else "")
 
 
-def _mark_crashed(crashed: dict[UUID, str]) -> None:
+def mark_crashed(crashed: dict[UUID, str]) -> None:
     """Tell Prefect of task runs whose process died: nobody else does, and they would run on its page for ever.
 
-    The server hears of a task run a moment after it has begun; what it does not know yet stays in `crashed`.
+    The server hears of a task run a moment after it has begun; what it does not know yet stays in `crashed`, and so
+    does all if no server answers: it is asked again at the next death, and nobody waits for it.
     """
-    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+    at_once = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0})
+    with suppress(httpx.HTTPError), at_once, get_client(sync_client=True) as client:
         for task_run, reason in list(crashed.items()):
             with suppress(ObjectNotFound):
                 client.set_task_run_state(task_run, Crashed(message=reason), force=True)
@@ -198,11 +250,11 @@ def _killing_on_error(running: dict[PrefectFuture[Any], Try]) -> Iterator[None]:
     except BaseException:
         for child in multiprocessing.active_children():
             child.kill()
-        _mark_crashed({future.task_run_id: "the run was ended" for future in running})
+        mark_crashed({future.task_run_id: "the run was ended" for future in running})
         raise
 
 
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(0.5)
+        time.sleep(0.1)
     os._exit(1)

@@ -6,8 +6,10 @@ Reviews are padded on the left to one of a few widths. A review's width depends 
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -112,7 +114,7 @@ def _forward(model: keras.Model) -> Any:
     """Compile a model's answers: (reviews, width) int32 to (reviews,) float32 probabilities."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)  # type: ignore[untyped-decorator]
     def forward(words: tf.Tensor) -> tf.Tensor:
         return tf.sigmoid(model(words, training=False)[:, 0])
 
@@ -164,7 +166,8 @@ def fit(
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
-    model = build(recipe)
+    with _seeds_from(seed):
+        model = build(recipe)
     row_widths = widths(train, recipe.max_tokens)
     step, totals, averages = _training_step(model, recipe)
     best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
@@ -208,10 +211,24 @@ def fit(
     return model, pd.DataFrame(rows, columns=["epoch", "split", *METRICS, "seconds"]), facts
 
 
+@contextmanager
+def _seeds_from(seed: int) -> Iterator[None]:
+    """Let Keras draw the seeds of weights and dropout from a generator of their own.
+
+    It draws them from Python's global one, from which other threads (of Dask, of websockets) draw in between.
+    """
+    from keras.src.random import seed_generator
+
+    shared = seed_generator.python_random
+    seed_generator.python_random = random.Random(seed)
+    try:
+        yield
+    finally:
+        seed_generator.python_random = shared
+
+
 def _training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
     """Make the compiled update, the totals that it adds to, and a context that lends the model its averaged weights."""
-    from contextlib import contextmanager
-
     import keras
     import tensorflow as tf
 
@@ -221,7 +238,10 @@ def _training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
     averages = [tf.Variable(value) for value in variables]
     totals = tf.Variable(np.zeros(4, np.float32))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)])  # type: ignore[untyped-decorator]
+    # Autograph would write files into the temporary folder, and a killed process would leave them there.
+    signature = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)]
+
+    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
     def step(words: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             logits = model(words, training=True)[:, 0]

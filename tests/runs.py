@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,9 +62,15 @@ def start(options: Mapping[str, str], folder: Path, environment: Mapping[str, st
             stdout=errors,
             stderr=errors,
             start_new_session=True,
+            preexec_fn=heeding_interrupts,
         )
     said.rename(folder / f"{process.pid}.err")
     return Run(process, folder, f"IMDB_COMPARE_TEST={marker}")
+
+
+def heeding_interrupts() -> None:
+    """Let a child heed Ctrl-C also where this process does not: in a shell's background, it is told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def processes_of(marker: str) -> dict[int, str]:

@@ -1,7 +1,8 @@
 """Kill runs at random moments and see what it costs: `python -m tests.soak`, or `python -m tests.soak --kills 2`.
 
-Each of the runs is a tiny comparison with a temporary server. At a random moment a random process of it, the flow, one
-that trains or the server, is killed as by `kill -9`. Then the same command runs again, undisturbed. What must hold:
+Each of the runs is a tiny comparison with a temporary server. At a random moment a process of it, in turn the flow, one
+that trains and the server, is killed as by `kill -9`. Then the same command runs again, undisturbed. Two go on side by
+side (`--together`), each with results and a server of its own: much of the time is waiting. What must hold:
 
 - The exit code is true: 0 with a report, or not 0 with a reason (none where the flow itself was killed).
 - What is listed as finished matches its checksum; the second run leaves no temporary file, lock or process behind.
@@ -15,12 +16,17 @@ import argparse
 import json
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from os import kill
 from pathlib import Path
+from queue import SimpleQueue
 
 import pandas as pd
 
@@ -52,44 +58,57 @@ class Kill:
 HEAD = "kill  victim   second s   exit  again in s  retrained  oracle"
 
 
-def soak(kills: int, seed: int, folder: Path) -> list[Kill]:
+def soak(kills: int, seed: int, folder: Path, together: int) -> list[Kill]:
     """Kill `kills` runs, each in a folder of its own, and return what came of each; the table grows on stderr."""
     rng = random.Random(seed)
     options = TINY | {"--seeds": "2", "--data": str(tiny_reviews(folder / "tiny.csv"))}
-    home = {"PREFECT_API_URL": "", "PREFECT_HOME": str(folder / "prefect")}
-    quiet, seconds = undisturbed(options | {"--results": str(folder / "quiet")}, folder / "quiet", home)
-    print(f"An undisturbed run takes {seconds:.0f} s.\n{HEAD}", file=sys.stderr)  # noqa: T201
-    found = []
-    for number in range(1, kills + 1):
-        results = folder / str(number)
-        victim, moment = rng.choice(VICTIMS), rng.uniform(0.05, 0.95) * seconds
-        found.append(one_kill(options | {"--results": str(results)}, results, home, victim, moment, quiet))
-        print(found[-1].row(number), file=sys.stderr)  # noqa: T201
-    return found
+    homes: SimpleQueue[Mapping[str, str]] = SimpleQueue()
+    with ThreadPoolExecutor(together) as pool:
+        lanes = [folder / f"quiet-{number}" for number in range(together)]
+        quiet, seconds = list(pool.map(lambda lane: undisturbed(options, lane, home(lane)), lanes))[-1]
+        print(f"An undisturbed run takes {seconds:.0f} s.\n{HEAD}", file=sys.stderr)  # noqa: T201
+        for lane in lanes:
+            homes.put(home(lane))
+
+        def one(number: int, victim: str, moment: float) -> Kill:
+            lane = homes.get()
+            results = folder / str(number)
+            found = one_kill(options | {"--results": str(results)}, results, lane, victim, moment, quiet)
+            homes.put(lane)
+            print(found.row(number), file=sys.stderr)  # noqa: T201
+            return found
+
+        drawn = [(VICTIMS[number % len(VICTIMS)], rng.uniform(0.05, 0.95) * seconds) for number in range(kills)]
+        return list(pool.map(one, range(1, kills + 1), *zip(*drawn, strict=True)))
 
 
-def undisturbed(options: dict[str, str], results: Path, home: dict[str, str]) -> tuple[pd.DataFrame, float]:
+def home(lane: Path) -> dict[str, str]:
+    """Return the environment of the runs of a lane: no server from elsewhere, and a database of their own."""
+    return {"PREFECT_API_URL": "", "PREFECT_HOME": str(lane / "prefect")}
+
+
+def undisturbed(options: dict[str, str], lane: Path, home: Mapping[str, str]) -> tuple[pd.DataFrame, float]:
     """Run to the end, twice, for the first run also makes the server's database; return scores and seconds."""
-    for again in (results.with_name("first"), results):
+    for again in ("first", "second"):
         started = time.monotonic()
-        run = runs.start(options | {"--results": str(again)}, again / "said", home)
+        run = runs.start(options | {"--results": str(lane / again)}, lane / again / "said", home)
         assert run.process.wait(timeout=RUN_SECONDS) == 0, run.said
-    return runs.scores(results), time.monotonic() - started
+    return runs.scores(lane / "second"), time.monotonic() - started
 
 
 def one_kill(
-    options: dict[str, str], results: Path, home: dict[str, str], victim: str, moment: float, quiet: pd.DataFrame
+    options: dict[str, str], results: Path, home: Mapping[str, str], victim: str, moment: float, quiet: pd.DataFrame
 ) -> Kill:
     """Run, kill one process of the run at `moment` (s), run again, and hold both against what must be."""
     run = runs.start(options, results / "said", home)
     killed = kill_one(run, victim, moment)
-    killed.code = run.process.wait(timeout=RUN_SECONDS)
+    killed.code = ending(run, killed)
     killed.violations += untrue(run, killed) + left_alive(run)
     killed.violations += [flaw for flaw in runs.flaws(results) if "checksum" in flaw]
     before = runs.cells(results)
     started = time.monotonic()
     again = runs.start(options, results / "said", home)
-    if again.process.wait(timeout=RUN_SECONDS) != 0:
+    if ending(again, killed) != 0:
         killed.violations.append(f"the second run ended with {again.process.returncode}: {again.said[-300:]!r}")
         return killed
     killed.lost_seconds = time.monotonic() - started
@@ -111,6 +130,16 @@ def kill_one(run: runs.Run, victim: str, moment: float) -> Kill:
             return Kill(victim, second)
         time.sleep(0.02)
     return Kill("none", time.monotonic() - started)
+
+
+def ending(run: runs.Run, killed: Kill, seconds: float = RUN_SECONDS) -> int:
+    """Wait for a run's end and return its exit code; not to end is a violation, and then it is ended here."""
+    with suppress(subprocess.TimeoutExpired):
+        return run.process.wait(timeout=seconds)
+    killed.violations.append(f"no end within {seconds} s: {run.said[-300:]!r}")
+    for process in run.living():
+        kill(process, signal.SIGKILL)
+    return run.process.wait()
 
 
 def untrue(run: runs.Run, killed: Kill) -> list[str]:
@@ -137,10 +166,11 @@ def main() -> int:
     """Soak, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=20, help="how many runs to kill (default: 20)")
-    parser.add_argument("--seed", type=int, default=0, help="of victims and moments (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--together", type=int, default=2, help="how many runs go on side by side (default: 2)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        found = soak(asked.kills, asked.seed, Path(folder))
+        found = soak(asked.kills, asked.seed, Path(folder), asked.together)
     violations = [violation for each in found for violation in each.violations]
     retrained = sum(each.trained_again for each in found)
     print(json.dumps({"kills": len(found), "violations": violations, "retrained_cells": retrained}))  # noqa: T201

@@ -1,6 +1,7 @@
 """Made-up frames that look like a real run's: for tests of figures, reports and evaluation."""
 
 import functools
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from tasks.comparison import compare
 from tasks.evaluation import evaluate
 from tasks.panel import panel
 from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
+from tasks.trend import TREND
 
 # Skill: how far apart a cell holds the two classes; seconds an epoch; parameters.
 CELLS = {
@@ -111,7 +113,23 @@ def with_statistics(given: dict[str, pd.DataFrame], draws: int = 100) -> dict[st
         "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
         "mistakes": confidently_wrong(test, texts(predictions)),
         "learning_curve": learning_curve(given["scores"], given["cells"]),
+        **nights(given["cells"]),
     }
+
+
+def nights(cells: pd.DataFrame, count: int = 6) -> dict[str, pd.DataFrame]:
+    """Make up nights of the networks among the cells, the last but one without a new score, and one alarm."""
+    names = [name for name in cells["architecture"].unique() if name not in BASELINES]
+    dates = [date(2026, 3, 1) + timedelta(days=day) for day in range(count)]
+    rows = [
+        {"night": night, "architecture": name, "seeds": 4 + day, "mean": 0.88 - 0.001 * day, "low": 0.87, "high": 0.89}
+        | {"fresh": 1, "fresh_mean": np.nan if day == count - 2 else 0.88 - 0.002 * (day % 3)}
+        | {"relative_seconds": 60.0, "missing": int(day == count - 2)}
+        for day, night in enumerate(dates) for name in names
+    ]  # fmt: skip
+    alarm = {"night": dates[-1], "architecture": "all", "measure": "accuracy", "sign": "tonight", "worse": 0.011}
+    alarm |= {"new": 1, "before": 9, "p": 0.003, "changed": "keras 3.15.1 → 3.16"}
+    return {"nights": pd.DataFrame(rows, columns=TREND), "alarms": pd.DataFrame([alarm])}
 
 
 def texts(predictions: pd.DataFrame) -> pd.DataFrame:

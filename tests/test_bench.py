@@ -127,11 +127,13 @@ def test_stages_part_the_whole_time() -> None:
         ("train", "lstm-seed-0", 114.0, 135.0),
         ("train", "nb_svm-seed-0", 114.5, 120.0),
         ("evaluate", "evaluate", 140.0, 142.0),
-        ("report", "report", 142.0, 155.0),
+        ("check", "check-nights", 142.0, 143.0),
+        ("report", "report", 143.5, 155.0),
     ]
     found = stages(watched, tasks)
     assert {stage: each["seconds"] for stage, each in found.items()} == {
-        "start": 8.0, "load": 1.0, "encode": 2.0, "train": 24.0, "evaluate": 7.0, "report": 13.0, "end": 5.0,
+        "start": 8.0, "load": 1.0, "encode": 2.0, "train": 24.0, "evaluate": 7.0, "check": 1.0, "report": 12.0,
+        "end": 5.0,
     }  # fmt: skip
     assert (found["train"]["flow_mb"], found["train"]["all_mb"]) == (350.0, 800.0)
     assert (found["report"]["flow_mb"], found["report"]["all_mb"]) == (900.0, 900.0)

@@ -104,6 +104,7 @@ def test_the_name_covers_what_a_cell_is_made_of(monkeypatch: pytest.MonkeyPatch)
     assert len(keys) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.fault(33)
 def test_the_same_seed_gives_the_same_weights_in_fresh_processes_alone_and_behind_another(tmp_path: Path) -> None:
     script = (

@@ -1,5 +1,9 @@
 """Words, the vocabulary, and the last tokens of each review."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -126,3 +130,34 @@ def test_the_fingerprint_is_of_the_content_alone():
     assert fingerprint(table) == fingerprint(chunked) == fingerprint(table.to_pandas())
     others = [table.slice(1), table.take([1, 0, 2]), table.rename_columns(["a", "c"]), table.select(["b", "a"])]
     assert len({fingerprint(other) for other in [table, *others]}) == 5
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_reviews(tmp_path):
+    """Twenty times the text takes little more memory: of each review its tokens stay, 50 of 2,000 words."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{number}" for number in range(20_000)])
+    peaks = []
+    for copies in (1, 20):
+        path = tmp_path / f"{copies}.parquet"
+        texts = [" ".join(rng.choice(words, 2_000)) for _ in range(1_000)]
+        numbers = [str(number) for number in range(1_000)]
+        labels = pa.array([0] * 1_000, pa.int8())
+        part = pa.table({"review_id": numbers, "split": ["train"] * 1_000, "label": labels, "text": texts})
+        with pq.ParquetWriter(path, part.schema, compression="zstd") as writer:
+            for _ in range(copies):
+                writer.write_table(part)
+        peaks.append(peak_of_encoding(path))
+    assert peaks[1] - peaks[0] < 150_000  # kilobytes; the text is 340 MB
+
+
+def peak_of_encoding(path):
+    """Encode a file in a process of its own, and return that process's peak memory in kilobytes."""
+    code = (
+        "import sys; from pathlib import Path; from tasks.encoding import encode;"
+        "table, _ = encode(Path(sys.argv[1]), vocabulary_size=5_000, max_tokens=50);"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=root, capture_output=True, text=True, check=True)
+    return int(done.stdout)

@@ -56,7 +56,7 @@ def test_an_empty_frame_is_as_good_as_none(frames):
         (["lstm"], 1, {"differences", "disagreement", "expected_best"}),
         (["lstm"], 3, {"differences", "disagreement"}),
         (["lstm", "nb_svm"], 1, {"expected_best"}),
-        (["majority"], 1, {"differences", "disagreement", "expected_best", "learning_curves"}),
+        (["majority"], 1, {"differences", "disagreement", "expected_best", "learning_curves", "nights"}),
         (["majority", "lstm"], 2, {"disagreement"}),
     ],
 )

@@ -141,6 +141,7 @@ def test_a_run_that_a_person_asked_for_is_not_passed_over_and_passes_over_none(
     assert newer_night(newest) is None
 
 
+@pytest.mark.slow
 @pytest.mark.fault(19)
 def test_an_older_night_ends_at_once_and_says_why(late_nights: tuple[str, list[UUID]]) -> None:
     deployment, (oldest, *_) = late_nights

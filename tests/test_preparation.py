@@ -134,3 +134,10 @@ def test_only_what_depends_on_a_change_is_made_again(
     assert run(tmp_path / "shuffled.csv") == ("Completed", "Completed")
     monkeypatch.setattr(preparation, "version", lambda _: "0.0")
     assert run() == ("Completed", "Completed")
+
+
+def test_what_is_found_is_not_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, making = tmp_path / "x.parquet", Making()
+    prepared(path, making.make, making.said.append)
+    monkeypatch.setattr(store, "read", pytest.fail)
+    assert prepared(path, making.make, making.said.append) == ({"rows": 2}, True)

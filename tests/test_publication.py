@@ -20,12 +20,13 @@ def report() -> Report:
 
 
 def test_a_run_is_written_whole(report: Report, tmp_path: Path) -> None:
-    small = publication.write_run(report, tmp_path / "run")
+    written = publication.write_run(report, tmp_path / "run", tmp_path / "cache", pytest.fail)
     for name, frame in report.frames.items():
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["source"] == "3 reviews"
-    assert {picture.name for picture in small} == {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert sum(len(picture.png) for picture in small) < 1_000_000
+    saved = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {picture.name: picture.png for picture in written.pictures} == saved
+    assert sum(len(picture.small) for picture in written.pictures) < 1_000_000
 
 
 def test_latest_leads_to_the_newest_and_no_run_is_overwritten(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ HALF = {**NOTES, "fingerprint": "b", "file": "half.parquet", "train_fraction": 0
 
 
 def planned(*encoded, recipe=None):
-    return plan(("lstm", "simple_rnn"), 3, recipe or Recipe(), encoded, Path("cache"))
+    return plan(("lstm", "simple_rnn"), range(3), recipe or Recipe(), encoded, Path("cache"))
 
 
 def test_networks_have_seeds_and_baselines_have_none():

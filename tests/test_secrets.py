@@ -28,6 +28,7 @@ def forms(secret: str) -> Iterator[bytes]:
     yield from (base64.b64encode(b" " * shift + secret.encode())[4:-4] for shift in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.fault(35)
 def test_secrets_of_the_environment_are_found_nowhere(
     compare: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ import pytest
 
 from tasks import store
 from tests import runs
-from tests.soak import HEAD, Kill, kill_one, left_alive, untrue
+from tests.soak import HEAD, Kill, ending, kill_one, left_alive, untrue
 
 pytestmark = [pytest.mark.fault(4), pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
@@ -46,6 +46,13 @@ def test_the_victim_is_killed_and_what_lives_on_is_found(tmp_path: Path) -> None
     assert killed.second >= 0.2
     assert left_alive(run) == []
     assert kill_one(run, "worker", moment=0).victim == "none"
+
+
+def test_a_run_that_does_not_end_is_told_and_ended(tmp_path: Path) -> None:
+    run, killed = sleeping(tmp_path, said="epoch 1"), Kill("server", 1.0)
+    assert ending(run, killed, seconds=0.5) == -signal.SIGKILL
+    assert killed.violations == ["no end within 0.5 s: 'epoch 1'"]
+    assert left_alive(run, seconds=0) == []
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 MODULES = sorted((ROOT / "tasks").glob("*.py"))
 # Statistics, models, figures and data: plain functions that know nothing of what runs them.
-WITH_PREFECT = {"nights", "preparation", "publication", "schedule", "supervision"}
+WITH_PREFECT = {"dask_engine", "nights", "preparation", "publication", "schedule", "supervision"}
 STATISTICS = {
     "panel", "resampling", "pairing", "pairs", "summary", "power", "ranking", "comparison", "verdict", "calibration",
-    "slices", "learning_curve",
+    "slices", "learning_curve", "history", "regression", "trend",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 def test_nothing_loads_tensorflow_before_it_is_needed() -> None:
     for path in [*MODULES, *(ROOT / "flows").glob("*.py")]:
-        if path.stem == "recurrence":
+        if path.stem in ("recurrence", "graph_loops"):
             continue
         top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {alias.name for node in top for alias in node.names} | {getattr(node, "module", "") for node in top}
@@ -89,5 +89,6 @@ def test_the_options_in_the_readme_exist() -> None:
         "--help",
         "--param",
         "--short",
+        *("--host", "--nworkers", "--nthreads"),  # of Dask's own commands
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known

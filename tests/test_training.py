@@ -1,6 +1,7 @@
 """Training: batches of like length, early stopping, divergence, repeatability, prediction."""
 
 import hashlib
+import random
 import subprocess
 import sys
 
@@ -136,3 +137,18 @@ def test_the_same_seed_gives_the_same_bytes_in_fresh_processes():
     runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in "ab"]
     assert runs[0].stdout == runs[1].stdout
     assert len(runs[0].stdout.split()[-1]) == 64
+
+
+@pytest.mark.fault(33)
+def test_draws_of_other_threads_change_no_weights():
+    """Keras draws seeds from Python's global generator, and so do threads of other libraries, at any moment."""
+
+    def disturbed(recipe):
+        random.random()
+        model = ARCHITECTURES["lstm"](recipe)
+        random.random()
+        return model
+
+    models = [fit(build, TINY, toy(60, 0), toy(20, 1), 3)[0] for build in (ARCHITECTURES["lstm"], disturbed)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)

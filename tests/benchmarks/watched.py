@@ -18,7 +18,14 @@ from tests.runs import processes_of
 
 EVERY_SECONDS = 0.5
 # The flow's tasks in their order, by function, and the stage that ends with each.
-STAGES = {"load": "load", "encode": "encode", "train": "train", "evaluate_cells": "evaluate", "publish": "report"}
+STAGES = {
+    "load": "load",
+    "encode": "encode",
+    "train": "train",
+    "evaluate_cells": "evaluate",
+    "check_night": "check",
+    "publish": "report",
+}
 
 TaskRun = tuple[str, str, float, float]
 

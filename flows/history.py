@@ -1,0 +1,79 @@
+"""What the nights measured: `python -m flows.history` prints the trend and the alarms, and draws them."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from pydantic import BaseModel, Field
+
+from flows.command_line import parse
+from tasks import history, parameters
+from tasks.appearance import palette, save, style
+from tasks.errors import UserError
+from tasks.remote import in_bucket, results_place
+from tasks.trend import alarms_in_words, night_frames, night_table
+
+
+class Asked(BaseModel):
+    """Print how the scores went, night by night, and what the regression check says; draw it."""
+
+    results: parameters.Results = "results"
+    configuration: Annotated[
+        str | None, Field(description="Which nights, by the name in their folder configuration=…; by default the last.")
+    ] = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print and draw the trend.
+
+    Returns:
+        The exit code: 0, or 2 for a mistake, such as a folder without a history.
+    """
+    try:
+        asked = parse(Asked, arguments, "flows.history")
+        print(told(results_place(asked.results), asked.configuration))
+    except UserError as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
+    return 0
+
+
+def told(place: Path, configuration: str | None) -> str:
+    """Draw the nights of a configuration into `place`/history, and return them as text.
+
+    Raises:
+        UserError: If there are none.
+    """
+    past = history.read(place, lambda words: print(words, file=sys.stderr))
+    wanted = past if configuration is None else past[past["configuration"] == configuration]
+    if wanted.empty:
+        known = ", ".join(dict.fromkeys(past["configuration"])) or "none yet; every run adds one"
+        raise UserError(f"{place / 'history'} has no such nights. Configurations in it: {known}.")
+    where = {name: str(wanted[name].iloc[-1]) for name in ("data", "configuration")}
+    frames = night_frames(past, where)
+    table = night_table(frames).drop(columns="Alarms").to_string(index=False)
+    raised = {night: alarms_in_words(frames["alarms"], night) for night in dict.fromkeys(frames["alarms"]["night"])}
+    said = ["\n  ".join([f"Alarm of {night}:", *words]) for night, words in raised.items()]
+    others = len(past[list(where)].drop_duplicates()) - 1
+    title = f"Reviews {where['data']}, configuration {where['configuration']}" + (
+        f"; {others} others" if others else ""
+    )
+    drawn = drawing(frames, place)
+    return "\n\n".join([title, table, *(said or ["No alarm."]), *([f"Picture: {drawn}"] if drawn else [])])
+
+
+def drawing(frames: dict[str, pd.DataFrame], place: Path) -> Path | None:
+    """Draw the trend as history/trend.png and .svg; None for a single night, or in a bucket."""
+    from tasks.night_figures import nights
+
+    with style():
+        figure = nights(**frames, colours=palette(frames["nights"]["architecture"]))
+    if figure is None or in_bucket(place):
+        return None
+    return save(figure, place / "history", "trend")["png"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

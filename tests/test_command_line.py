@@ -1,0 +1,38 @@
+"""What the command does before it does anything: help, and mistakes in its options."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT, command
+
+HEAVY = {"prefect", "tensorflow", "keras", "pandas", "numpy", "pyarrow", "sklearn", "scipy", "matplotlib", "seaborn"}
+# The command itself, which then says what it has imported.
+WATCHED = """
+import atexit, sys
+from flows.command_line import main
+atexit.register(lambda: print(sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("option", "code"), [(["--help"], 0), (["--seeds", "0"], 2), (["--nothing", "1"], 2)])
+def test_help_and_a_mistake_import_nothing_heavy(option: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *option], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert "pydantic" in done.stderr  # the list is there
+    assert not {name for name in HEAVY if f"'{name}'" in done.stderr.splitlines()[-1]}
+
+
+@pytest.mark.slow
+def test_help_takes_no_more_than_a_second() -> None:
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert command("--help").returncode == 0
+        took.append(time.perf_counter() - start)
+    assert min(took) <= 1
