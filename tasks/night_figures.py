@@ -26,7 +26,7 @@ def nights(nights: pd.DataFrame, colours: Colours, alarms: pd.DataFrame | None =
         alarms: Columns night and architecture (or "all"); None where there are none.
     """
     rows = nights[nights["architecture"].isin(colours)]
-    if rows["night"].nunique() < 2:
+    if rows.loc[np.isfinite(rows["mean"]), "night"].nunique() < 2:
         return None
     names = shown(rows["architecture"], colours)
     figure, panels = tiles(

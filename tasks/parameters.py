@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tasks.architectures import ARCHITECTURES
 from tasks.errors import UserError
@@ -110,6 +110,7 @@ RunName = Annotated[
 Results = Annotated[
     str,
     Field(min_length=1, description="Folder for reports and for cached results, or s3://bucket/prefix."),
+    BeforeValidator(lambda given: str(given) if isinstance(given, Path) else given),
     AfterValidator(_folder_or_bucket),
 ]
 DataFolder = Annotated[Path, Field(description="Folder in which the official reviews are looked for.")]

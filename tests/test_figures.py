@@ -89,7 +89,7 @@ def test_cells_that_diverged_are_survived():
         words = [
             text.get_text() for axes in figure.axes for text in (axes.title, axes.yaxis.label, *axes.get_yticklabels())
         ]
-        assert ("Deep LSTM" in words) == (name in ("costs", "learning_curves")), name
+        assert ("Deep LSTM" in words) == (name in ("costs", "learning_curves", "nights")), name
 
 
 @pytest.mark.filterwarnings("error")
@@ -103,6 +103,7 @@ def test_what_is_not_known_leaves_its_figure_out_or_is_said(frames):
             ("slices", ["accuracy"], frames["slices"]),
             ("reliability", ["observed"], frames["reliability"]),
             ("learning_curve", ["mean"], frames["learning_curve"]),
+            ("nights", ["mean"], frames["nights"]),
             ("predictions", ["probability"], frames["predictions"]),
             ("history", ["loss", "accuracy", "precision", "recall"], frames["history"]),
         ]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -102,7 +103,13 @@ def late(api: str, deployment: UUID) -> list[UUID]:
     """Schedule what lies in the last three days, and return the runs that are due, the oldest first."""
     now = datetime.now(UTC)
     span = {"start_time": f"{now - timedelta(days=3):%Y-%m-%dT%H:%M:%SZ}", "end_time": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-    httpx.post(f"{api}/deployments/{deployment}/schedule", json=span).raise_for_status()
+    # SQLite is locked for others while one writes; Prefect then answers 503, and its own client asks again.
+    for _ in range(10):
+        answer = httpx.post(f"{api}/deployments/{deployment}/schedule", json=span)
+        if answer.status_code != 503:
+            break
+        time.sleep(1)
+    answer.raise_for_status()
     asked = {
         "flow_runs": {
             "deployment_id": {"any_": [str(deployment)]},
