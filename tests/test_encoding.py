@@ -161,3 +161,17 @@ def peak_of_encoding(path):
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code, path], cwd=root, capture_output=True, text=True, check=True)
     return int(done.stdout)
+
+
+def test_a_frame_put_together_from_pieces_is_as_a_whole_one():
+    whole = pd.DataFrame(
+        {
+            "review_id": [f"id{row}" for row in range(10)],
+            "split": ["train"] * 8 + ["test"] * 2,
+            "label": [0, 1] * 5,
+            "text": [f"word{row} good bad" for row in range(10)],
+        }
+    )
+    pieces = pd.concat([whole.iloc[:5], whole.iloc[5:]])
+    one, other = (encode(frame, vocabulary_size=10, max_tokens=3)[0] for frame in (whole, pieces))
+    assert fingerprint(one) == fingerprint(other)
