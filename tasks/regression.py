@@ -24,13 +24,13 @@ Floats = NDArray[np.float64]
 Nights = NDArray[np.int_]  # (architectures, watched): places in the sequence of nights
 
 ALL = "all"  # stands where an architecture's name would, for all together
-ALPHA = 0.05  # of one night, over all its t tests; floors then make alarms rarer, CUSUM more frequent
+ALPHA = 0.02  # of one night, over all its t tests; with CUSUM at most two unchanged nights of a hundred
 SPANS = (1, 3)  # nights that are held together against those before them
 WINDOW = 14  # how many nights those are
 FEWEST_BEFORE = 4  # values; below, nothing is known of their spread
 FEWEST_NEW = 2  # values; one bad seed of one architecture is no regression
 # CUSUM in standard deviations: a shift of twice the slack is found soonest, the limit keeps false alarms rare.
-SLACK, LIMIT, MOST_A_NIGHT = 0.5, 5.0, 3.0
+SLACK, LIMIT, MOST_A_NIGHT = 0.5, 6.0, 3.0
 
 
 class Watched(NamedTuple):
