@@ -33,7 +33,7 @@ def run_name() -> str:
 
 
 @flow(name="imdb-compare", flow_run_name=run_name)
-@p.described
+@p.described(Parameters)
 def imdb_compare(
     data: p.Data = DEFAULTS.data,
     text_column: p.TextColumn = DEFAULTS.text_column,
@@ -90,7 +90,8 @@ def imdb_compare(
         raise CellsFailedError(failures)
     frames = evaluate_cells(cells, facts["file"], cache)
     frames |= check_night(tonight, calls, cells, frames["scores"], asked, started, place)
-    summary = publish(frames, facts, asked, failures, started, place)
+    of_largest = {"vocabulary": notes[-1]["vocabulary"]}  # by which the models are used
+    summary = publish(frames, facts | of_largest, asked, failures, started, place)
     if failures:
         raise CellsFailedError(failures, summary)
     if missing := tonight.missing(calls, frames["scores"]):

@@ -6,7 +6,7 @@ alone. A baseline is a function from training and validation reviews to a `Basel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,8 @@ LOGISTIC_STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 SVM_STRENGTHS = (0.003, 0.01, 0.03, 0.1)
 # Texts come as words with one blank between. What stands in one training review alone tells little about others.
 WORDS_AND_PAIRS: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "token_pattern": r"\S+", "lowercase": False}
+SUBLINEAR: dict[str, Any] = {"sublinear_tf": True, "dtype": np.float32, **WORDS_AND_PAIRS}
+BINARY: dict[str, Any] = {"binary": True, "dtype": np.float32, **WORDS_AND_PAIRS}
 # How far the weights of NB-SVM are trusted beside their mean (Wang and Manning 2012, table 2: 0.25).
 INTERPOLATION = 0.25
 
@@ -52,7 +54,7 @@ def tfidf_logistic(train: Labelled, validation: Labelled) -> Baseline:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, **WORDS_AND_PAIRS)
+    vectorizer = TfidfVectorizer(**SUBLINEAR)
     features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
 
     def fitted(strength: float) -> Line:
@@ -73,7 +75,7 @@ def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC
 
-    vectorizer = CountVectorizer(binary=True, dtype=np.float32, **WORDS_AND_PAIRS)
+    vectorizer = CountVectorizer(**BINARY)
     features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
     ratios = log_count_ratios(features, train.labels)
     weighted = features.multiply(ratios).tocsr()
@@ -92,6 +94,30 @@ BASELINES: dict[str, Callable[[Labelled, Labelled], Baseline]] = {
     "tfidf_logistic": tfidf_logistic,
     "nb_svm": nb_svm,
 }
+
+
+def restored(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
+    """Rebuild a trained baseline from its weights.
+
+    Args:
+        name: In `BASELINES`.
+        weights: As a trained one holds them.
+
+    Raises:
+        KeyError, ValueError: If these are not the weights of such a baseline.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+    if name == "majority":
+        share = np.float32(weights["share"][0])
+        return Baseline(lambda texts: np.full(len(texts), share), 1, dict(weights))
+    words = weights["vocabulary"].tobytes().decode().split("\n")
+    line = Line(weights["coefficients"], float(weights["intercept"][0]))
+    if name == "nb_svm":
+        return _baseline(CountVectorizer(vocabulary=words, **BINARY), line)
+    vectorizer = TfidfVectorizer(vocabulary=words, **SUBLINEAR)
+    vectorizer.idf_ = weights["idf"]
+    return _baseline(vectorizer, line, idf=weights["idf"])
 
 
 class Line(NamedTuple):
@@ -152,8 +178,5 @@ def _baseline(vectorizer: CountVectorizer, line: Line, **weights: np.ndarray) ->
     return Baseline(
         lambda texts: line.probabilities(vectorizer.transform(texts)),
         parameters=len(line.coefficients) + 1,
-        weights={
-            "vocabulary": np.frombuffer(words, np.uint8),
-            **{name: np.asarray(value, np.float32) for name, value in weights.items()},
-        },
+        weights={"vocabulary": np.frombuffer(words, np.uint8), **weights},
     )

@@ -29,7 +29,8 @@ from tasks.baselines import BASELINES
 from tasks.cells import BASELINE_LIBRARIES, LIBRARIES, make_baseline, make_cell
 from tasks.code_version import code_version
 from tasks.errors import EngineLostError, TrainingLostError, UserError, without_tracebacks_for_mistakes
-from tasks.supervision import DIED, Call, follow, in_words, load_tensorflow, mark_crashed, outcome_of
+from tasks.supervision import DIED, Call, follow, in_words, mark_crashed, outcome_of
+from tasks.tensorflow_loading import load_tensorflow
 
 # What a worker has one of once it is ready, so that no other gets a cell, and none gets two at a time.
 TRAINING = "imdb-compare-training"

@@ -14,6 +14,7 @@ import numpy as np
 
 from tasks import store
 from tasks.architectures import ARCHITECTURES
+from tasks.baselines import BASELINES, Baseline, restored
 from tasks.cells import own_names, stored_cell, weights_file
 from tasks.settings import Recipe
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 LARGEST_HEADER = 1_000_000
 
 
-def load_model(folder: Path, name: str, recipe: Recipe) -> keras.Model:
+def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
     """Return the trained network of a cell.
 
     Args:
@@ -48,6 +49,20 @@ def load_model(folder: Path, name: str, recipe: Recipe) -> keras.Model:
         raise FileNotFoundError(f"{path} is not stored whole; run again")
     set_weights(model, read_weights(path), path)
     return model
+
+
+def load_baseline(folder: Path, name: str) -> Baseline:
+    """Return the trained baseline of a cell; arguments and errors as of `load_network`."""
+    path = weights_file(folder, name)
+    baseline = name.split("-seed-")[0]
+    if baseline not in BASELINES:
+        raise ValueError(f"{name!r:.200} is no cell of a baseline. Baselines: {', '.join(BASELINES)}")
+    if stored_cell(folder, name) is None:
+        raise FileNotFoundError(f"{path} is not stored whole; run again")
+    try:
+        return restored(baseline, read_weights(path))
+    except (KeyError, ValueError, IndexError) as error:
+        raise store.DamagedFileError(f"{path} holds no weights of a {baseline}: {error}") from error
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -1,16 +1,19 @@
 """The parameters of a comparison: what is asked for, beside the recipe that every cell shares."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tasks.architectures import ARCHITECTURES
 from tasks.errors import UserError
 from tasks.settings import Recipe
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Model = TypeVar("Model", bound=BaseModel)
 
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?")
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -149,21 +152,34 @@ class Parameters(Recipe, Request):
         Raises:
             UserError: Naming every value that is not allowed.
         """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise mistakes(error) from None
+        return checked(cls, values)
 
     def recipe(self) -> Recipe:
         """Return what the cells are trained with, without what is only asked of the run."""
         return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
 
 
-def described(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a flow's docstring the descriptions of its parameters, which Prefect's form shows beside each field."""
-    lines = [f"    {name}: {field.description}" for name, field in Parameters.model_fields.items()]
-    function.__doc__ = "\n".join([function.__doc__ or "", "", "Args:", *lines])
-    return function
+def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """Make a model from values that a person gave.
+
+    Raises:
+        UserError: Naming every value that is not allowed.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise mistakes(error) from None
+
+
+def described(model: type[BaseModel]) -> Callable[[Function], Function]:
+    """Give a flow's docstring the descriptions of a model's fields, which Prefect's form shows beside each field."""
+    lines = [f"    {name}: {field.description}" for name, field in model.model_fields.items()]
+
+    def describe(function: Function) -> Function:
+        function.__doc__ = "\n".join([function.__doc__ or "", "", "Args:", *lines])
+        return function
+
+    return describe
 
 
 def mistakes(error: ValidationError) -> UserError:

@@ -142,7 +142,7 @@ def publish(
     name = runtime.flow_run.name or "run"
     caveats = [*reviews["caveats"], *(f"{cell} failed and is missing: {why}" for cell, why in failures.items())]
     facts = {
-        **{key: reviews[key] for key in ("source", "rows", "fingerprint")},
+        **{key: reviews[key] for key in ("source", "rows", "fingerprint", "classes", "vocabulary")},
         "caveats": caveats,
         "settings": settings,
         **surroundings(),

@@ -79,7 +79,41 @@ def read_reviews(
     splits = _checked_splits(values["split"], where, problems)
     _refuse(path, problems)
     frame = pd.DataFrame({"text": pd.Series(texts, dtype="str"), "label": pd.Series(labels, dtype="int8")})
-    return frame.assign(split=pd.Series(splits, dtype="str")) if splits else frame
+    frame = frame.assign(split=pd.Series(splits, dtype="str")) if splits else frame
+    if positive is not None:
+        frame.attrs["classes"] = [str(values[label_column][labels.index(number)]).strip() for number in (0, 1)]
+    return frame
+
+
+def read_rows(path: Path, columns: list[str], at_a_time: int) -> Iterator[list[dict[str, Any]]]:
+    """Read some columns of a file, a number of rows at a time, so that any file fits into the memory.
+
+    Args:
+        path: As for `read_reviews`.
+        columns: Which must be there.
+        at_a_time: Rows.
+
+    Yields:
+        Rows as dicts of these columns and `place` (the line, or the row of a Parquet file, from 1), None where a
+        cell is empty.
+
+    Raises:
+        UserError: As `read_reviews` does; what is found in later rows is told after the first ones were given.
+    """
+    check_file(path)
+    problems: Problems = {}
+    chosen: list[dict[str, Any]] = []
+    try:
+        for place, row in READERS[_ending(path)](path, columns, problems):
+            chosen.append({"place": place, **{name: row.get(name) for name in columns}})
+            if len(chosen) == at_a_time:
+                yield chosen
+                chosen = []
+    except (OSError, pa.ArrowException) as error:
+        _note(problems, "cannot be read to its end", f"{error}")
+    if chosen:
+        yield chosen
+    _refuse(path, problems)
 
 
 def check_file(path: Path) -> None:

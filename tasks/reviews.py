@@ -46,7 +46,7 @@ def load_reviews(
     Returns:
         The frame reviews: review_id, split, label (int8), text, and group (the film) where it is known; sorted by split
         and review_id. Its `attrs` hold source (in words), rows, positives (by split), validation (how it was split),
-        duplicates, across_splits, caveats and fingerprint.
+        duplicates, across_splits, caveats, classes (what 0 and 1 are called) and fingerprint.
 
     Raises:
         UserError: Where the reviews cannot be had or used, with everything that is wrong and how to mend it.
@@ -56,7 +56,7 @@ def load_reviews(
         frame = DATASETS[data](data_folder=data_folder, on_progress=on_progress)
     else:
         frame = read_reviews(Path(data), text_column=text_column, label_column=label_column, positive=positive)
-        frame.attrs = {"source": f"{len(frame):,} reviews of {Path(data).name}", "caveats": []}
+        frame.attrs |= {"source": f"{len(frame):,} reviews of {Path(data).name}", "caveats": []}
     return split_reviews(frame, seed=seed)
 
 
@@ -151,7 +151,11 @@ def split_reviews(frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     Raises:
         UserError: Where a split would have fewer than `SMALLEST_CLASS` reviews of a class.
     """
-    facts: dict[str, Any] = {"caveats": [], **{str(name): fact for name, fact in frame.attrs.items()}}
+    facts: dict[str, Any] = {
+        "caveats": [],
+        "classes": ["negative", "positive"],
+        **{str(name): fact for name, fact in frame.attrs.items()},
+    }
     optional = [name for name in ("split", "group") if name in frame]
     reviews = frame[["text", "label", *optional]].reset_index(drop=True)
     reviews.attrs = {}

@@ -5,7 +5,6 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -29,9 +27,9 @@ from prefect.settings import (
 )
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
-from threadpoolctl import threadpool_limits
 
 from tasks.errors import TrainingLostError, without_tracebacks_for_mistakes
+from tasks.tensorflow_loading import load_tensorflow
 
 Call = dict[str, Any]
 DIED = "its process died"
@@ -69,30 +67,6 @@ def start_worker(parent: int, threads: int = 1, process: Any = None, gpu: str | 
     load_tensorflow(threads, gpu)
 
 
-def load_tensorflow(threads: int = 1, gpu: str | None = None) -> None:
-    """Load TensorFlow into this process, with a fixed number of threads and at most one GPU.
-
-    The number of threads is fixed, not cores divided by workers: the same seed gives the same weights only
-    with the same number, and a second thread gains nothing on layers of this size.
-
-    Args:
-        threads: How many it may use.
-        gpu: As in CUDA_VISIBLE_DEVICES; None leaves that as it is.
-    """
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="1")
-    os.environ.update(OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
-    threadpool_limits(threads)  # for libraries that are loaded already
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # TensorFlow reads it when it is loaded
-    with _quiet(), _hidden("matplotlib", "sklearn"):
-        import keras  # noqa: F401
-        import tensorflow as tf
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    for device in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(device, True)  # else it takes all memory of the GPU at once
-
-
 def follow(parent: int, process: Any = None) -> None:
     """Leave Ctrl-C to the parent, end when it ends, and write this process's id into shared memory.
 
@@ -105,31 +79,6 @@ def follow(parent: int, process: Any = None) -> None:
     if process is not None:
         process.value = os.getpid()
     without_tracebacks_for_mistakes()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep native code from the terminal: TensorFlow's import reports the missing GPU, whatever its log level."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-@contextmanager
-def _hidden(*modules: str) -> Iterator[None]:
-    """Hide modules that are not loaded yet: Keras loads them if it can, for nothing, in a second and 80 MB a worker."""
-    hidden = [name for name in modules if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # how Python says: not there
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def supervise(

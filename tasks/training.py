@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BUCKETS = 16
 METRICS = ("loss", "accuracy", "precision", "recall")
+
+Forward = Callable[[np.ndarray], Any]
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,12 @@ def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -
 
 def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: int = 128) -> np.ndarray:
     """Give each review's probability of the positive class, (reviews,) float32 in [0, 1], in row order."""
-    row_widths, forward = widths(split, max_tokens), _forward(model)
+    return answers(_forward(model), split, max_tokens=max_tokens, batch_size=batch_size)
+
+
+def answers(forward: Forward, split: Split, *, max_tokens: int, batch_size: int = 128) -> np.ndarray:
+    """Do what `predict` does, with a model that `compiled` has made ready."""
+    row_widths = widths(split, max_tokens)
     probabilities = np.empty(len(split.labels), np.float32)
     for width in np.unique(row_widths):
         rows = np.flatnonzero(row_widths == width)
@@ -109,8 +116,7 @@ def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: in
     return probabilities
 
 
-@lru_cache(maxsize=1)  # a worker has one model at a time, and tracing it anew at each epoch takes as long as an epoch
-def _forward(model: keras.Model) -> Any:
+def compiled(model: keras.Model) -> Forward:
     """Compile a model's answers: (reviews, width) int32 to (reviews,) float32 probabilities."""
     import tensorflow as tf
 
@@ -118,7 +124,11 @@ def _forward(model: keras.Model) -> Any:
     def forward(words: tf.Tensor) -> tf.Tensor:
         return tf.sigmoid(model(words, training=False)[:, 0])
 
-    return forward
+    return cast(Forward, forward)
+
+
+# A worker has one model at a time, and tracing it anew at each epoch would take as long as an epoch.
+_forward = lru_cache(maxsize=1)(compiled)
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

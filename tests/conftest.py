@@ -79,6 +79,16 @@ def compare(api: str, tiny: Path) -> Command:
     return run
 
 
+@pytest.fixture(scope="session")
+def past(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the comparison once, with two seeds, and return its folder of results; tests leave it as it is."""
+    results = tmp_path_factory.mktemp("past")
+    given = TINY | {"--data": str(tiny), "--results": str(results), "--seeds": "2", "--run-name": "first"}
+    done = command(*(word for option in given.items() for word in option), environment={"PREFECT_API_URL": api})
+    assert done.returncode == 0, done.stderr
+    return results
+
+
 def command(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would, and wait for it."""
     return subprocess.run(

@@ -131,7 +131,7 @@ def main() -> int:
     from prefect.testing.utilities import prefect_test_harness
 
     from flows.history import told
-    from tasks.supervision import load_tensorflow
+    from tasks.tensorflow_loading import load_tensorflow
 
     load_tensorflow()
     with prefect_test_harness(server_startup_timeout=120):

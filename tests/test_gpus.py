@@ -65,7 +65,7 @@ def test_one_training_a_gpu_unless_fewer_are_asked_for(workers: int | None, ther
 def test_a_worker_sees_its_own_gpu_alone_and_takes_its_memory_bit_by_bit(faked: Path) -> None:
     script = """
 from tasks.gpus import on_gpu
-from tasks.supervision import load_tensorflow
+from tasks.tensorflow_loading import load_tensorflow
 load_tensorflow(gpu="2")
 import os, tensorflow
 print(os.environ["CUDA_VISIBLE_DEVICES"], tensorflow.devices, tensorflow.told, on_gpu())

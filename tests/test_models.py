@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 from tasks import store
 from tasks.cells import history_file, make_cell, own_names, predictions_file, store_cell, weights_file
 from tasks.encoding import build_vocabulary, text_array, tokenise
-from tasks.models import load_model
+from tasks.models import load_network
 from tasks.training import Split, predict
 from tests.conftest import ROOT
 from tests.test_cells import RECIPE, encoded
@@ -51,7 +51,7 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_loaded_model_predicts_what_was_stored(made: Path) -> None:
-    model = load_model(made, NAME, RECIPE)
+    model = load_network(made, NAME, RECIPE)
     stored = store.frame(predictions_file(made, NAME))
     for split in ("validation", "test"):
         rows = encoded().filter([each == split for each in encoded()["split"].to_pylist()])
@@ -78,7 +78,7 @@ ODD_TEXTS = [
 
 @pytest.mark.fault(29)
 def test_any_text_has_a_probability_the_same_alone_as_in_a_batch(made: Path) -> None:
-    model, count = load_model(made, NAME, RECIPE), len(ODD_TEXTS)
+    model, count = load_network(made, NAME, RECIPE), len(ODD_TEXTS)
     vocabulary = build_vocabulary([text_array(["good bad a film"])], vocabulary_size=RECIPE.vocabulary_size)
 
     def chances(texts: list[str]) -> np.ndarray:
@@ -202,7 +202,7 @@ def test_an_evil_file_of_weights_is_refused_and_nothing_runs(
     content = EVIL_FILES[kind](canary) if kind in EVIL_FILES else CHANGED_FILES[kind](true)
     plant(folder, content, with_record=with_record)
     with pytest.raises(store.DamagedFileError, match=NAME):
-        load_model(folder, NAME, RECIPE)
+        load_network(folder, NAME, RECIPE)
     assert not canary.exists()
 
 
@@ -223,7 +223,7 @@ def test_a_file_of_a_terabyte_is_refused_unread(folder: Path) -> None:
     with weights_file(folder, NAME).open("ab") as file:
         file.truncate(2**40)  # without blocks: it takes no room on the disk
     with pytest.raises(store.DamagedFileError, match="larger than"):
-        load_model(folder, NAME, RECIPE)
+        load_network(folder, NAME, RECIPE)
 
 
 @pytest.mark.fault(22)
@@ -232,14 +232,14 @@ def test_a_file_of_a_terabyte_is_refused_unread(folder: Path) -> None:
 )
 def test_a_name_that_is_no_networks_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(ValueError, match="Networks: simple_rnn"):
-        load_model(folder, name, RECIPE)
+        load_network(folder, name, RECIPE)
 
 
 def test_a_model_that_is_not_there_and_one_of_another_recipe(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="run again"):
-        load_model(folder, "lstm-seed-0-x", RECIPE)
+        load_network(folder, "lstm-seed-0-x", RECIPE)
     with pytest.raises(store.DamagedFileError, match="the model has"):
-        load_model(folder, NAME, RECIPE.model_copy(update={"units": 4}))
+        load_network(folder, NAME, RECIPE.model_copy(update={"units": 4}))
 
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "torch", "h5py"}

@@ -45,9 +45,9 @@ def found_within(
     return found / runs
 
 
-@pytest.mark.parametrize(("tails", "louder"), [(None, 1), (4, 1), (None, 4)])
+@pytest.mark.parametrize(("tails", "louder"), [(None, 1), (4, 1), (None, 2)])
 def test_of_a_thousand_unchanged_nights_at_most_twenty_raise_an_alarm(tails: int | None, louder: float) -> None:
-    """Where seeds vary so much that no difference is below the floor, the tests alone must keep alarms rare."""
+    """Where seeds vary more, few differences are below the floor, and the tests themselves must keep alarms rare."""
     raised = alarms(Evidence.of(made_up(0, 1_000, tails) * louder, NAMES))
     assert len({alarm["night"] for alarm in raised}) <= 20
 

@@ -82,9 +82,12 @@ def test_every_command_of_the_readme_is_known() -> None:
 
 
 def test_the_options_in_the_readme_exist() -> None:
+    from flows.predict_command import Asked
     from tasks.parameters import Parameters
 
-    known = {f"--{name.replace('_', '-')}" for name in Parameters.model_fields} | {
+    fields = Parameters.model_fields.keys() | Asked.model_fields.keys()
+    known = {f"--{name.replace('_', '-')}" for name in fields} | {
+        "--json",
         "--watch",
         "--help",
         "--param",

@@ -1,0 +1,146 @@
+"""Trained models put to use: texts in, calibrated probabilities out, and the words that moved an answer."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tasks import store
+from tasks.appearance import label
+from tasks.baselines import BASELINES
+from tasks.calibration import scaled
+from tasks.encoding import UNKNOWN, normalise, text_array, tokenise
+from tasks.models import load_baseline, load_network
+from tasks.remote import results_place
+from tasks.saved_runs import Wanted, chosen, open_run
+from tasks.settings import Recipe
+from tasks.tensorflow_loading import load_tensorflow
+from tasks.training import Split, answers, compiled
+
+# Each word that is left out is one more text to answer: of a longer text the last ones are tried.
+MOST_WORDS_TRIED = 1_000
+
+
+class Reading(NamedTuple):
+    """What a model makes of texts: raw probabilities of the positive class, and the share of words it did not know."""
+
+    probability: np.ndarray  # (texts,) float in [0, 1]
+    unknown: np.ndarray  # (texts,) float in [0, 1]; 1 for a text without words
+
+
+Read = Callable[[Sequence[str]], Reading]
+
+
+class Member(NamedTuple):
+    """A trained cell: how it reads texts, and the temperature that validation gave it."""
+
+    name: str
+    read: Read
+    temperature: float
+
+
+class Predictor(NamedTuple):
+    """One trained cell, or several of one architecture, whose calibrated probabilities are averaged."""
+
+    members: list[Member]
+    classes: tuple[str, str]  # what 0 and 1 are called
+    threshold: float = 0.5  # above it, the class is 1
+
+    def predict(self, texts: Sequence[str]) -> pd.DataFrame:
+        """Answer texts, any strings.
+
+        Returns:
+            A row a text: label (a name in `classes`), probability (of the positive class, calibrated, float64) and
+            unknown (share of the words read that the model does not know).
+        """
+        readings = [member.read(texts) for member in self.members]
+        calibrated = [
+            scaled(reading.probability, member.temperature)
+            for reading, member in zip(readings, self.members, strict=True)
+        ]
+        probability = np.mean(calibrated, axis=0)
+        classes = np.where(probability > self.threshold, self.classes[1], self.classes[0])
+        return pd.DataFrame({"label": classes, "probability": probability, "unknown": readings[0].unknown})
+
+    def moved(self, text: str, most: int) -> list[tuple[str, float]]:
+        """Find the words without which the answer would differ most, by answering the text without each of them.
+
+        Args:
+            text: Any string. Of more than `MOST_WORDS_TRIED` words the last ones are tried.
+            most: How many to return, at most.
+
+        Returns:
+            Word, and probability with it less probability without it; the largest change first. A word that stands
+            twice is left out once each time.
+        """
+        words = words_of(text)
+        first = max(len(words) - MOST_WORDS_TRIED, 0)
+        without = [" ".join(words[:place] + words[place + 1 :]) for place in range(first, len(words))]
+        found = self.predict([" ".join(words), *without])["probability"].to_numpy()
+        moves = found[0] - found[1:]
+        order = np.argsort(-np.abs(moves), kind="stable")[:most]
+        return [(words[first + place], float(moves[place])) for place in order if moves[place] != 0]
+
+
+def words_of(text: str) -> list[str]:
+    """Split a text into the words that models read."""
+    return str(normalise(text_array([text]))[0].as_py()).split()
+
+
+def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
+    """Load the trained models that are wanted, and TensorFlow before them if they are networks.
+
+    Args:
+        wanted: Which.
+        say: Told which they are.
+
+    Raises:
+        UserError: If the run has none such.
+        FileNotFoundError, DamagedFileError: If a file is gone, or is not what was written.
+    """
+    run = open_run(results_place(wanted.results), wanted.run)
+    cells = chosen(run, wanted)
+    architecture, accuracy = str(cells["architecture"].iloc[0]), 100 * cells["accuracy"].mean()
+    network = architecture not in BASELINES
+    seeds = f", seed{'s' * (len(cells) > 1)} {', '.join(cells['seed'].astype(str))}" if network else ""
+    say(f"Model: {label(architecture)}{seeds} of run {run.name}, {accuracy:.2f}% right on validation reviews.")
+    if network:
+        load_tensorflow()
+        vocabulary = store.frame(run.cache / "encoded" / run.facts["vocabulary"])
+        reads = [read_by_network(run.cache, name, run.recipe, vocabulary) for name in cells["name"]]
+    else:
+        reads = [read_by_baseline(run.cache, name) for name in cells["name"]]
+    members = [Member(*of) for of in zip(cells["name"], reads, cells["temperature"], strict=True)]
+    negative, positive = run.facts["classes"]
+    return Predictor(members, (negative, positive), wanted.threshold)
+
+
+def read_by_network(folder: Path, name: str, recipe: Recipe, vocabulary: pd.DataFrame) -> Read:
+    """Load a network from the cache, as a function from texts to what it makes of them."""
+    forward = compiled(load_network(folder, name, recipe))
+
+    def read(texts: Sequence[str]) -> Reading:
+        tokens = tokenise(text_array(texts), vocabulary, max_tokens=recipe.max_tokens)
+        labels = pa.array(np.zeros(len(texts), np.int8))
+        split = Split.from_table(pa.table({"tokens": tokens, "label": labels}))
+        unknown = np.add.reduceat(split.tokens == UNKNOWN, split.offsets[:-1]) / np.diff(split.offsets)
+        return Reading(answers(forward, split, max_tokens=recipe.max_tokens), unknown)
+
+    return read
+
+
+def read_by_baseline(folder: Path, name: str) -> Read:
+    """Load a baseline from the cache, as a function from texts to what it makes of them."""
+    baseline = load_baseline(folder, name)
+    known = set(baseline.weights["vocabulary"].tobytes().decode().split("\n")) if len(baseline.weights) > 1 else set()
+
+    def read(texts: Sequence[str]) -> Reading:
+        normal = normalise(text_array(texts)).to_pylist()
+        words = [text.split() for text in normal]
+        unknown = [np.mean([word not in known for word in each]) if each else 1.0 for each in words]
+        return Reading(baseline.predict(normal), np.array(unknown))
+
+    return read
