@@ -1,9 +1,9 @@
-# `make run`, `make test`, `make ui`, `make prove`, `make soak`, `make nights`, `make bench`: each sets up what it needs in .venv first.
+# `make run`, `make test`, `make ui`, `make e2e`, `make prove`, `make soak`, `make nights`, `make bench`: each sets up what it needs in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run ui test check prove soak nights bench lock clean
+.PHONY: run ui test e2e check prove soak nights bench lock clean
 
 run: .venv/ready
 	@$(BIN)/python -m flows.imdb_compare $(ARGS)
@@ -13,6 +13,10 @@ ui: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+# In a browser without a window: Chromium must be installed. Screenshots stay in results/e2e.
+e2e: .venv/ready
+	$(BIN)/python -m pytest -m e2e tests/e2e
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
-from flows.server import LOOPBACK_NAMES, is_loopback
+from flows.server import LOOPBACK_NAMES, check_host, is_loopback
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -51,4 +51,5 @@ def app(host: str, port: int) -> "FastAPI":
 
 
 if __name__ == "__main__":
+    check_host(sys.argv[1])
     uvicorn.run(app(sys.argv[1], int(sys.argv[2])), host=sys.argv[1], port=int(sys.argv[2]), log_level="warning")

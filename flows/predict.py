@@ -32,6 +32,7 @@ def imdb_predict(
     text_column: p.TextColumn = "text",
     keep: s.Keep = (),
     results: p.Results = "results",
+    model: s.Model = None,
     run: s.Run = None,
     architecture: s.Architecture = None,
     seed: s.Seed = None,

@@ -36,6 +36,7 @@ def main() -> int:
         wait_for(api, server)
         prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
         prefect("--no-prompt", "deploy", "--all")
+        python("flows.automations")
         worker = running.enter_context(prefect_process("worker", "start", "--pool", POOL, "--name", "local"))
         print(
             f"\nReady: {api.removesuffix('/api')}\n"
@@ -69,7 +70,12 @@ def place(api: str) -> tuple[str, int]:
 
 def prefect(*arguments: str) -> None:
     """Run a Prefect command to its end."""
-    subprocess.run([sys.executable, "-m", "prefect", *arguments], check=True)
+    python("prefect", *arguments)
+
+
+def python(module: str, *arguments: str) -> None:
+    """Run a module to its end."""
+    subprocess.run([sys.executable, "-m", module, *arguments], check=True)
 
 
 if __name__ == "__main__":

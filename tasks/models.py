@@ -41,12 +41,24 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
     architecture = name.split("-seed-")[0]
     if architecture not in ARCHITECTURES:
         raise ValueError(f"{name!r:.200} is no cell of a network. Networks: {', '.join(ARCHITECTURES)}")
+    model = network(architecture, recipe, path)
+    if stored_cell(folder, name) is None:
+        raise FileNotFoundError(f"{path} is not stored whole; run again")
+    return model
+
+
+def network(architecture: str, recipe: Recipe, path: Path) -> keras.Model:
+    """Build a network, and give it the weights in a file; errors as of `load_network`.
+
+    Args:
+        architecture: A name in `ARCHITECTURES`.
+        recipe: What it was trained with.
+        path: The weights, with their checksum beside them.
+    """
     model = ARCHITECTURES[architecture](recipe)
     most = sum(weight.numpy().nbytes for weight in model.weights) + LARGEST_HEADER
     if path.is_file() and path.stat().st_size > most:
         raise store.DamagedFileError(f"{path} is larger than {most:,} bytes, and no weights of a {architecture}")
-    if stored_cell(folder, name) is None:
-        raise FileNotFoundError(f"{path} is not stored whole; run again")
     set_weights(model, read_weights(path), path)
     return model
 
@@ -54,15 +66,20 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
 def load_baseline(folder: Path, name: str) -> Baseline:
     """Return the trained baseline of a cell; arguments and errors as of `load_network`."""
     path = weights_file(folder, name)
-    baseline = name.split("-seed-")[0]
-    if baseline not in BASELINES:
+    architecture = name.split("-seed-")[0]
+    if architecture not in BASELINES:
         raise ValueError(f"{name!r:.200} is no cell of a baseline. Baselines: {', '.join(BASELINES)}")
     if stored_cell(folder, name) is None:
         raise FileNotFoundError(f"{path} is not stored whole; run again")
+    return baseline(architecture, path)
+
+
+def baseline(name: str, path: Path) -> Baseline:
+    """Rebuild a baseline, a name in `BASELINES`, from the weights in a file; errors as of `load_network`."""
     try:
-        return restored(baseline, read_weights(path))
+        return restored(name, read_weights(path))
     except (KeyError, ValueError, IndexError) as error:
-        raise store.DamagedFileError(f"{path} holds no weights of a {baseline}: {error}") from error
+        raise store.DamagedFileError(f"{path} holds no weights of a {name}: {error}") from error
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -211,5 +211,10 @@ def tell(frames: Frames, night: Night) -> None:
         related=[
             {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.role": "flow-run"}
         ],
-        payload={"night": str(night.date), "alarms": words, "run": runtime.flow_run.name},
+        payload={
+            "night": str(night.date),
+            "alarms": words,
+            "run": runtime.flow_run.name,
+            "run_id": str(runtime.flow_run.id),
+        },
     )

@@ -143,7 +143,10 @@ class Request(BaseModel):
 
 
 class Parameters(Recipe, Request):
-    """Compare recurrent architectures on labelled reviews: which is better, is it real, and what does it cost?"""
+    """Compare recurrent architectures on labelled reviews: which is better, is it real, and what does it cost?
+
+    --quick stands for two architectures, two seeds and a quarter of the training reviews: a first look, in a minute.
+    """
 
     @classmethod
     def checked(cls, **values: Any) -> Self:

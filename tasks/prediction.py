@@ -1,8 +1,9 @@
 """Trained models put to use: texts in, calibrated probabilities out, and the words that moved an answer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,15 +11,20 @@ import pyarrow as pa
 
 from tasks import store
 from tasks.appearance import label
-from tasks.baselines import BASELINES
+from tasks.baselines import BASELINES, Baseline
 from tasks.calibration import scaled
+from tasks.carried import VOCABULARY, WEIGHTS, read_card
 from tasks.encoding import UNKNOWN, normalise, text_array, tokenise
-from tasks.models import load_baseline, load_network
+from tasks.errors import UserError
+from tasks.models import baseline, load_baseline, load_network, network
 from tasks.remote import results_place
 from tasks.saved_runs import Wanted, chosen, open_run
 from tasks.settings import Recipe
 from tasks.tensorflow_loading import load_tensorflow
 from tasks.training import Split, answers, compiled
+
+if TYPE_CHECKING:
+    import keras
 
 # Each word that is left out is one more text to answer: of a longer text the last ones are tried.
 MOST_WORDS_TRIED = 1_000
@@ -101,6 +107,8 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
         UserError: If the run has none such.
         FileNotFoundError, DamagedFileError: If a file is gone, or is not what was written.
     """
+    if wanted.model is not None:
+        return load_carried(wanted, say)
     run = open_run(results_place(wanted.results), wanted.run)
     cells = chosen(run, wanted)
     architecture, accuracy = str(cells["architecture"].iloc[0]), 100 * cells["accuracy"].mean()
@@ -110,17 +118,35 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     if network:
         load_tensorflow()
         vocabulary = store.frame(run.cache / "encoded" / run.facts["vocabulary"])
-        reads = [read_by_network(run.cache, name, run.recipe, vocabulary) for name in cells["name"]]
+        models = (load_network(run.cache, name, run.recipe) for name in cells["name"])
+        reads = [read_by_network(model, run.recipe, vocabulary) for model in models]
     else:
-        reads = [read_by_baseline(run.cache, name) for name in cells["name"]]
+        reads = [read_by_baseline(load_baseline(run.cache, name)) for name in cells["name"]]
     members = [Member(*of) for of in zip(cells["name"], reads, cells["temperature"], strict=True)]
     negative, positive = run.facts["classes"]
     return Predictor(members, (negative, positive), wanted.threshold)
 
 
-def read_by_network(folder: Path, name: str, recipe: Recipe, vocabulary: pd.DataFrame) -> Read:
-    """Load a network from the cache, as a function from texts to what it makes of them."""
-    forward = compiled(load_network(folder, name, recipe))
+def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
+    """Load the model in a folder that `tasks.carried` wrote; arguments and errors as of `load_predictor`."""
+    given = [name for name in ("run", "architecture", "seed", "ensemble") if getattr(wanted, name) not in (None, False)]
+    if wanted.model is None or given:
+        raise UserError(f"model: received {str(wanted.model)!r:.300} beside {', '.join(given)}. Leave these out.")
+    card = read_card(wanted.model)
+    say(f"Model: {label(card.architecture)} of {wanted.model}, {100 * card.accuracy:.2f}% right on validation reviews.")
+    weights = wanted.model / WEIGHTS
+    if card.architecture in BASELINES:
+        read = read_by_baseline(baseline(card.architecture, weights))
+    else:
+        load_tensorflow()
+        vocabulary = store.frame(wanted.model / VOCABULARY)
+        read = read_by_network(network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
+    return Predictor([Member(card.name, read, card.temperature)], card.classes, wanted.threshold)
+
+
+def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame) -> Read:
+    """Make of a trained network a function from texts to what it makes of them."""
+    forward = compiled(model)
 
     def read(texts: Sequence[str]) -> Reading:
         tokens = tokenise(text_array(texts), vocabulary, max_tokens=recipe.max_tokens)
@@ -132,9 +158,8 @@ def read_by_network(folder: Path, name: str, recipe: Recipe, vocabulary: pd.Data
     return read
 
 
-def read_by_baseline(folder: Path, name: str) -> Read:
-    """Load a baseline from the cache, as a function from texts to what it makes of them."""
-    baseline = load_baseline(folder, name)
+def read_by_baseline(baseline: Baseline) -> Read:
+    """Make of a trained baseline a function from texts to what it makes of them."""
     known = set(baseline.weights["vocabulary"].tobytes().decode().split("\n")) if len(baseline.weights) > 1 else set()
 
     def read(texts: Sequence[str]) -> Reading:

@@ -25,6 +25,9 @@ Run = Annotated[
     str | None, Field(description="Run whose models are used, by its folder in results/runs; by default the last."),
     AfterValidator(_safe),
 ]  # fmt: skip
+Model = Annotated[
+    Path | None, Field(description="Folder that flows.export wrote, whose model is used in the place of a run's.")
+]
 Architecture = Annotated[
     str | None,
     Field(description="Which to use; by default the one with the highest accuracy on validation, baselines included."),
@@ -49,6 +52,7 @@ class Wanted(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     results: p.Results = "results"
+    model: Model = None
     run: Run = None
     architecture: Architecture = None
     seed: Seed = None
@@ -66,13 +70,14 @@ class Scoring(Wanted):
 
 
 class SavedRun(NamedTuple):
-    """What a run left: its name, its facts (run.json), and its cells with their validation accuracy.
+    """What a run left: its name, its folder, the cache, its facts (run.json), and its cells.
 
     `cells` has the columns architecture, seed, name (of the cell), accuracy (on validation), temperature and threshold
     (both fitted there), one row for each that did not diverge.
     """
 
     name: str
+    folder: Path
     cache: Path
     facts: dict[str, Any]
     cells: pd.DataFrame
@@ -81,6 +86,10 @@ class SavedRun(NamedTuple):
     def recipe(self) -> Recipe:
         """What its networks were trained with."""
         return Recipe(**{name: self.facts["settings"][name] for name in Recipe.model_fields})
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of the run's tables."""
+        return _table(self.folder, name)
 
 
 def open_run(place: Path, name: str | None) -> SavedRun:
@@ -104,7 +113,7 @@ def open_run(place: Path, name: str | None) -> SavedRun:
             f"{folder} is of an earlier version, which did not write down what its models need. Run the same "
             f"comparison again; what is trained already is not trained again: {facts.get('command', '')}"
         )
-    return SavedRun(facts["run_name"], place / "cache", facts, _cells(**tables))
+    return SavedRun(facts["run_name"], folder, place / "cache", facts, _cells(**tables))
 
 
 def _folder(place: Path, name: str | None) -> Path:

@@ -4,16 +4,18 @@ import fcntl
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY
 
 # How each kind of process is known by its command line.
 KINDS = {"flow": "flows.imdb_compare", "server": "server", "worker": "spawn_main"}
@@ -117,3 +119,48 @@ def _held(lock: Path) -> bool:
 def scores(results: Path) -> pd.DataFrame:
     """Return the scores of the latest run."""
     return pd.read_parquet(results / "latest" / "tables" / "scores.parquet")
+
+
+@contextmanager
+def pages(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
+    """Run what `make ui` runs on a free port, its database and log in `folder`; yield the environment that finds it.
+
+    Raises:
+        AssertionError: If it is not ready in three minutes, or does not end by itself after Ctrl-C.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = {**os.environ, "PREFECT_HOME": str(folder), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    found |= dict(environment or {})
+    said = folder / "ui.log"
+    with said.open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "flows.ui"], cwd=ROOT, env=found, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 180
+            while "Ready:" not in said.read_text() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.5)
+            assert "Ready:" in said.read_text(), said.read_text()
+            yield found
+        finally:
+            process.send_signal(signal.SIGINT)
+            ended = process.wait(timeout=60)
+    assert ended == 0, said.read_text()
+
+
+def prefect(environment: Mapping[str, str], *words: str, seconds: float = 400) -> str:
+    """Run a command of Prefect's, and return what it said.
+
+    Raises:
+        AssertionError: If it does not end well.
+    """
+    command = [sys.executable, "-m", "prefect", *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tiny_parameters(data: Path, results: Path) -> dict[str, object]:
+    """Return parameters of the flow for a tiny comparison."""
+    numbers = {name.strip("-").replace("-", "_"): int(value) for name, value in TINY.items() if value.isdigit()}
+    return {**numbers, "architectures": ["simple_rnn"], "data": str(data), "results": str(results)}

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from flows.command_line import in_full
 from tests.conftest import ROOT, command
 
 HEAVY = {"prefect", "tensorflow", "keras", "pandas", "numpy", "pyarrow", "sklearn", "scipy", "matplotlib", "seaborn"}
@@ -26,6 +27,18 @@ def test_help_and_a_mistake_import_nothing_heavy(option: list[str], code: int) -
     assert done.returncode == code
     assert "pydantic" in done.stderr  # the list is there
     assert not {name for name in HEAVY if f"'{name}'" in done.stderr.splitlines()[-1]}
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--seeds", "4"], ["--seeds", "4"]),
+        (["--quick"], ["--architectures", "simple_rnn,lstm", "--seeds", "2", "--train-fractions", "0.25"]),
+        (["--seeds=4", "--quick"], ["--seeds=4", "--architectures", "simple_rnn,lstm", "--train-fractions", "0.25"]),
+    ],
+)
+def test_quick_stands_for_what_is_not_given(words: list[str], meant: list[str]) -> None:
+    assert in_full(words) == meant
 
 
 @pytest.mark.slow

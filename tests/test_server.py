@@ -22,8 +22,8 @@ from flows import server as module
 from flows.server import server_process, wait_for
 from tasks.errors import UserError
 from tests.browser import needs_browser, opened
-from tests.conftest import ROOT, TINY
-from tests.runs import heeding_interrupts
+from tests.conftest import ROOT
+from tests.runs import heeding_interrupts, pages, prefect, tiny_parameters
 
 EVIL = "https://evil.example"
 
@@ -187,23 +187,10 @@ def test_the_projects_settings_guard_a_server_that_is_started_by_hand() -> None:
 @pytest.mark.slow
 @pytest.mark.fault(36)
 def test_the_pages_start_and_a_worker_runs_what_another_terminal_asks_for(tmp_path: Path, tiny: Path) -> None:
-    api = f"http://127.0.0.1:{free_port()}/api"
-    environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": api}
-    parameters = {n.strip("-").replace("-", "_"): int(v) for n, v in TINY.items() if v.isdigit()}
-    parameters |= {"architectures": ["simple_rnn"], "data": str(tiny), "results": str(tmp_path / "results")}
-    asked = ("deployment", "run", "imdb-compare/default", "--watch", "--params", json.dumps(parameters))
-    with (tmp_path / "ui.log").open("w+") as log:
-        pages = subprocess.Popen([sys.executable, "-m", "flows.ui"], cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 180
-            while "Ready:" not in (tmp_path / "ui.log").read_text() and time.monotonic() < deadline:
-                time.sleep(1)
-            assert httpx.post(f"{api}/flows/", json={"name": "planted"}, headers={"Origin": EVIL}).status_code == 403
-            run = subprocess.run([sys.executable, "-m", "prefect", *asked], cwd=ROOT, env=environment, timeout=400)
-        finally:
-            pages.send_signal(signal.SIGINT)
-            ended = pages.wait(timeout=60)
-    assert run.returncode == 0, (tmp_path / "ui.log").read_text()
-    assert ended == 0
+    asked = json.dumps(tiny_parameters(tiny, tmp_path / "results"))
+    with pages(tmp_path) as environment:
+        api = environment["PREFECT_API_URL"]
+        assert httpx.post(f"{api}/flows/", json={"name": "planted"}, headers={"Origin": EVIL}).status_code == 403
+        prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
     assert (tmp_path / "results" / "latest" / "report.html").exists()
     assert not module.answers(api)

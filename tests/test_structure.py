@@ -92,6 +92,7 @@ def test_the_options_in_the_readme_exist() -> None:
         "--help",
         "--param",
         "--short",
+        *("--quick", "--output", "--pool", "--type", "--build", "--no-prompt", "--all"),
         *("--host", "--nworkers", "--nthreads"),  # of Dask's own commands
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known

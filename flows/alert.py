@@ -1,0 +1,99 @@
+"""Tell people that a run failed or that the nights became worse: started by events, told by whatever block is there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_UI_URL
+
+from tasks.export import escape_markdown
+
+# A block of this name, of any kind that notifies (Slack, e-mail, Teams, a webhook, …), is told.
+BLOCK = "imdb-alert"
+
+
+@flow(name="imdb-alert", flow_run_name="alert-{run}")
+def imdb_alert(run: UUID, alarms: str = "") -> str:
+    """Say what happened to a run and where to look; tell it to every block named imdb-alert.
+
+    Args:
+        run: Id of the flow run that the alert is about.
+        alarms: What the regression check found; empty for a run that failed.
+    """
+    title, lines = story(run, alarms)
+    return tell(title, lines)
+
+
+def story(run: UUID, alarms: str) -> tuple[str, list[str]]:
+    """Put an alert into words: a title, and lines of what happened and where to look.
+
+    Args:
+        run: The run; one that Prefect no longer knows is told by its id.
+        alarms: Of the regression check.
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            found = client.read_flow_run(run)
+        except ObjectNotFound:
+            return f"imdb-compare: {run}", [alarms or "A run failed, of which Prefect knows no more."]
+    pages = f"{PREFECT_UI_URL.value() or ''}/runs/flow-run/{run}"
+    place = Path(str(found.parameters.get("results", "results"))) / "runs" / str(found.name)
+    state = found.state.name if found.state else "unknown"
+    return title_of(found, alarms), [
+        alarms or f"State: {state}. {found.state.message or '' if found.state else ''}".strip(),
+        f"The run and its log: {pages}",
+        f"Its report, if it came so far: {place / 'report.html'}",
+        "What is trained is kept: the next run goes on from there.",
+    ]
+
+
+def title_of(run: FlowRun, alarms: str) -> str:
+    """Write one line for a subject."""
+    what = "the nights became worse" if alarms else (run.state.name.lower() if run.state else "failed")
+    return f"imdb-compare {run.name}: {what}"
+
+
+@task(name="tell", task_run_name="tell-{title}")
+def tell(title: str, lines: Sequence[str]) -> str:
+    """Write the alert on Prefect's page, and send it by every block of the name; the result says to which."""
+    logger = get_run_logger()
+    shown = "\n\n".join(escape_markdown(line) for line in lines)
+    create_markdown_artifact(f"### {escape_markdown(title)}\n\n{shown}", key="alert", description=title)
+    logger.warning("%s\n%s", title, "\n".join(lines))
+    told, errors = [], []
+    for name, block in blocks():
+        try:
+            send(block, title, lines)
+            told.append(name)
+        except Exception as error:  # each kind of block has errors of its own, and the others must be told too
+            errors.append(f"{name}: {type(error).__name__}: {error}")
+    if errors:
+        raise RuntimeError("The alert could not be sent by " + "; ".join(errors))
+    return f"Told by {', '.join(told)}." if told else f"No block named {BLOCK} is configured: it stands here alone."
+
+
+def blocks() -> list[tuple[str, Any]]:
+    """Load every block named `imdb-alert`."""
+    from prefect.blocks.core import Block
+
+    with get_client(sync_client=True) as client:
+        documents = client.read_block_documents(include_secrets=False)
+    named = [d for d in documents if d.name == BLOCK and d.block_type is not None]
+    names = [f"{document.block_type.slug}/{BLOCK}" for document in named if document.block_type]
+    return [(name, Block.load(name)) for name in names]
+
+
+def send(block: Any, title: str, lines: Sequence[str]) -> None:
+    """Send an alert by a block: one that notifies, or a plain webhook, which gets JSON."""
+    body = "\n".join(lines)
+    if hasattr(block, "notify"):
+        block.notify(body, subject=title)
+    else:
+        block.call({"title": title, "text": body}).raise_for_status()

@@ -1,0 +1,52 @@
+"""Write a trained model into a folder to be carried elsewhere: `python -m flows.export --output my_model`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from flows.command_line import parse
+from tasks import parameters as p
+from tasks import saved_runs as s
+from tasks.errors import UserError
+
+
+class Asked(BaseModel):
+    """Write a trained model of a run, its weights, words, calibration and model card, into a folder of its own."""
+
+    output: Annotated[Path, Field(description="Folder to make.")]
+    results: p.Results = "results"
+    run: s.Run = None
+    architecture: s.Architecture = None
+    seed: s.Seed = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the model that the command line asks for.
+
+    Returns:
+        The exit code: 0 written, 1 a stored file is gone or damaged, 2 a mistake of the user's.
+    """
+    from tasks.carried import write_model
+    from tasks.remote import results_place
+    from tasks.store import DamagedFileError
+
+    try:
+        asked = parse(Asked, arguments, "flows.export")
+        run = s.open_run(results_place(asked.results), asked.run)
+        wanted = s.Wanted(**asked.model_dump(exclude={"output"}))
+        (cell,) = s.chosen(run, wanted).to_dict("records")
+        print(f"Written: {write_model(run, {str(name): value for name, value in cell.items()}, asked.output)}")
+    except UserError as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
+    except (DamagedFileError, FileNotFoundError) as error:
+        print(f"{error}. The command that made the run makes it again.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""A trained model as a folder to be carried elsewhere: numbers, words, texts, each with its checksum, and no code."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tasks import store
+from tasks.appearance import label
+from tasks.architectures import ARCHITECTURES
+from tasks.baselines import BASELINES
+from tasks.cells import history_file, weights_file
+from tasks.errors import UserError
+from tasks.saved_runs import SavedRun
+from tasks.settings import Recipe
+
+CARD, WEIGHTS, VOCABULARY, TEXT = "model.json", "weights.safetensors", "vocabulary.parquet", "README.md"
+LARGEST_CARD = 1_000_000  # bytes
+SHOWN = ("accuracy", "f1", "auc", "log_loss")
+
+
+class Card(BaseModel):
+    """What must be known of a model to use it (model.json)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    name: str = Field(max_length=200, description="Of the cell.")
+    architecture: str = Field(description="In ARCHITECTURES or BASELINES; it is rebuilt from the project's code.")
+    recipe: Recipe
+    classes: tuple[str, str] = Field(description="What 0 and 1 are called.")
+    temperature: float = Field(gt=0, description="Divides the log-odds; fitted on validation.")
+    threshold: float = Field(ge=0, le=1, description="Of the raw probability, the best on validation; not applied.")
+    accuracy: float = Field(ge=0, le=1, description="On the validation reviews, at one half.")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ARCHITECTURES and name not in BASELINES:
+            raise ValueError(f"is none of {', '.join([*ARCHITECTURES, *BASELINES])}")
+        return name
+
+
+def write_model(run: SavedRun, cell: dict[str, Any], folder: Path) -> Path:
+    """Write a trained cell into a folder of its own.
+
+    Args:
+        run: The run that it is of.
+        cell: A row of `run.cells`.
+        folder: Made here; it must not be there yet.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If there is such a folder, or it cannot be written.
+        FileNotFoundError, DamagedFileError: If a file of the cell is gone, or is not what was written.
+    """
+    if folder.exists():
+        raise UserError(f"output: {str(folder)!r:.300} is there already. Name a folder that is not.")
+    facts = store.frame(history_file(run.cache, cell["name"])).attrs
+    weights = store.read_bytes(weights_file(run.cache, cell["name"]))
+    if weights is None:
+        raise FileNotFoundError(f"{weights_file(run.cache, cell['name'])} is gone; run again")
+    known = {name: cell[name] for name in ("name", "architecture", "temperature", "threshold", "accuracy")}
+    card = Card(recipe=run.recipe, classes=run.facts["classes"], **known)
+    with store.unfinished(folder):
+        store.write(folder / WEIGHTS, weights)
+        if card.architecture in ARCHITECTURES:
+            store.write(folder / VOCABULARY, store.frame(run.cache / "encoded" / run.facts["vocabulary"]))
+        store.write(folder / TEXT, described(run, card, facts).encode())
+        store.write(folder / CARD, card.model_dump_json(indent=2).encode())
+    return folder
+
+
+def read_card(folder: Path) -> Card:
+    """Read what a folder says of its model.
+
+    Raises:
+        UserError: If it holds none.
+        DamagedFileError: If it is not what was written, or describes no model of this project.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise UserError(f"model: {str(folder)!r:.300} holds no {CARD}. Give a folder that flows.export wrote.")
+    if path.stat().st_size > LARGEST_CARD:
+        raise store.DamagedFileError(f"{path} is larger than {LARGEST_CARD:,} bytes, and describes no model")
+    content = store.read_bytes(path)
+    if content is None:
+        raise store.DamagedFileError(f"{path} has no checksum beside it")
+    try:
+        return Card.model_validate_json(content)
+    except ValidationError as error:
+        raise store.DamagedFileError(f"{path} describes no model of this project: {error.errors()[0]}") from None
+
+
+def described(run: SavedRun, card: Card, facts: dict[str, Any]) -> str:
+    """Write the model card: what it is, how well it does, what it costs, and what it is not for.
+
+    Source of its parts: Mitchell et al. 2019, "Model Cards for Model Reporting".
+    """
+    summary = run.table("summary")
+    rows = summary[(summary["architecture"] == card.architecture) & (summary["split"] == "test")]
+    scores = [scored(row) for row in rows.to_dict("records") if row["metric"] in SHOWN]
+    reviews, rows_of = run.facts["source"], ", ".join(f"{n:,} {split}" for split, n in run.facts["rows"].items())
+    reads = f"the last {card.recipe.max_tokens} words" if card.architecture in ARCHITECTURES else "all words"
+    lines = [
+        f"# {label(card.architecture)}: {card.classes[0]} or {card.classes[1]}",
+        f"Cell `{card.name}` of run {run.name}, {run.facts['started']}, by imdb-compare.",
+        "## Data", f"{reviews}: {rows_of}. Fingerprint `{run.facts['fingerprint']}`.",
+        "## Scores on the test reviews", "Of the architecture, over its seeds; the mean and its 95% interval.",
+        "\n".join(scores),
+        f"This cell: {100 * card.accuracy:.2f}% right on the validation reviews. Temperature {card.temperature:.3f} "
+        f"(applied), best threshold there {card.threshold:.3f} (not applied: the label changes at one half).",
+        "## Cost",
+        f"{facts['parameters']:,} parameters; trained in {facts['train_seconds']:.0f} s on "
+        f"{run.facts['hardware']['processor']}, one thread.",
+        "## Limits",
+        "\n".join(f"- {caveat}" for caveat in [
+            *run.facts["caveats"],
+            f"It reads {reads} of a text, in lower case, and only words that its training reviews hold.",
+            "On other kinds of text, other languages or another time the scores above do not hold.",
+            "It finds no reasons, only words that went with a class in its training reviews.",
+        ]),
+        "## Use", 'python -m flows.predict --model <this folder> "a text"',
+        f"Versions: {', '.join(f'{name} {number}' for name, number in run.facts['versions'].items())}.",
+        "## Licence", "The code that runs it is under the MIT licence. The reviews have owners of their own.",
+    ]  # fmt: skip
+    return "\n\n".join(lines) + "\n"
+
+
+def scored(row: dict[str, Any]) -> str:
+    """Write one line of scores."""
+    factor, unit = (1, "") if row["metric"] == "log_loss" else (100, "%")
+    mean, low, high = (f"{factor * row[name]:.{4 if factor == 1 else 2}f}{unit}" for name in ("mean", "low", "high"))
+    return f"- {label(row['metric'])}: {mean} [{low}, {high}], {int(row['seeds'])} seeds"

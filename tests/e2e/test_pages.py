@@ -1,0 +1,109 @@
+"""Prefect's pages and the report as a person sees them: `make e2e`; screenshots stay in results/e2e."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser import BROWSER
+from tests.conftest import ROOT
+from tests.runs import pages, prefect, tiny_parameters
+
+pytestmark = pytest.mark.e2e
+
+SCREENSHOTS = ROOT / "results" / "e2e"
+NAME = "2026-01-02-nightly"
+
+
+@pytest.fixture(scope="module")
+def served(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Serve the pages, and let a worker run the comparison twice: what is asked for, then from the cache."""
+    folder = tmp_path_factory.mktemp("pages")
+    asked = tiny_parameters(tiny, folder / "results") | {"architectures": ["simple_rnn", "lstm"], "seeds": 2}
+    with pages(folder) as environment:
+        for name in (NAME, "2026-01-03-nightly"):
+            parameters = json.dumps(asked | {"run_name": name, "night": name[:10], "new_seeds": 1})
+            prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", parameters)
+        api = environment["PREFECT_API_URL"]
+        query = {"flow_runs": {"name": {"any_": [NAME]}}}
+        (run,) = httpx.post(f"{api}/flow_runs/filter", json=query).json()
+        yield {"api": api, "site": api.removesuffix("/api") + "/v2", "run": run, "results": folder / "results"}
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """Open a browser's page."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+
+
+def shot(page: Page, name: str, *, whole: bool = False) -> None:
+    page.wait_for_timeout(1_500)  # animations
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+
+
+def test_the_graph_of_a_run_leads_from_loading_to_the_report(served: dict[str, Any], page: Page) -> None:
+    graph = httpx.get(f"{served['api']}/flow_runs/{served['run']['id']}/graph-v2").json()
+    labels = {identity: node["label"] for identity, node in graph["nodes"]}
+    parents = {node["label"]: {labels[each["id"]] for each in node["parents"]} for _, node in graph["nodes"]}
+    assert "load-reviews" in parents["encode-reviews-1.0"]
+    trained = {name for name in parents if re.fullmatch(r"(simple_rnn|lstm)-seed-\d+", name)}
+    assert len(trained) == 6
+    for name in trained:
+        assert "encode-reviews-1.0" in parents[name]
+    page.goto(f"{served['site']}/runs/flow-run/{served['run']['id']}")
+    expect(page.get_by_text(NAME).first).to_be_visible()
+    expect(page.get_by_text("Completed").first).to_be_visible()
+    shot(page, "run")
+
+
+def test_the_run_lists_its_tasks_and_artifacts(served: dict[str, Any], page: Page) -> None:
+    page.goto(f"{served['site']}/runs/flow-run/{served['run']['id']}?tab=TaskRuns")
+    expect(page.get_by_text("simple_rnn-seed-0").first).to_be_visible()
+    shot(page, "tasks")
+    page.goto(f"{served['site']}/runs/flow-run/{served['run']['id']}?tab=Artifacts")
+    expect(page.get_by_text("summary").first).to_be_visible()
+    shot(page, "artifacts-of-run")
+
+
+@pytest.mark.parametrize("key", ["report", "summary", "scores", "nights", "training-lstm-seed-0"])
+def test_an_artifact_shows_what_it_holds(served: dict[str, Any], page: Page, key: str) -> None:
+    page.goto(f"{served['site']}/artifacts/key/{key}")
+    expect(page.get_by_text(key).first).to_be_visible()
+    shot(page, f"artifact-{key}", whole=True)
+    if key == "report":
+        latest = httpx.get(f"{served['api']}/artifacts/{key}/latest").json()
+        page.goto(f"{served['site']}/artifacts/artifact/{latest['id']}")
+        page.wait_for_selector("img[src^='data:image/png']")
+        widths = page.eval_on_selector_all("img[src^='data:image/png']", "all => all.map(one => one.naturalWidth)")
+        assert len(widths) >= 3
+        assert min(widths) > 100
+        shot(page, "report-in-prefect", whole=True)
+
+
+def test_the_deployment_shows_its_schedule_and_explains_its_parameters(served: dict[str, Any], page: Page) -> None:
+    found = httpx.get(f"{served['api']}/deployments/name/imdb-compare/default").json()
+    page.goto(f"{served['site']}/deployments/deployment/{found['id']}")
+    expect(page.get_by_text("imdb-compare").first).to_be_visible()
+    shot(page, "deployment")
+    page.goto(f"{served['site']}/deployments/deployment/{found['id']}/run")
+    expect(page.get_by_text("Trainings of each architecture").first).to_be_visible()
+    shot(page, "form")
+
+
+def test_the_report_opens_offline(served: dict[str, Any], page: Page) -> None:
+    page.goto((served["results"] / "latest" / "report.html").as_uri())
+    assert page.locator("img").count() >= 5
+    shot(page, "report", whole=True)

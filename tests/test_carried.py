@@ -1,0 +1,103 @@
+"""Models that travel: what is carried answers as the run's model, and what was changed on the way is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.export import main
+from flows.predict_command import main as predict
+from tasks import carried, store
+from tasks.errors import UserError
+from tasks.prediction import load_predictor
+from tasks.saved_runs import Wanted, chosen, open_run
+from tests.test_models import ODD_TEXTS
+
+TEXTS = ["a good film", "bad, bad plot", *ODD_TEXTS]
+
+
+def written(past: Path, folder: Path, architecture: str) -> Path:
+    run = open_run(past, None)
+    (cell,) = chosen(run, Wanted(architecture=architecture)).to_dict("records")
+    return carried.write_model(run, cell, folder)
+
+
+@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "majority"])
+def test_what_is_carried_answers_as_the_model_of_the_run(past: Path, tmp_path: Path, architecture: str) -> None:
+    folder = written(past, tmp_path / "model", architecture)
+    there = load_predictor(Wanted(results=str(past), architecture=architecture), lambda _: None).predict(TEXTS)
+    said: list[str] = []
+    here = load_predictor(Wanted(model=folder), said.append).predict(TEXTS)
+    np.testing.assert_allclose(here["probability"], there["probability"], atol=1e-9)
+    assert here["label"].tolist() == there["label"].tolist()
+    assert here["unknown"].tolist() == there["unknown"].tolist()
+    assert "right on validation" in said[0]
+
+
+def test_the_card_tells_data_scores_costs_and_limits(past: Path, tmp_path: Path) -> None:
+    text = (written(past, tmp_path / "model", "simple_rnn") / "README.md").read_text()
+    said = ("400 reviews of tiny.csv", "Accuracy: ", "2 seeds", "parameters; trained in", "the last 12 words", "MIT")
+    assert [words for words in said if words not in text] == []
+    assert (tmp_path / "model").stat().st_mode & 0o077 == 0
+
+
+def test_commands_write_a_folder_and_answer_by_it(
+    past: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "model")
+    assert main(["--results", str(past), "--architecture", "nb_svm", "--output", folder]) == 0
+    assert main(["--results", str(past), "--output", folder]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert predict(["--model", folder, "--json", "a good film"]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == "positive"
+    assert predict(["--model", folder, "--seed", "0", "x"]) == 2
+    assert "Leave these out" in capsys.readouterr().err
+    assert predict(["--model", str(tmp_path), "x"]) == 2
+    assert "holds no model.json" in capsys.readouterr().err
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("name", [carried.CARD, carried.WEIGHTS, carried.VOCABULARY])
+@pytest.mark.parametrize("how", ["flip", "no checksum"])
+def test_what_its_checksums_do_not_cover_is_refused(past: Path, tmp_path: Path, name: str, how: str) -> None:
+    folder = written(past, tmp_path / "model", "simple_rnn")
+    path = folder / name
+    if how == "flip":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        path.with_name(f"{name}.sha256").unlink()
+    with pytest.raises((store.DamagedFileError, FileNotFoundError)):
+        load_predictor(Wanted(model=folder), lambda _: None)
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": "os.system"}, {"architecture": "../lstm"}, {"format": 2}, {"temperature": 0},
+        {"recipe": {"units": 10**9}}, {"more": "code"}, {"classes": ["one"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_card_of_no_model_is_refused_though_its_checksum_is_right(
+    past: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    folder = written(past, tmp_path / "model", "nb_svm")
+    card = json.loads((folder / carried.CARD).read_text()) | change
+    store.write(folder / carried.CARD, json.dumps(card).encode())
+    with pytest.raises(store.DamagedFileError, match="describes no model"):
+        load_predictor(Wanted(model=folder), lambda _: None)
+
+
+@pytest.mark.fault(8)
+def test_what_cannot_be_written_leaves_nothing(past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(carried, "described", full)  # after the weights were written
+    with pytest.raises(UserError, match="No space left"):
+        written(past, tmp_path / "model", "nb_svm")
+    assert list(tmp_path.iterdir()) == []
