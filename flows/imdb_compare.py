@@ -18,6 +18,7 @@ from tasks import store
 from tasks.baselines import BASELINES
 from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
 from tasks.nights import Night, NightFailedError, check_night, passed_over
+from tasks.own_architectures import check_own
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load
 from tasks.publication import evaluate_cells, publish
@@ -70,6 +71,7 @@ def imdb_compare(
     started = datetime.now(UTC)  # not the scheduled time: a late run has not worked since then
     without_tracebacks_for_mistakes()
     check_engine(engine, dask_address)
+    check_own(parameters.architectures, parameters.recipe())
     place = results_place(results)
     cache = place / "cache"
     store.sweep(place)

@@ -79,10 +79,10 @@ STYLE: dict[Any, Any] = {
 
 
 def label(name: str) -> str:
-    """Say the name of an architecture, metric or column in words: `my_gru` becomes `My GRU`."""
+    """Say the name of an architecture, metric or column in words: `my_models:my_gru` becomes `My GRU`."""
     if name in NAMES:
         return NAMES[name]
-    words = [word.upper() if word in ACRONYMS else word for word in name.split("_")]
+    words = [word.upper() if word in ACRONYMS else word for word in name.rpartition(":")[2].split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 

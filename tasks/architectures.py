@@ -7,7 +7,9 @@ Between the layers time runs along the first axis: that saves the recurrent loop
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tasks.settings import Recipe
@@ -57,6 +59,29 @@ ARCHITECTURES: dict[str, Callable[[Recipe], keras.Model]] = {
     "bidirectional_lstm": bidirectional_lstm,
     "deep_lstm": deep_lstm,
 }
+
+
+# What a user's own architecture is called: module and function, as in `my_models:attention_lstm`.
+OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+class Own:
+    """A builder in a module of the user's own, imported when it is called: asking for its code loads nothing."""
+
+    __qualname__: str
+
+    def __init__(self, name: str) -> None:
+        """Keep where it stands, as of any function."""
+        self.__module__, _, self.__qualname__ = name.partition(":")
+
+    def __call__(self, recipe: Recipe) -> keras.Model:
+        """Build the model."""
+        return getattr(import_module(self.__module__), self.__qualname__)(recipe)
+
+
+def builder(name: str) -> Callable[[Recipe], keras.Model]:
+    """Find what builds an architecture: a name in `ARCHITECTURES`, or `module:function` of the user's own."""
+    return ARCHITECTURES[name] if name in ARCHITECTURES else Own(name)
 
 
 def _lstm_layers(recipe: Recipe, count: int) -> keras.Model:

@@ -58,6 +58,8 @@ def write_model(run: SavedRun, cell: dict[str, Any], folder: Path) -> Path:
     """
     if folder.exists():
         raise UserError(f"output: {str(folder)!r:.300} is there already. Name a folder that is not.")
+    if cell["architecture"] not in ARCHITECTURES and cell["architecture"] not in BASELINES:
+        raise UserError(f"architecture: {cell['architecture']} is of your own code, which a folder cannot carry.")
     facts = store.frame(history_file(run.cache, cell["name"])).attrs
     weights = store.read_bytes(weights_file(run.cache, cell["name"]))
     if weights is None:

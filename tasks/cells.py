@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import store
-from tasks.architectures import ARCHITECTURES
+from tasks.architectures import builder
 from tasks.baselines import BASELINES, Baseline, Labelled
 from tasks.code_version import code_version
 from tasks.costs import forget_peak_memory, latency, peak_memory_mb
@@ -42,7 +42,7 @@ def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) ->
     """Name a cell by all that it is made of: `lstm-seed-0-<16 hexadecimal digits>`.
 
     Args:
-        architecture: A name in `ARCHITECTURES` or `BASELINES`.
+        architecture: A name in `ARCHITECTURES` or `BASELINES`, or `module:function` of the user's own.
         seed: The seed of its weights, order and dropout.
         recipe: What every network of a comparison shares; baselines do not depend on it.
         fingerprint: Of the reviews as the cell reads them.
@@ -53,10 +53,16 @@ def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) ->
         made_of["libraries"] = {name: version(name) for name in BASELINE_LIBRARIES}
     else:
         made_of["recipe"] = recipe.model_dump()
-        made_of["code"] = code_version(ARCHITECTURES[architecture], make_cell, fit, predict)
+        made_of["code"] = code_version(builder(architecture), make_cell, fit, predict)
         made_of["libraries"] = {name: version(name) for name in LIBRARIES}
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    return f"{architecture}-seed-{seed}-{key[:16]}"
+    return f"{architecture.replace(':', '.')}-seed-{seed}-{key[:16]}"
+
+
+def architecture_of(name: str) -> str:
+    """Return the architecture of a cell, by the cell's name."""
+    module, _, function = name.split("-seed-")[0].rpartition(".")
+    return f"{module}:{function}" if module else function
 
 
 def stored_cell(folder: Path, name: str) -> dict[str, Any] | None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks import store
-from tasks.architectures import ARCHITECTURES
+from tasks.architectures import ARCHITECTURES, OWN, builder
 from tasks.baselines import BASELINES, Baseline, restored
-from tasks.cells import own_names, stored_cell, weights_file
+from tasks.cells import architecture_of, own_names, stored_cell, weights_file
 from tasks.settings import Recipe
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
         DamagedFileError: If a file is not what was written, or holds not the weights of this architecture.
     """
     path = weights_file(folder, name)
-    architecture = name.split("-seed-")[0]
-    if architecture not in ARCHITECTURES:
+    architecture = architecture_of(name)
+    if architecture not in ARCHITECTURES and not OWN.fullmatch(architecture):
         raise ValueError(f"{name!r:.200} is no cell of a network. Networks: {', '.join(ARCHITECTURES)}")
     model = network(architecture, recipe, path)
     if stored_cell(folder, name) is None:
@@ -51,11 +51,11 @@ def network(architecture: str, recipe: Recipe, path: Path) -> keras.Model:
     """Build a network, and give it the weights in a file; errors as of `load_network`.
 
     Args:
-        architecture: A name in `ARCHITECTURES`.
+        architecture: A name in `ARCHITECTURES`, or `module:function` of the user's own.
         recipe: What it was trained with.
         path: The weights, with their checksum beside them.
     """
-    model = ARCHITECTURES[architecture](recipe)
+    model = builder(architecture)(recipe)
     most = sum(weight.numpy().nbytes for weight in model.weights) + LARGEST_HEADER
     if path.is_file() and path.stat().st_size > most:
         raise store.DamagedFileError(f"{path} is larger than {most:,} bytes, and no weights of a {architecture}")
@@ -66,7 +66,7 @@ def network(architecture: str, recipe: Recipe, path: Path) -> keras.Model:
 def load_baseline(folder: Path, name: str) -> Baseline:
     """Return the trained baseline of a cell; arguments and errors as of `load_network`."""
     path = weights_file(folder, name)
-    architecture = name.split("-seed-")[0]
+    architecture = architecture_of(name)
     if architecture not in BASELINES:
         raise ValueError(f"{name!r:.200} is no cell of a baseline. Baselines: {', '.join(BASELINES)}")
     if stored_cell(folder, name) is None:

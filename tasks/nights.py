@@ -26,7 +26,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from tasks import history
-from tasks.architectures import ARCHITECTURES
+from tasks.architectures import builder
 from tasks.baselines import BASELINES
 from tasks.cells import make_baseline, make_cell
 from tasks.code_version import code_version
@@ -153,7 +153,7 @@ def made_by(architecture: str) -> str:
     """Fingerprint the code that makes the cells of an architecture or baseline."""
     if architecture in BASELINES:
         return code_version(BASELINES[architecture], make_baseline)
-    return code_version(ARCHITECTURES[architecture], make_cell, fit, predict, encode)
+    return code_version(builder(architecture), make_cell, fit, predict, encode)
 
 
 @task(name="check", task_run_name="check-nights")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tasks.architectures import ARCHITECTURES
+from tasks.architectures import ARCHITECTURES, OWN
 from tasks.errors import UserError
 from tasks.settings import Recipe
 
@@ -20,8 +20,9 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _known(name: str) -> str:
-    if name not in ARCHITECTURES:
-        raise ValueError(f"Unknown architecture {name[:100]!r}. Choose from: {', '.join(ARCHITECTURES)}")
+    if name not in ARCHITECTURES and not OWN.fullmatch(name):
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(f"Unknown architecture {name[:100]!r}. Choose from: {known}, or my_module:my_function")
     return name
 
 
@@ -55,7 +56,10 @@ LabelColumn = Annotated[str, Field(min_length=1, description="Column of a file t
 Positive = Annotated[str | None, Field(description="The positive class, where it is not 1, pos, positive or true.")]
 Architectures = Annotated[
     tuple[Annotated[str, AfterValidator(_known)], ...],
-    Field(min_length=1, description=f"Which to compare, comma between: {', '.join(ARCHITECTURES)}."),
+    Field(
+        min_length=1,
+        description=f"Which to compare, comma between: {', '.join(ARCHITECTURES)}; or my_module:my_function.",
+    ),
     AfterValidator(_once_each),
 ]
 Seeds = Annotated[int, Field(ge=1, le=1_000, description="Trainings of each architecture, with seeds 0, 1, …")]

@@ -1,5 +1,6 @@
 """Which cells a comparison needs: those in the cache are found, the others trained, the costliest first."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
 from tasks import store
-from tasks.architectures import ARCHITECTURES
+from tasks.architectures import ARCHITECTURES, builder
 from tasks.baselines import BASELINES
 from tasks.cells import Made, OnEpoch, cell_name, history_file, make_baseline, make_cell, store_cell, stored_cell
 from tasks.errors import TrainingLostError, UserError, telling_of_memory
@@ -36,7 +37,7 @@ def plan(
     """List the calls of `train` that a comparison needs: every architecture with every seed, and every baseline once.
 
     Args:
-        architectures: Names in `ARCHITECTURES`, in the order in which they are to be reported.
+        architectures: In the order in which they are to be reported.
         seeds: Of each of them.
         recipe: What the networks share.
         encoded: What `encode` gave for each fraction of the training reviews.
@@ -82,7 +83,7 @@ def _make(architecture: str, seed: int, recipe: Recipe, data: Path, fraction: fl
     table = store.table(data)
     if architecture in BASELINES:
         return make_baseline(architecture, training_fraction(table, fraction), learn=BASELINES[architecture])
-    return make_cell(architecture, seed, recipe, table, build=ARCHITECTURES[architecture], on_epoch=on_epoch)
+    return make_cell(architecture, seed, recipe, table, build=builder(architecture), on_epoch=on_epoch)
 
 
 def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict[str, Any] | None:
@@ -95,7 +96,7 @@ def _stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict
 
 def _progress(epochs: int, cell: str, logger: Any) -> OnEpoch:
     """Make a callback that tells the log and a progress artifact of each epoch."""
-    key = f"training-{cell}".replace("_", "-").replace(".", "-")
+    key = re.sub("[^a-z0-9]+", "-", f"training-{cell}".lower())
     artifact: Any = None
     with doing_without_server(logger.debug):
         artifact = create_progress_artifact(0.0, key=key, description=f"Epochs of {cell}")
@@ -110,6 +111,11 @@ def _progress(epochs: int, cell: str, logger: Any) -> OnEpoch:
                 update_progress_artifact(artifact, progress=100 * epoch / epochs)
 
     return on_epoch
+
+
+def _cost(architecture: str) -> int:
+    """Rank an architecture by what its training takes; of the user's own nothing is known, so they start first."""
+    return BY_COST.index(architecture) if architecture in BY_COST else len(BY_COST)
 
 
 class Power(NamedTuple):
@@ -179,7 +185,7 @@ def train_all(
     facts = {name: future.result() for name, future in found.items()}
     logger.info("%d of %d cells are in the cache; training %d.", len(calls) - len(missing), len(calls), len(missing))
     # What takes long starts first, so that no core idles at the end.
-    missing.sort(key=lambda call: (call["fraction"], BY_COST.index(call["architecture"])), reverse=True)
+    missing.sort(key=lambda call: (call["fraction"], _cost(call["architecture"])), reverse=True)
     failures: dict[str, str] = {}
     started = time.monotonic()
 

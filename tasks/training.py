@@ -179,7 +179,7 @@ def fit(
     with _seeds_from(seed):
         model = build(recipe)
     row_widths = widths(train, recipe.max_tokens)
-    step, totals, averages = _training_step(model, recipe)
+    step, totals, averages = training_step(model, recipe)
     best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
     rows: list[dict[str, Any]] = []
     status, epoch = "finished", 0
@@ -237,7 +237,7 @@ def _seeds_from(seed: int) -> Iterator[None]:
         seed_generator.python_random = shared
 
 
-def _training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
+def training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
     """Make the compiled update, the totals that it adds to, and a context that lends the model its averaged weights."""
     import keras
     import tensorflow as tf
