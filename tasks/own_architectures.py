@@ -1,4 +1,4 @@
-"""Architectures of the user's own, `my_models:attention_lstm`: found, and tried in a process before a run relies on them."""
+"""Architectures of the user's own, `my_models:attention_lstm`: found, and tried before a run relies on them."""
 
 import ast
 import traceback
@@ -17,8 +17,8 @@ from tasks.errors import UserError
 from tasks.settings import Recipe
 
 WANTED = (
-    "Wanted is a function (recipe) -> keras.Model that reads (reviews, width) integers of any width, 0 = padding on the "
-    "left, and gives one logit a review, (reviews, 1)."
+    "Wanted is a function (recipe) -> keras.Model that reads (reviews, width) integers of any width, 0 = padding on "
+    "the left, and gives one logit a review, (reviews, 1)."
 )
 
 

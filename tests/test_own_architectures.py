@@ -52,7 +52,7 @@ def test_a_file_that_is_no_python_is_refused(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "broken_models.py").write_text("def gru(recipe:\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(UserError, match="broken_models.py, line 1"):
+    with pytest.raises(UserError, match=r"broken_models\.py, line 1"):
         own_file("broken_models:gru")
 
 
