@@ -1,5 +1,6 @@
 """Tell people that a run failed or that the nights became worse: started by events, told by whatever block is there."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def story(run: UUID, alarms: str) -> tuple[str, list[str]]:
 
 def title_of(run: FlowRun, alarms: str) -> str:
     """Write one line for a subject."""
-    what = "the nights became worse" if alarms else (run.state.name.lower() if run.state else "failed")
+    ended = str(run.state.name).lower() if run.state else "failed"
+    what = "the nights became worse" if alarms else ended
     return f"imdb-compare {run.name}: {what}"
 
 
@@ -96,4 +98,4 @@ def send(block: Any, title: str, lines: Sequence[str]) -> None:
     if hasattr(block, "notify"):
         block.notify(body, subject=title)
     else:
-        block.call({"title": title, "text": body}).raise_for_status()
+        asyncio.run(block.call({"title": title, "text": body})).raise_for_status()

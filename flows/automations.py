@@ -1,6 +1,7 @@
 """Automations of the deployment, made once: `python -m flows.automations`, which `make ui` runs, too."""
 
 import sys
+from datetime import timedelta
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
@@ -29,9 +30,13 @@ def silent_runs() -> AutomationCore:
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": "imdb-compare"},
             for_each={"prefect.resource.id"},
             threshold=1,
-            within=SILENT_SECONDS,
+            within=timedelta(seconds=SILENT_SECONDS),
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat for nine minutes.")],
+        actions=[
+            ChangeFlowRunState(
+                name="Crashed", state=StateType.CRASHED, message="No heartbeat for nine minutes.", force=False
+            )
+        ],
     )
 
 

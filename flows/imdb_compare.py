@@ -17,7 +17,7 @@ from tasks import settings as s
 from tasks import store
 from tasks.baselines import BASELINES
 from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
-from tasks.nights import Night, NightFailedError, check_night, passed_over
+from tasks.nights import Night, NightFailedError, check_night, due_date, passed_over
 from tasks.own_architectures import check_own
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load
@@ -29,8 +29,10 @@ DEFAULTS = Parameters()
 
 
 def run_name() -> str:
-    """Name the run as asked, or by the time at which it started, so that names sort."""
-    return runtime.flow_run.parameters.get("run_name") or datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    """Name the run as asked, or by its night, or by the time at which it started, so that names sort."""
+    given = runtime.flow_run.parameters
+    nightly = f"{given.get('night') or due_date()}-nightly" if given.get("new_seeds") else None
+    return given.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
 @flow(name="imdb-compare", flow_run_name=run_name)

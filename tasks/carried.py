@@ -1,5 +1,6 @@
 """A trained model as a folder to be carried elsewhere: numbers, words, texts, each with its checksum, and no code."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +97,7 @@ def read_card(folder: Path) -> Card:
         raise store.DamagedFileError(f"{path} describes no model of this project: {error.errors()[0]}") from None
 
 
-def described(run: SavedRun, card: Card, facts: dict[str, Any]) -> str:
+def described(run: SavedRun, card: Card, facts: Mapping[Any, Any]) -> str:
     """Write the model card: what it is, how well it does, what it costs, and what it is not for.
 
     Source of its parts: Mitchell et al. 2019, "Model Cards for Model Reporting".
@@ -131,7 +132,7 @@ def described(run: SavedRun, card: Card, facts: dict[str, Any]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def scored(row: dict[str, Any]) -> str:
+def scored(row: Mapping[Any, Any]) -> str:
     """Write one line of scores."""
     factor, unit = (1, "") if row["metric"] == "log_loss" else (100, "%")
     mean, low, high = (f"{factor * row[name]:.{4 if factor == 1 else 2}f}{unit}" for name in ("mean", "low", "high"))

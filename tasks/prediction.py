@@ -129,7 +129,8 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
 
 def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     """Load the model in a folder that `tasks.carried` wrote; arguments and errors as of `load_predictor`."""
-    given = [name for name in ("run", "architecture", "seed", "ensemble") if getattr(wanted, name) not in (None, False)]
+    chooses = {name: getattr(wanted, name) for name in ("run", "architecture", "seed", "ensemble")}
+    given = [name for name, value in chooses.items() if value is not None and value is not False]
     if wanted.model is None or given:
         raise UserError(f"model: received {str(wanted.model)!r:.300} beside {', '.join(given)}. Leave these out.")
     card = read_card(wanted.model)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 from prefect import runtime, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from tasks import store
@@ -166,6 +166,10 @@ def publish(
     with doing_without_server(get_run_logger().warning, retries=2):
         create_markdown_artifact(shown, key="report", description=name)
         create_table_artifact(records, key="summary", description="Each architecture over its seeds")
+        where = f"{target}/report.html" if in_bucket(target) else (target / "report.html").as_uri()
+        create_link_artifact(
+            where, link_text=f"{name}: report.html", key="report-file", description="With all pictures"
+        )
     get_run_logger().info("Report: %s", target / "report.html")
     said = "\n".join([*report.verdict[:2], *nights])
     return f"\n{reviews['source']}\n\n{in_text(summary)}\n\n{said}\n\nReport: {target / 'report.html'}"

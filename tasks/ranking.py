@@ -52,6 +52,10 @@ def _friedman(data: Panel, given: Floats, metric: str) -> dict[str, object]:
     return {**row, "statistic": float(result.statistic), "p": float(result.pvalue)}
 
 
+# What knowing nothing comes to costs least, but is no candidate, though few seeds cannot set it apart.
+MAJORITY = "majority"
+
+
 def rank_groups(summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
     """Group the architectures: the best on validation with all that test does not put below it, then the rest alike.
 
@@ -84,7 +88,8 @@ def rank_groups(summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame 
         for name in order
     ]  # fmt: skip
     groups = pd.DataFrame(rows)
-    known = groups[groups["group"] == 1].dropna(subset=list(costs.columns[:1]))
+    candidates = groups[(groups["group"] == 1) & (groups["best"] | (groups["architecture"] != MAJORITY))]
+    known = candidates.dropna(subset=list(costs.columns[:1]))
     if len(costs.columns) and len(known):
         groups.loc[known.sort_values(list(costs.columns), kind="stable").index[0], "cheapest"] = True
     return groups

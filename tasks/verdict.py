@@ -7,7 +7,7 @@ import pandas as pd
 from tasks.appearance import label
 from tasks.baselines import BASELINES
 from tasks.panel import LOWER_IS_BETTER
-from tasks.ranking import versus
+from tasks.ranking import MAJORITY, versus
 
 
 def verdict(frames: dict[str, pd.DataFrame]) -> list[str]:
@@ -25,7 +25,11 @@ def verdict(frames: dict[str, pd.DataFrame]) -> list[str]:
     sentences = [_best(groups, summary, setup)]
     if len(groups) == 1:
         return [*sentences, "There is nothing to compare it with.", *_seed_noise(summary), *_diverged(summary)]
-    sentences += [_best_group(groups), *_against_best(_without_majority(groups), metric), *_cheapest(groups)]
+    sentences += [
+        _best_group(_without_majority(groups)),
+        *_against_best(_without_majority(groups), metric),
+        *_cheapest(groups),
+    ]
     sentences += [
         *_among_networks(frames["pairs"], groups, metric),
         *_lost_to_baselines(frames["pairs"], groups, metric),
@@ -79,12 +83,14 @@ def _best_group(groups: pd.DataFrame) -> str:
     members = groups[(groups["group"] == 1)]["architecture"].tolist()
     if len(members) == 1:
         return f"Every other architecture is separable from {listed(members)}, and below it."
+    if set(groups.loc[~groups["best"], "verdict"]) == {"too few seeds"}:
+        return "No order among the others is claimed: too few seeds are shared."
     return f"The best group, of which none can be set apart from the best on these test reviews: {listed(members)}."
 
 
 def _without_majority(groups: pd.DataFrame) -> pd.DataFrame:
     """Leave out the majority class, of which there is nothing to say, unless it is the best."""
-    return groups[groups["best"] | (groups["architecture"] != "majority")]
+    return groups[groups["best"] | (groups["architecture"] != MAJORITY)]
 
 
 def _against_best(groups: pd.DataFrame, metric: str) -> list[str]:

@@ -1,0 +1,50 @@
+"""Compare two runs on the same reviews, before and after a change: `python -m flows.compare_runs BEFORE AFTER`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import UserError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare what the command line names.
+
+    Returns:
+        The exit code: 0 compared, 2 a mistake of the user's.
+    """
+    parser = argparse.ArgumentParser("python -m flows.compare_runs", description=__doc__)
+    parser.add_argument("before", help="run, by its folder in results/runs")
+    parser.add_argument("after", help="run, by its folder in results/runs")
+    parser.add_argument("--results", default="results", help="folder of results, or s3://bucket/prefix")
+    parser.add_argument("--output", type=Path, help="file for the report in Markdown; by default it is printed alone")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each architecture")
+    asked = parser.parse_args(arguments)
+    from tasks.parameters import checked
+    from tasks.remote import results_place
+    from tasks.saved_runs import Wanted, open_run
+    from tasks.store import writing
+    from tasks.two_runs import compare_two, in_markdown
+
+    try:
+        wanted = [checked(Wanted, {"results": asked.results, "run": name}) for name in (asked.before, asked.after)]
+        before, after = (open_run(results_place(asked.results), each.run) for each in wanted)
+        table = compare_two(before, after)
+        report = in_markdown(table, before, after)
+        if asked.output:
+            with writing(asked.output):
+                asked.output.write_text(report, encoding="utf-8")
+    except UserError as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
+    if asked.json:
+        print("\n".join(json.dumps(row) for row in table.to_dict("records")))
+    else:
+        print(report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
