@@ -87,12 +87,13 @@ def imdb_compare(
     tonight = Night.of(parameters, facts["fingerprint"], place)
     calls = tonight.calls(lambda seeds: plan(parameters.architectures, seeds, recipe, notes, cache))
     power = Power(engine, dask_address, workers, cell_minutes)
-    cells, failures = train_all(calls, after=encoded, folder=cache, power=power)
+    cells, failures, trained = train_all(calls, after=encoded, folder=cache, power=power)
     asked = parameters.model_dump(mode="json")
     if all(cell["architecture"] in BASELINES for cell in cells):
         check_night(tonight, calls, [], None, asked, started, place)
         raise CellsFailedError(failures)
-    frames = evaluate_cells(cells, facts["file"], cache)
+    evaluated = evaluate_cells.submit(cells, facts["file"], cache, wait_for=trained, return_state=False)
+    frames = evaluated.result()
     frames |= check_night(tonight, calls, cells, frames["scores"], asked, started, place)
     of_largest = {"vocabulary": notes[-1]["vocabulary"]}  # by which the models are used
     summary = publish(frames, facts | of_largest, asked, failures, started, place)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
+from uuid import UUID
 
 from dask import config as dask_config
 from dask.base import annotate
@@ -131,6 +132,7 @@ def supervise(
     tries: int = 3,
     minutes: float = math.inf,
     on_death: Callable[[Call, int, str], None],
+    on_end: Callable[[Call, UUID], None] = lambda *_: None,
 ) -> Iterator[tuple[Call, Any]]:
     """Run `task` once for each of `calls` on Dask, as many at a time as there are workers that are ready.
 
@@ -144,6 +146,7 @@ def supervise(
         tries: How often a call is started at most, if its worker dies.
         minutes: How long one try may take.
         on_death: Told the call, the number of the try that a worker died with, and what happened.
+        on_end: Told a call that ended by itself and its task run, before it is yielded.
 
     Yields:
         (call, result), or (call, exception) for a call that failed; in the order of finishing.
@@ -165,7 +168,10 @@ def supervise(
                 call, lost = waiting.popleft()
                 running[_submit(runner, task, call, worker, after)] = Try(call, worker, lost)
             for future in _finished(runner.client, running):
-                yield running.pop(future).call, _result(future)
+                outcome = _result(future)
+                call = running.pop(future).call
+                on_end(call, future.task_run_id)
+                yield call, outcome
             for future, reason in _died(runner.client, running, minutes):
                 ended = running.pop(future)
                 future.wrapped_future.cancel()

@@ -7,11 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.schemas.objects import State, StateDetails
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
+from prefect.states import Completed
 
 from tasks import store
 from tasks.architectures import ARCHITECTURES, builder
@@ -164,7 +167,7 @@ def train_all(
     after: Sequence[PrefectFuture[Any]],
     folder: Path,
     power: Power,
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+) -> tuple[list[dict[str, Any]], dict[str, str], list[State[Any]]]:
     """Train what is not stored yet, in processes, the costliest first; find the rest in the cache.
 
     Args:
@@ -174,8 +177,8 @@ def train_all(
         power: What trains; a training that takes longer than its minutes is ended and tried again.
 
     Returns:
-        The facts of each cell that there is now, in the order of `calls`, with its `train_fraction`; and the reason
-        for each that failed.
+        The facts of each cell that there is now, in the order of `calls`, with its `train_fraction`; the reason for
+        each that failed; and what may be waited for in the place of those that ended well, so that Prefect draws it.
     """
     logger = get_run_logger()
     with ThreadPoolExecutor(16) as pool:  # reading from a bucket is waiting
@@ -187,12 +190,16 @@ def train_all(
     # What takes long starts first, so that no core idles at the end.
     missing.sort(key=lambda call: (call["fraction"], _cost(call["architecture"])), reverse=True)
     failures: dict[str, str] = {}
+    runs = {name: future.task_run_id for name, future in found.items()}
     started = time.monotonic()
 
     def say_death(call: Call, attempt: int, reason: str) -> None:
         logger.warning("%s: %s (try %d).", call["cell"], reason, attempt)
 
-    finished = trainings(power, missing, after=after, on_death=say_death)
+    def note_run(call: Call, task_run: UUID) -> None:
+        runs[call["name"]] = task_run
+
+    finished = trainings(power, missing, after=after, on_death=say_death, on_end=note_run)
     for count, (call, result) in enumerate(finished, start=1):
         if isinstance(result, Exception):
             known = isinstance(result, TrainingLostError)
@@ -203,4 +210,10 @@ def train_all(
         minutes = (time.monotonic() - started) / count * (len(missing) - count) / 60
         logger.info("%d of %d trainings done, at most about %.0f min left", count, len(missing), minutes)
     there = [call for call in calls if call["name"] in facts]
-    return [{**facts[call["name"]], "train_fraction": call["fraction"]} for call in there], failures
+    cells = [{**facts[call["name"]], "train_fraction": call["fraction"]} for call in there]
+    return cells, failures, [done(runs[name]) for name in facts if name in runs]
+
+
+def done(task_run: UUID) -> State[Any]:
+    """Make a state that a task can wait for: the lanes whose futures these were are closed."""
+    return Completed(data=True, state_details=StateDetails(task_run_id=task_run))

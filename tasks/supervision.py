@@ -91,6 +91,7 @@ def supervise(
     tries: int = 3,
     minutes: float = math.inf,
     on_death: Callable[[Call, int, str], None],
+    on_end: Callable[[Call, UUID], None] = lambda *_: None,
 ) -> Iterator[tuple[Call, Any]]:
     """Run `task` once for each of `calls`, `workers` at a time, and yield each call with what came of it.
 
@@ -106,6 +107,7 @@ def supervise(
         tries: How often a call is started at most, if its process dies.
         minutes: How long one try may take, the start of its process included.
         on_death: Told the call, the number of the try that a process died with, and what happened.
+        on_end: Told a call that ended by itself and its task run, before it is yielded.
 
     Yields:
         (call, result), or (call, exception) for a call that failed; in the order of finishing.
@@ -127,6 +129,7 @@ def supervise(
             outcome = outcome_of(future)
             if not isinstance(outcome, BrokenProcessPool):
                 idle.append(ended.lane)
+                on_end(ended.call, future.task_run_id)
                 yield ended.call, outcome
                 continue
             idle.append(_lane(stack, ended.lane.gpu))

@@ -83,9 +83,13 @@ def _best_group(groups: pd.DataFrame) -> str:
     members = groups[(groups["group"] == 1)]["architecture"].tolist()
     if len(members) == 1:
         return f"Every other architecture is separable from {listed(members)}, and below it."
-    if set(groups.loc[~groups["best"], "verdict"]) == {"too few seeds"}:
-        return "No order among the others is claimed: too few seeds are shared."
-    return f"The best group, of which none can be set apart from the best on these test reviews: {listed(members)}."
+    unknown = groups[(groups["group"] == 1) & (groups["verdict"] == "too few seeds")]["architecture"].tolist()
+    known = [name for name in members if name not in unknown]
+    few = f"Too few seeds are shared to set {listed(unknown)} apart from {listed(known[:1])}." if unknown else ""
+    if len(known) == 1:
+        return few
+    said = f"The best group, of which none can be set apart from the best on these test reviews: {listed(known)}."
+    return f"{said} {few}".strip()
 
 
 def _without_majority(groups: pd.DataFrame) -> pd.DataFrame:

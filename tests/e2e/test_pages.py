@@ -24,15 +24,23 @@ NAME = "2026-01-02-nightly"
 def served(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Serve the pages, and let a worker run the comparison twice: what is asked for, then from the cache."""
     folder = tmp_path_factory.mktemp("pages")
-    asked = tiny_parameters(tiny, folder / "results") | {"architectures": ["simple_rnn", "lstm"], "seeds": 2}
+    wanted = tiny_parameters(tiny, folder / "results") | {"architectures": ["simple_rnn", "lstm"], "seeds": 2}
     with pages(folder) as environment:
         for name in (NAME, "2026-01-03-nightly"):
-            parameters = json.dumps(asked | {"run_name": name, "night": name[:10], "new_seeds": 1})
+            parameters = json.dumps(wanted | {"run_name": name, "night": name[:10], "new_seeds": 1})
             prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", parameters)
         api = environment["PREFECT_API_URL"]
-        query = {"flow_runs": {"name": {"any_": [NAME]}}}
-        (run,) = httpx.post(f"{api}/flow_runs/filter", json=query).json()
+        (run,) = asked(api, "flow_runs/filter", {"flow_runs": {"name": {"any_": [NAME]}}})
         yield {"api": api, "site": api.removesuffix("/api") + "/v2", "run": run, "results": folder / "results"}
+
+
+def asked(api: str, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask the server by a POST, with the token that it wants."""
+    token = httpx.get(f"{api}/csrf-token?client=e2e").json()["token"]
+    answer = httpx.post(
+        f"{api}/{path}", json=query, headers={"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "e2e"}
+    )
+    return list(answer.raise_for_status().json())
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,8 @@ def test_the_graph_of_a_run_leads_from_loading_to_the_report(served: dict[str, A
     assert len(trained) == 6
     for name in trained:
         assert "encode-reviews-1.0" in parents[name]
+    assert trained | {"nb_svm-seed-0"} <= parents["evaluate"]
+    assert "evaluate" in parents["report"]
     page.goto(f"{served['site']}/runs/flow-run/{served['run']['id']}")
     expect(page.get_by_text(NAME).first).to_be_visible()
     expect(page.get_by_text("Completed").first).to_be_visible()
