@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
+ITSELF = ("127.0.0.1", 123)  # the client of httpx' transport to an application in the same process
+
+
 class OwnPagesOnly:
     """Refuse what the page of another site sends: a browser names that site in the header Origin."""
 
@@ -39,6 +42,19 @@ class OwnPagesOnly:
             await refusal(scope, receive, send)
 
 
+class KnownHosts(TrustedHostMiddleware):
+    """Refuse to be asked by a name that is none of this machine's, but for what the server asks itself.
+
+    Automations act by requests to `prefect-in-memory` that never leave the process; they come as from port 123, from
+    which no browser can send.
+    """
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Pass a request or WebSocket on, or answer 400."""
+        itself = scope.get("client") == ITSELF
+        await (self.app if itself else super().__call__)(scope, receive, send)
+
+
 def app(host: str, port: int) -> "FastAPI":
     """Make Prefect's application with the guards before it."""
     from prefect.server.api.server import create_app
@@ -46,7 +62,7 @@ def app(host: str, port: int) -> "FastAPI":
     made = create_app(final=True)
     made.add_middleware(OwnPagesOnly, port=port)
     if is_loopback(host):  # elsewhere nobody knows all its names, and there is a password
-        made.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK_NAMES, "::1"])
+        made.add_middleware(KnownHosts, allowed_hosts=[*LOOPBACK_NAMES, "::1"])
     return made
 
 
