@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks import store
-from tasks.architectures import ARCHITECTURES, OWN, builder
+from tasks.architectures import ARCHITECTURES, builder
 from tasks.baselines import BASELINES, Baseline, restored
 from tasks.cells import architecture_of, own_names, stored_cell, weights_file
+from tasks.errors import UserError
+from tasks.own_architectures import own_file
 from tasks.settings import Recipe
 
 if TYPE_CHECKING:
@@ -39,8 +41,12 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
     """
     path = weights_file(folder, name)
     architecture = architecture_of(name)
-    if architecture not in ARCHITECTURES and not OWN.fullmatch(architecture):
-        raise ValueError(f"{name!r:.200} is no cell of a network. Networks: {', '.join(ARCHITECTURES)}")
+    if architecture not in ARCHITECTURES:
+        try:
+            own_file(architecture)  # or a name could have any function called
+        except UserError as error:
+            known = ", ".join(ARCHITECTURES)
+            raise ValueError(f"{name!r:.200} is no cell of a network. Networks: {known}. {error}") from None
     model = network(architecture, recipe, path)
     if stored_cell(folder, name) is None:
         raise FileNotFoundError(f"{path} is not stored whole; run again")

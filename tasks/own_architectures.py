@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.architectures import ARCHITECTURES, builder
+from tasks.architectures import ARCHITECTURES, OWN, builder
 from tasks.errors import UserError
 from tasks.settings import Recipe
 
@@ -49,6 +49,8 @@ def own_file(name: str) -> Path:
     Raises:
         UserError: If it is not in the folder in which the run was started, or has no such function.
     """
+    if not OWN.fullmatch(name):
+        raise UserError(f"architectures: received {name[:100]!r}, which is no module:function.")
     module, _, function = name.partition(":")
     here = Path.cwd().resolve()
     try:

@@ -89,6 +89,14 @@ def past(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return results
 
 
+@pytest.fixture(scope="session")
+def with_tensorflow() -> Iterator[None]:
+    """Let models be loaded in this process, where TensorFlow may have begun to work: its threads are fixed by then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.prediction.load_tensorflow", lambda: None)
+        yield
+
+
 def command(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would, and wait for it."""
     return subprocess.run(

@@ -14,6 +14,8 @@ from tasks.prediction import load_predictor
 from tasks.saved_runs import Wanted, chosen, open_run
 from tests.test_models import ODD_TEXTS
 
+pytestmark = pytest.mark.usefixtures("with_tensorflow")
+
 TEXTS = ["a good film", "bad, bad plot", *ODD_TEXTS]
 
 

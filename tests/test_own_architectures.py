@@ -38,6 +38,7 @@ def test_the_wrong_ones_are_told_together_each_with_its_line() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("../../etc/passwd", "no module:function"), (":gru", "no module:function"),
         ("nowhere:gru", "there is no file .*nowhere.py"), ("os:system", "there is no file"),
         ("numpy:array", "there is no file"), ("tests.own_models:missing", "has no function missing. It has: .*gru"),
         ("tests.own_models.deeper:x", "there is no file"),
@@ -67,6 +68,7 @@ def test_its_own_source_is_in_the_name_of_its_cells(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("with_tensorflow")
 def test_three_of_the_users_own_are_compared_and_used(
     compare: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

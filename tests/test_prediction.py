@@ -18,6 +18,8 @@ from tasks.prediction import Member, Predictor, Reading, load_predictor
 from tasks.saved_runs import Wanted, chosen, open_run
 from tests.test_models import ODD_TEXTS
 
+pytestmark = pytest.mark.usefixtures("with_tensorflow")
+
 KINDS = ("simple_rnn", "tfidf_logistic", "nb_svm", "majority")
 
 
@@ -40,7 +42,7 @@ def test_answers_are_those_of_the_evaluation(past: Path, architecture: str) -> N
 
 
 @pytest.fixture(scope="module")
-def predictors(past: Path) -> list[Predictor]:
+def predictors(past: Path, with_tensorflow: None) -> list[Predictor]:
     return [loaded(past, architecture=architecture) for architecture in KINDS]
 
 
