@@ -88,7 +88,8 @@ def rank_groups(summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame 
         for name in order
     ]  # fmt: skip
     groups = pd.DataFrame(rows)
-    candidates = groups[(groups["group"] == 1) & (groups["best"] | (groups["architecture"] != MAJORITY))]
+    placed = (groups["architecture"] != MAJORITY) & (groups["verdict"] != "too few seeds")
+    candidates = groups[(groups["group"] == 1) & (groups["best"] | placed)]
     known = candidates.dropna(subset=list(costs.columns[:1]))
     if len(costs.columns) and len(known):
         groups.loc[known.sort_values(list(costs.columns), kind="stable").index[0], "cheapest"] = True

@@ -126,7 +126,8 @@ def _against_best(groups: pd.DataFrame, metric: str) -> list[str]:
 def _cheapest(groups: pd.DataFrame) -> list[str]:
     """Name the cheapest of the best group, where costs are known."""
     cheapest = groups[groups["cheapest"]]
-    if cheapest.empty or (groups["group"] == 1).sum() == 1:
+    placed = (groups["group"] == 1) & (groups["verdict"] != "too few seeds")
+    if cheapest.empty or (placed & (groups["best"] | (groups["architecture"] != MAJORITY))).sum() == 1:
         return []
     row = cheapest.iloc[0]
     cost = f"with {row['parameters']:,.0f} parameters" if "parameters" in groups else "by the cost that is known"

@@ -60,6 +60,19 @@ def test_the_cheapest_is_named_with_its_costs():
     assert "100 parameters and 0.50 ms for one review" in found(said, "Cheapest")
 
 
+def test_what_too_few_seeds_cannot_place_is_in_no_best_group():
+    given = frames({"lstm": 0.6, "simple_rnn": 0.6, "nb_svm": 0.9, "tfidf_logistic": 0.9, "majority": 0.5}, seeds=2)
+    said = verdict(given)
+    assert found(said, "best group, of").endswith(
+        "on these test reviews: NB-SVM and TF-IDF + logistic. "
+        "Too few seeds are shared to set Simple RNN and LSTM apart from NB-SVM."
+    )
+    assert found(said, "Cheapest").endswith((": NB-SVM.", ": TF-IDF + logistic."))
+    alone = verdict(frames({"lstm": 0.6, "nb_svm": 0.9, "majority": 0.5}, seeds=2))
+    assert found(alone, "Too few seeds are shared to set") == "Too few seeds are shared to set LSTM apart from NB-SVM."
+    assert not any("best group" in sentence or "Cheapest" in sentence for sentence in alone)
+
+
 def test_more_data_is_held_against_another_architecture():
     given = frames({"lstm": 0.9, "simple_rnn": 0.8})
     best = given["groups"].set_index("architecture")["test_mean"]
