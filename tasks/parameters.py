@@ -149,7 +149,7 @@ class Request(BaseModel):
 class Parameters(Recipe, Request):
     """Compare recurrent architectures on labelled reviews: which is better, is it real, and what does it cost?
 
-    --quick stands for two architectures, two seeds and a quarter of the training reviews: a first look, in a minute.
+    --quick stands for two architectures, two seeds and a quarter of the training reviews: a first look.
     """
 
     @classmethod
