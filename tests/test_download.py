@@ -230,7 +230,9 @@ def test_links_and_devices_are_refused(tmp_path, kind):
 
 @pytest.mark.fault(21)
 @pytest.mark.parametrize(
-    "content", [b"", b"no tar", CONTENT[:-60], gzip.compress(b"no tar" * 999), archive_of({"x": b""})]
+    "content",
+    [b"", b"no tar", CONTENT[:-60], gzip.compress(b"no tar" * 999), archive_of({"x": b""})],
+    ids=["empty", "text", "cut", "zipped text", "other members"],  # the bytes hold the time they were made at
 )
 def test_what_is_no_archive_is_refused(tmp_path, content):
     refused_archive(tmp_path, content, str(tmp_path))
