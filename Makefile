@@ -12,7 +12,7 @@ ui: .venv/ready
 	@$(BIN)/python -m flows.ui
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # In a browser without a window: Chromium must be installed. Screenshots stay in results/e2e.
 e2e: .venv/ready

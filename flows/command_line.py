@@ -32,7 +32,11 @@ def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
     class Options(BaseSettings, model):  # type: ignore[misc, valid-type]
         __doc__ = model.__doc__
         model_config = SettingsConfigDict(
-            cli_prog_name=f"python -m {program}", cli_kebab_case=True, cli_hide_none_type=True, cli_avoid_json=True
+            cli_prog_name=f"python -m {program}",
+            cli_kebab_case=True,
+            cli_hide_none_type=True,
+            cli_avoid_json=True,
+            cli_implicit_flags=True,
         )
 
         @classmethod

@@ -42,6 +42,7 @@ def imdb_compare(
     text_column: p.TextColumn = DEFAULTS.text_column,
     label_column: p.LabelColumn = DEFAULTS.label_column,
     positive: p.Positive = DEFAULTS.positive,
+    group: p.Group = DEFAULTS.group,
     architectures: p.Architectures = DEFAULTS.architectures,
     seeds: p.Seeds = DEFAULTS.seeds,
     new_seeds: p.NewSeeds = DEFAULTS.new_seeds,
@@ -56,6 +57,8 @@ def imdb_compare(
     data_folder: p.DataFolder = DEFAULTS.data_folder,
     vocabulary_size: s.VocabularySize = DEFAULTS.vocabulary_size,
     max_tokens: s.MaxTokens = DEFAULTS.max_tokens,
+    tokeniser: s.Tokeniser = DEFAULTS.tokeniser,
+    class_weights: s.ClassWeights = DEFAULTS.class_weights,
     embedding_size: s.EmbeddingSize = DEFAULTS.embedding_size,
     units: s.Units = DEFAULTS.units,
     dropout: s.Dropout = DEFAULTS.dropout,
@@ -77,10 +80,12 @@ def imdb_compare(
     place = results_place(results)
     cache = place / "cache"
     store.sweep(place)
-    reviews = load.submit(data, text_column, label_column, positive, Path(data_folder), cache)
+    reviews = load.submit(data, text_column, label_column, positive, group, Path(data_folder), cache)
     facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
     encoded = [
-        encode.submit(facts, fraction, vocabulary_size, max_tokens, cache, wait_for=[reviews], return_state=False)
+        encode.submit(
+            facts, fraction, vocabulary_size, max_tokens, tokeniser, cache, wait_for=[reviews], return_state=False
+        )
         for fraction in parameters.train_fractions
     ]
     recipe, notes = parameters.recipe(), [each.result() for each in encoded]

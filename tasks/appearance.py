@@ -42,6 +42,8 @@ NAMES = {
     "f1": "F1",
     "auc": "AUC",
     "log_loss": "Log-loss",
+    "balanced_accuracy": "Balanced accuracy",
+    "average_precision": "PR-AUC",
     "brier": "Brier score",
     "ece": "Calibration error",
     "std": "Standard deviation",

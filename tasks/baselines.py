@@ -7,7 +7,7 @@ alone. A baseline is a function from training and validation reviews to a `Basel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,14 @@ class Labelled(NamedTuple):
 
     texts: Sequence[str]  # (reviews,) words with one blank between
     labels: np.ndarray  # (reviews,) int8, 0 or 1
+    class_weight: Literal["balanced"] | None = None  # as scikit-learn has it
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each review counts, (reviews,) float."""
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        return np.asarray(compute_sample_weight(self.class_weight, self.labels))
 
 
 class Baseline(NamedTuple):
@@ -58,10 +66,11 @@ def tfidf_logistic(train: Labelled, validation: Labelled) -> Baseline:
     features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
 
     def fitted(strength: float) -> Line:
-        model = LogisticRegression(C=strength, max_iter=1_000).fit(features, train.labels)
+        model = LogisticRegression(C=strength, max_iter=1_000, class_weight=train.class_weight)
+        model.fit(features, train.labels)
         return Line(model.coef_[0], float(model.intercept_[0]))
 
-    best = min(map(fitted, LOGISTIC_STRENGTHS), key=lambda line: line.loss(given, validation.labels))
+    best = min(map(fitted, LOGISTIC_STRENGTHS), key=lambda line: line.loss(given, validation))
     return _baseline(vectorizer, best, idf=vectorizer.idf_)
 
 
@@ -81,11 +90,11 @@ def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
     weighted = features.multiply(ratios).tocsr()
 
     def fitted(strength: float) -> Line:
-        model = LinearSVC(C=strength, dual=False).fit(weighted, train.labels)
+        model = LinearSVC(C=strength, dual=False, class_weight=train.class_weight).fit(weighted, train.labels)
         blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
-        return Line(blended * ratios, float(model.intercept_[0])).calibrated(given, validation.labels)
+        return Line(blended * ratios, float(model.intercept_[0])).calibrated(given, validation)
 
-    best = min(map(fitted, SVM_STRENGTHS), key=lambda line: line.loss(given, validation.labels))
+    best = min(map(fitted, SVM_STRENGTHS), key=lambda line: line.loss(given, validation))
     return _baseline(vectorizer, best)
 
 
@@ -132,11 +141,11 @@ class Line(NamedTuple):
 
         return np.asarray(expit(features @ self.coefficients + self.intercept), dtype=np.float32)
 
-    def loss(self, features: csr_matrix, labels: np.ndarray) -> float:
+    def loss(self, features: csr_matrix, reviews: Labelled) -> float:
         """Compute the log-loss on reviews, in nats."""
-        return log_loss(labels, self.probabilities(features))
+        return log_loss(reviews.labels, self.probabilities(features), reviews.weights)
 
-    def calibrated(self, features: csr_matrix, labels: np.ndarray) -> Line:
+    def calibrated(self, features: csr_matrix, reviews: Labelled) -> Line:
         """Turn margins into log-odds by a slope and an offset that suit these reviews.
 
         Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines"; by a logistic regression on the margin.
@@ -144,7 +153,7 @@ class Line(NamedTuple):
         from sklearn.linear_model import LogisticRegression
 
         margins = features @ self.coefficients + self.intercept
-        fitted = LogisticRegression().fit(margins[:, None], labels)
+        fitted = LogisticRegression(class_weight=reviews.class_weight).fit(margins[:, None], reviews.labels)
         slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
         return Line(slope * self.coefficients, slope * self.intercept + offset)
 

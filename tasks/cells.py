@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from tasks.training import METRICS, Split, fit, predict
 
 PREDICTED_SPLITS = ("validation", "test")
 LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "scipy")
+BASELINE_RECIPE = {"tokeniser", "class_weights"}
 BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 
 Made = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
@@ -44,11 +45,12 @@ def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) ->
     Args:
         architecture: A name in `ARCHITECTURES` or `BASELINES`, or `module:function` of the user's own.
         seed: The seed of its weights, order and dropout.
-        recipe: What every network of a comparison shares; baselines do not depend on it.
+        recipe: What every network of a comparison shares; a baseline depends on what it says of `BASELINE_RECIPE`.
         fingerprint: Of the reviews as the cell reads them.
     """
     made_of: dict[str, Any] = {"data": fingerprint, "seed": seed}
     if architecture in BASELINES:
+        made_of["recipe"] = recipe.model_dump(include=BASELINE_RECIPE)
         made_of["code"] = code_version(BASELINES[architecture], make_baseline)
         made_of["libraries"] = {name: version(name) for name in BASELINE_LIBRARIES}
     else:
@@ -113,12 +115,15 @@ def make_cell(
     return _made(architecture, seed, history, answers, {**facts, "train_reviews": len(train.labels)}, weights)
 
 
-def make_baseline(name: str, reviews: pa.Table, *, learn: Callable[[Labelled, Labelled], Baseline]) -> Made:
+def make_baseline(
+    name: str, reviews: pa.Table, recipe: Recipe, *, learn: Callable[[Labelled, Labelled], Baseline]
+) -> Made:
     """Train a baseline and let it predict, the test reviews last.
 
     Args:
         name: Its name, which stands where an architecture's would.
         reviews: The frame reviews, as a table.
+        recipe: Of which `BASELINE_RECIPE` counts.
         learn: Fits it to the training reviews, tuned on the validation reviews.
 
     Returns:
@@ -126,7 +131,11 @@ def make_baseline(name: str, reviews: pa.Table, *, learn: Callable[[Labelled, La
     """
     forget_peak_memory()
     rows = {split: reviews.filter(pc.equal(reviews["split"], split)) for split in ("train", *PREDICTED_SPLITS)}
-    splits = {split: Labelled(_words(table), table["label"].to_numpy()) for split, table in rows.items()}
+    weight: Literal["balanced"] | None = "balanced" if recipe.class_weights else None
+    splits = {
+        split: Labelled(_words(table, recipe.tokeniser), table["label"].to_numpy(), weight)
+        for split, table in rows.items()
+    }
     start = time.perf_counter()
     baseline = learn(splits["train"], splits["validation"])
     seconds = time.perf_counter() - start
@@ -141,8 +150,8 @@ def make_baseline(name: str, reviews: pa.Table, *, learn: Callable[[Labelled, La
     return _made(name, 0, history, answers, facts, baseline.weights)
 
 
-def _words(table: pa.Table) -> list[str]:
-    return list(normalise(text_array(table["text"].to_pylist())).to_pylist())
+def _words(table: pa.Table, tokeniser: str) -> list[str]:
+    return list(normalise(text_array(table["text"].to_pylist()), tokeniser).to_pylist())
 
 
 def _made(

@@ -30,6 +30,13 @@ def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.mean(np.asarray(labels) == predicted_labels(probabilities)))
 
 
+def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Measure the mean of both classes' shares of right answers, in [0, 1]; one half for knowing nothing."""
+    from sklearn.metrics import recall_score
+
+    return float(recall_score(labels, predicted_labels(probabilities), labels=np.unique(labels), average="macro"))
+
+
 def precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Measure the share of truly positive ones among the reviews called positive, in [0, 1]; 0 where none is."""
     from sklearn.metrics import precision_score
@@ -58,12 +65,28 @@ def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(roc_auc_score(labels, probabilities)) if len(np.unique(labels)) == 2 else float("nan")
 
 
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the mean negative log-likelihood of the true class, in nats, from 0 (perfect) upwards."""
+def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Measure the area under the precision-recall curve, in [0, 1]; NaN where no review is positive.
+
+    Knowing nothing comes to the share of positive reviews: it tells apart models of a rare class that AUC flatters.
+    """
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, probabilities)) if np.any(labels) else float("nan")
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Measure the mean negative log-likelihood of the true class, in nats, from 0 (perfect) upwards.
+
+    Args:
+        labels: (reviews,) 0 or 1.
+        probabilities: (reviews,) float, of the positive class, in [0, 1].
+        weights: (reviews,) how much each counts; alike where None.
+    """
     from sklearn.metrics import log_loss as mean_log_loss
 
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), NEAREST_TO_CERTAIN, 1 - NEAREST_TO_CERTAIN)
-    return float(mean_log_loss(labels, clipped, labels=[0, 1]))
+    return float(mean_log_loss(labels, clipped, labels=[0, 1], sample_weight=weights))
 
 
 METRICS: dict[str, Metric] = {
@@ -72,6 +95,8 @@ METRICS: dict[str, Metric] = {
     "recall": recall,
     "f1": f1,
     "auc": auc,
+    "balanced_accuracy": balanced_accuracy,
+    "average_precision": average_precision,
     "log_loss": log_loss,
 }
 

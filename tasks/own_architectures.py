@@ -108,7 +108,7 @@ def _tried(name: str, recipe: Recipe) -> list[str]:
         if not np.isfinite(answers).all():
             return ["gives answers that are no numbers."]
     before = [weight.numpy() for weight in model.trainable_weights]
-    step, _, _ = training_step(model, recipe)
+    step, _, _ = training_step(model, recipe, np.ones(2, np.float32))
     step(rng.integers(1, recipe.vocabulary_size, (8, 9), dtype=np.int32), np.tile([0.0, 1.0], 4).astype(np.float32))
     pairs = zip(model.trainable_weights, before, strict=True)
     still = [weight.path for weight, old in pairs if np.array_equal(weight.numpy(), old)]

@@ -54,6 +54,12 @@ Data = Annotated[str, Field(description="auto, bundled, imdb, or a CSV, Parquet 
 TextColumn = Annotated[str, Field(min_length=1, description="Column of a file that holds the text.")]
 LabelColumn = Annotated[str, Field(min_length=1, description="Column of a file that holds the class.")]
 Positive = Annotated[str | None, Field(description="The positive class, where it is not 1, pos, positive or true.")]
+Group = Annotated[
+    str | None,
+    Field(
+        description="Column of a file whose values must not be split (film, author): all in training, or all in test."
+    ),
+]
 Architectures = Annotated[
     tuple[Annotated[str, AfterValidator(_known)], ...],
     Field(
@@ -141,6 +147,7 @@ class Request(BaseModel):
     text_column: TextColumn = "text"
     label_column: LabelColumn = "label"
     positive: Positive = None
+    group: Group = None
     run_name: RunName = None
     results: Results = "results"
     data_folder: DataFolder = Path("data")

@@ -53,6 +53,7 @@ class Predictor(NamedTuple):
 
     members: list[Member]
     classes: tuple[str, str]  # what 0 and 1 are called
+    tokeniser: str = "words"
     threshold: float = 0.5  # above it, the class is 1
 
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
@@ -82,7 +83,7 @@ class Predictor(NamedTuple):
             Word, and probability with it less probability without it; the largest change first. A word that stands
             twice is left out once each time.
         """
-        words = words_of(text)
+        words = words_of(text, self.tokeniser)
         first = max(len(words) - MOST_WORDS_TRIED, 0)
         without = [" ".join(words[:place] + words[place + 1 :]) for place in range(first, len(words))]
         found = self.predict([" ".join(words), *without])["probability"].to_numpy()
@@ -91,9 +92,9 @@ class Predictor(NamedTuple):
         return [(words[first + place], float(moves[place])) for place in order if moves[place] != 0]
 
 
-def words_of(text: str) -> list[str]:
+def words_of(text: str, tokeniser: str) -> list[str]:
     """Split a text into the words that models read."""
-    return str(normalise(text_array([text]))[0].as_py()).split()
+    return str(normalise(text_array([text]), tokeniser)[0].as_py()).split()
 
 
 def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
@@ -121,10 +122,10 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
         models = (load_network(run.cache, name, run.recipe) for name in cells["name"])
         reads = [read_by_network(model, run.recipe, vocabulary) for model in models]
     else:
-        reads = [read_by_baseline(load_baseline(run.cache, name)) for name in cells["name"]]
+        reads = [read_by_baseline(load_baseline(run.cache, name), run.recipe) for name in cells["name"]]
     members = [Member(*of) for of in zip(cells["name"], reads, cells["temperature"], strict=True)]
     negative, positive = run.facts["classes"]
-    return Predictor(members, (negative, positive), wanted.threshold)
+    return Predictor(members, (negative, positive), run.recipe.tokeniser, wanted.threshold)
 
 
 def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
@@ -137,12 +138,13 @@ def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     say(f"Model: {label(card.architecture)} of {wanted.model}, {100 * card.accuracy:.2f}% right on validation reviews.")
     weights = wanted.model / WEIGHTS
     if card.architecture in BASELINES:
-        read = read_by_baseline(baseline(card.architecture, weights))
+        read = read_by_baseline(baseline(card.architecture, weights), card.recipe)
     else:
         load_tensorflow()
         vocabulary = store.frame(wanted.model / VOCABULARY)
         read = read_by_network(network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
-    return Predictor([Member(card.name, read, card.temperature)], card.classes, wanted.threshold)
+    members = [Member(card.name, read, card.temperature)]
+    return Predictor(members, card.classes, card.recipe.tokeniser, wanted.threshold)
 
 
 def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame) -> Read:
@@ -150,7 +152,7 @@ def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame
     forward = compiled(model)
 
     def read(texts: Sequence[str]) -> Reading:
-        tokens = tokenise(text_array(texts), vocabulary, max_tokens=recipe.max_tokens)
+        tokens = tokenise(text_array(texts), vocabulary, max_tokens=recipe.max_tokens, tokeniser=recipe.tokeniser)
         labels = pa.array(np.zeros(len(texts), np.int8))
         split = Split.from_table(pa.table({"tokens": tokens, "label": labels}))
         unknown = np.add.reduceat(split.tokens == UNKNOWN, split.offsets[:-1]) / np.diff(split.offsets)
@@ -159,12 +161,12 @@ def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame
     return read
 
 
-def read_by_baseline(baseline: Baseline) -> Read:
+def read_by_baseline(baseline: Baseline, recipe: Recipe) -> Read:
     """Make of a trained baseline a function from texts to what it makes of them."""
     known = set(baseline.weights["vocabulary"].tobytes().decode().split("\n")) if len(baseline.weights) > 1 else set()
 
     def read(texts: Sequence[str]) -> Reading:
-        normal = normalise(text_array(texts)).to_pylist()
+        normal = normalise(text_array(texts), recipe.tokeniser).to_pylist()
         words = [text.split() for text in normal]
         unknown = [np.mean([word not in known for word in each]) if each else 1.0 for each in words]
         return Reading(baseline.predict(normal), np.array(unknown))

@@ -74,11 +74,18 @@ def outcome(data: dict[str, Any], *, cached: bool = False, message: str | None =
 
 @task(name="load", task_run_name="load-reviews")
 def load(
-    data: str, text_column: str, label_column: str, positive: str | None, data_folder: Path, folder: Path
+    data: str,
+    text_column: str,
+    label_column: str,
+    positive: str | None,
+    group: str | None,
+    data_folder: Path,
+    folder: Path,
 ) -> dict[str, Any]:
     """Load, check and split the reviews; the result is what is known of them, and the `file` in which they lie."""
     logger = get_run_logger()
-    how: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "positive": positive}
+    columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "group": group}
+    how = columns | {"positive": positive}
     made_of = key(
         source=source_fingerprint(data, data_folder=data_folder),
         code=code_version(load_reviews),
@@ -111,7 +118,7 @@ def _tenths(say: Callable[..., None]) -> Callable[[int, int], None]:
 
 @task(name="encode", task_run_name="encode-reviews-{fraction}")
 def encode(
-    facts: dict[str, Any], fraction: float, vocabulary_size: int, max_tokens: int, folder: Path
+    facts: dict[str, Any], fraction: float, vocabulary_size: int, max_tokens: int, tokeniser: str, folder: Path
 ) -> dict[str, Any]:
     """Encode the reviews, of the training reviews a fraction, and with its words alone.
 
@@ -119,18 +126,18 @@ def encode(
     `train_fraction`, and the `reviews_file` with its fingerprint `reviews`.
     """
     logger = get_run_logger()
-    sizes = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens}
+    how: dict[str, Any] = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens, "tokeniser": tokeniser}
     code = code_version(encoding.encode, training_fraction)
-    made_of = key(reviews=facts["fingerprint"], fraction=fraction, code=code, pyarrow=version("pyarrow"), **sizes)
+    made_of = key(reviews=facts["fingerprint"], fraction=fraction, code=code, pyarrow=version("pyarrow"), **how)
     path = folder / "encoded" / f"encoded-{made_of}.parquet"
     words = folder / "encoded" / f"vocabulary-{made_of}.parquet"
 
     def make() -> tuple[Any, dict[str, Any]]:
         file = folder / "reviews" / facts["file"]
         if fraction == 1 and not in_bucket(file):  # read in parts: a million reviews need not be in memory at once
-            table, vocabulary = encoding.encode(file, **sizes)
+            table, vocabulary = encoding.encode(file, **how)
         else:
-            table, vocabulary = encoding.encode(training_fraction(store.table(file), fraction).to_pandas(), **sizes)
+            table, vocabulary = encoding.encode(training_fraction(store.table(file), fraction).to_pandas(), **how)
         store.write(words, vocabulary)
         return table, {"fingerprint": encoding.fingerprint(table), "file": path.name, "vocabulary": words.name}
 

@@ -1,8 +1,10 @@
 """What a run leaves behind: tables, pictures and reports in a folder of its own, and artifacts in Prefect."""
 
+import itertools
 import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -57,14 +59,17 @@ def _processor() -> str:
 
 
 def command(settings: Mapping[str, Any]) -> str:
-    """Write the command that repeats a run: every parameter that is not at its default."""
+    """Write the command that repeats a run: every parameter that is not at its default, quoted for a shell."""
     defaults = Parameters().model_dump(mode="json")
-    options = [
-        f"--{name.replace('_', '-')} {','.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in settings.items()
-        if value != defaults[name] and name not in ("run_name", "results")
-    ]
-    return " ".join(["python -m flows.imdb_compare", *options])
+    asked = {name: value for name, value in settings.items() if name not in ("run_name", "results")}
+    options = [option(name, value) for name, value in asked.items() if value != defaults[name]]
+    return shlex.join(["python", "-m", "flows.imdb_compare", *itertools.chain(*options)])
+
+
+def option(name: str, value: Any) -> list[str]:
+    """Write a parameter as the words of a command line; a switch that is on is its name alone."""
+    words = [] if value is True else [",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return [f"--{name.replace('_', '-')}", *words]
 
 
 def write_run(report: Report, folder: Path, cache: Path, say: Callable[[str], None]) -> Report:

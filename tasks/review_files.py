@@ -38,7 +38,12 @@ Row = tuple[int, dict[str, Any]]
 
 
 def read_reviews(
-    path: Path, *, text_column: str = "text", label_column: str = "label", positive: str | None = None
+    path: Path,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    positive: str | None = None,
+    group: str | None = None,
 ) -> pd.DataFrame:
     """Read labelled reviews from a file.
 
@@ -48,23 +53,25 @@ def read_reviews(
         text_column: Column of the texts. A blank one is refused; one without words, such as `<br />`, is kept.
         label_column: Column of the labels: 0/1, neg/pos, negative/positive or false/true, in any case.
         positive: The label of the positive class, where labels are other words; the one other label is negative.
+        group: Column of what must not be split, such as the film that a review is of; no cell may be empty.
 
     Returns:
-        Columns text and label (int8, 1 = positive), and split where the file has such a column (train, test, and
-        perhaps validation); rows as in the file.
+        Columns text and label (int8, 1 = positive); split where the file has such a column (train, test, and perhaps
+        validation); group (as text) where one is named. Rows as in the file.
 
     Raises:
         UserError: Where anything is wrong with the file: one message with every problem, how many rows have it, the
             first five of them, and what to do.
     """
     check_file(path)
-    if text_column == label_column:
-        raise UserError(f"text_column and label_column are both {text_column!r}; they must be two columns of {path}.")
+    named = [text_column, label_column, *([group] if group else [])]
+    if len(set(named)) < len(named):
+        raise UserError(f"text_column, label_column and group name one of {', '.join(named)} twice, of {path}.")
     problems: Problems = {}
     places: list[int] = []
-    values: dict[str, list[Any]] = {text_column: [], label_column: [], "split": []}
+    values: dict[str, list[Any]] = {**{name: [] for name in named}, "split": []}
     try:
-        for place, row in READERS[_ending(path)](path, [text_column, label_column], problems):
+        for place, row in READERS[_ending(path)](path, named, problems):
             places.append(place)
             for column, cells in values.items():
                 cells.append(row.get(column))
@@ -77,9 +84,12 @@ def read_reviews(
     texts = _checked_texts(values[text_column], where, problems)
     labels = _checked_labels(values[label_column], where, positive, problems)
     splits = _checked_splits(values["split"], where, problems)
+    groups = _checked_groups(values[group], where, problems) if group else []
     _refuse(path, problems)
     frame = pd.DataFrame({"text": pd.Series(texts, dtype="str"), "label": pd.Series(labels, dtype="int8")})
-    frame = frame.assign(split=pd.Series(splits, dtype="str")) if splits else frame
+    for name, cells in (("split", splits), ("group", groups)):
+        if cells:
+            frame[name] = pd.Series(cells, dtype="str")
     if positive is not None:
         frame.attrs["classes"] = [str(values[label_column][labels.index(number)]).strip() for number in (0, 1)]
     return frame
@@ -161,7 +171,7 @@ def _check_columns(found: list[str], wanted: list[str], problems: Problems, path
     wrong: Problems = {}
     for name in wanted:
         if name not in found:
-            wrong[f"no column {name!r}; found: {shown}{hint}. Name it by text_column or label_column"] = []
+            wrong[f"no column {name!r}; found: {shown}{hint}. Name it by text_column, label_column or group"] = []
     for name in sorted({name for name in found if found.count(name) > 1}):
         wrong[f"column {name!r} stands {found.count(name)} times in the header; rename all but one"] = []
     if wrong:
@@ -324,6 +334,13 @@ def _checked_splits(values: list[Any], where: list[str], problems: Problems) -> 
                 f"a column 'split' without a row of {split!r}; add some, or rename the column and it is split here"
             ] = []
     return splits
+
+
+def _checked_groups(values: list[Any], where: list[str], problems: Problems) -> list[str]:
+    for value, place in zip(values, where, strict=True):
+        if _is_missing(value):
+            _note(problems, "no group; fill in or delete these rows", place)
+    return [str(value).strip() for value in values]
 
 
 READERS: dict[str, Callable[[Path, list[str], Problems], Iterator[Row]]] = {

@@ -19,6 +19,8 @@ from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, read_reviews
 HELD_OUT = 0.2
 BUNDLED_TEST = 5_000
 FOLDS = 5
+# With a smaller share of one class, accuracy alone misleads.
+IMBALANCED = 0.4
 NAMED_FILES = ("imdb.parquet", "aclImdb", ARCHIVE)
 
 
@@ -28,6 +30,7 @@ def load_reviews(
     text_column: str = "text",
     label_column: str = "label",
     positive: str | None = None,
+    group: str | None = None,
     data_folder: Path = Path("data"),
     seed: int = 0,
     on_progress: Progress | None = None,
@@ -35,10 +38,11 @@ def load_reviews(
     """Load labelled reviews and split them.
 
     Args:
-        data: A name in `DATASETS`, or the path of a file (see `read_reviews`, which the next three are for).
+        data: A name in `DATASETS`, or the path of a file (see `read_reviews`, which the next four are for).
         text_column: Column of the texts in an own file.
         label_column: Column of the labels in an own file.
         positive: Label of the positive class in an own file with other labels than the usual ones.
+        group: Column of what must not be split in an own file.
         data_folder: Where the official reviews are looked for, and downloaded to.
         seed: Decides which reviews are held out; the order of rows does not.
         on_progress: Called with the bytes that are there and the bytes of the whole download.
@@ -55,7 +59,9 @@ def load_reviews(
     if data in DATASETS:
         frame = DATASETS[data](data_folder=data_folder, on_progress=on_progress)
     else:
-        frame = read_reviews(Path(data), text_column=text_column, label_column=label_column, positive=positive)
+        frame = read_reviews(
+            Path(data), text_column=text_column, label_column=label_column, positive=positive, group=group
+        )
         frame.attrs |= {"source": f"{len(frame):,} reviews of {Path(data).name}", "caveats": []}
     return split_reviews(frame, seed=seed)
 
@@ -176,7 +182,7 @@ def split_reviews(frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
         chosen = _held_out(reviews[training], together[training], HELD_OUT, seed + 1)
         reviews.loc[chosen, "split"] = "validation"
     _check_sizes(reviews, bool(given))
-    counted = _facts(reviews, given)
+    counted = _facts(reviews, given, facts["classes"])
     facts = facts | counted | {"caveats": facts["caveats"] + counted["caveats"]}
     columns = ["review_id", "split", "label", "text", *(["group"] if "group" in reviews else [])]
     reviews = reviews.astype({"split": "str", "label": "int8"})
@@ -231,34 +237,52 @@ def _check_sizes(reviews: pd.DataFrame, given: bool) -> None:
         return
     found = "; ".join(f"{split}: {row[0]:,} negative, {row[1]:,} positive" for split, row in counts.iterrows())
     hint = "" if given else f" Without a split column that takes about {SMALLEST_CLASS * 7} different reviews a class."
+    if "group" in reviews and not given:
+        hint += f" The reviews are of {reviews['group'].nunique():,} groups, and none of these may be split."
     raise UserError(
         f"Too few reviews: {len(reviews):,} rows come to {found}. "
         f"The minimum is {SMALLEST_CLASS} reviews of each class in each split.{hint}"
     )
 
 
-def _facts(reviews: pd.DataFrame, given: list[str]) -> dict[str, Any]:
+def _facts(reviews: pd.DataFrame, given: list[str], classes: list[str]) -> dict[str, Any]:
     """Count what the report says about the splits."""
     by_split = reviews.groupby("split")["label"]
     training = set(reviews.loc[reviews["split"] != "test", "words"])
     across = int((reviews["words"].isin(training) & (reviews["split"] == "test")).sum())
-    conflicting = int((reviews.groupby("words")["label"].agg(["min", "max"]).diff(axis=1)["max"] > 0).sum())
-    caveats = []
-    if across:
-        caveats.append(
-            f"{across:,} test reviews of the given split also stand in training or validation, word for word."
-        )
-    if conflicting:
-        caveats.append(f"{conflicting:,} texts stand under both labels.")
-    made = "by film" if "group" in reviews else "at random, stratified by class"
+    made = "by group" if "group" in reviews else "at random, stratified by class"
     return {
         "rows": {split: int(number) for split, number in by_split.size().items()},
         "positives": {split: int(number) for split, number in by_split.sum().items()},
         "validation": "given" if "validation" in given else made,
         "duplicates": int(reviews["words"].duplicated().sum()),
         "across_splits": across,
-        "caveats": caveats,
+        "caveats": _caveats(reviews, given, classes, across),
     }
+
+
+def _caveats(reviews: pd.DataFrame, given: list[str], classes: list[str], across: int) -> list[str]:
+    """Say in sentences what of the reviews would mislead who does not know it."""
+    parted = _parted_groups(reviews) if given and "group" in reviews else 0
+    conflicting = int((reviews.groupby("words")["label"].agg(["min", "max"]).diff(axis=1)["max"] > 0).sum())
+    share = float(reviews.loc[reviews["split"] == "test", "label"].mean())
+    rare, common = classes if share > 0.5 else classes[::-1]
+    low, high = 100 * min(share, 1 - share), 100 * max(share, 1 - share)
+    sentences = {
+        f"{across:,} test reviews of the given split also stand in training or validation, word for word.": across,
+        f"{parted:,} groups of the given split have reviews in test and in training or validation.": parted,
+        f"{conflicting:,} texts stand under both labels.": conflicting,
+        f"Only {low:.1f}% of the test reviews are {rare}, and calling all of them {common} is right in {high:.1f}%: "
+        "accuracy says little here. See balanced accuracy and PR-AUC; class_weights lets both classes count alike.": (
+            low < 100 * IMBALANCED
+        ),
+    }
+    return [sentence for sentence, holds in sentences.items() if holds]
+
+
+def _parted_groups(reviews: pd.DataFrame) -> int:
+    in_test = reviews["split"] == "test"
+    return len(set(reviews.loc[in_test, "group"]) & set(reviews.loc[~in_test, "group"]))
 
 
 def _official_parquet(path: Path) -> pd.DataFrame:

@@ -85,7 +85,7 @@ class SavedRun(NamedTuple):
     @property
     def recipe(self) -> Recipe:
         """What its networks were trained with."""
-        return Recipe(**{name: self.facts["settings"][name] for name in Recipe.model_fields})
+        return Recipe(**{name: value for name, value in self.facts["settings"].items() if name in Recipe.model_fields})
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one of the run's tables."""

@@ -85,7 +85,8 @@ def train(
 def _make(architecture: str, seed: int, recipe: Recipe, data: Path, fraction: float, on_epoch: OnEpoch | None) -> Made:
     table = store.table(data)
     if architecture in BASELINES:
-        return make_baseline(architecture, training_fraction(table, fraction), learn=BASELINES[architecture])
+        fitted_on = training_fraction(table, fraction)
+        return make_baseline(architecture, fitted_on, recipe, learn=BASELINES[architecture])
     return make_cell(architecture, seed, recipe, table, build=builder(architecture), on_epoch=on_epoch)
 
 

@@ -4,7 +4,7 @@ Each annotated type carries its own bounds and description. The flow's signature
 same types, so that the command line, Prefect's form and this model say the same.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,16 @@ VocabularySize = Annotated[
     int, Field(ge=10, le=65_535, description="Words kept, most frequent in training first; 0 is padding, 1 unknown.")
 ]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000, description="Words read of each review: its last ones.")]
+Tokeniser = Annotated[
+    Literal["words", "characters"],
+    Field(
+        description="What a review is split into; a script without blanks between words goes into characters by both."
+    ),
+]
+ClassWeights = Annotated[
+    bool,
+    Field(description="Let both classes count alike in training, however rare one is; probabilities shift towards it."),
+]
 EmbeddingSize = Annotated[int, Field(ge=1, le=4_096, description="Numbers that stand for a word.")]
 Units = Annotated[
     int, Field(ge=1, le=4_096, description="Width of each recurrent layer (each direction of a bidirectional one).")
@@ -40,6 +50,8 @@ class Recipe(BaseModel):
 
     vocabulary_size: VocabularySize = 10_000
     max_tokens: MaxTokens = 200
+    tokeniser: Tokeniser = "words"
+    class_weights: ClassWeights = False
     embedding_size: EmbeddingSize = 64
     units: Units = 64
     dropout: Dropout = 0.4

@@ -131,11 +131,26 @@ def compiled(model: keras.Model) -> Forward:
 _forward = lru_cache(maxsize=1)(compiled)
 
 
-def scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Give loss (log-loss, nats), accuracy, precision and recall at 0.5; the latter two are 0 where undefined."""
+def class_weights(labels: np.ndarray, balanced: bool) -> np.ndarray:
+    """Say how much a review of each class counts, (2,) float32: alike, or so that both classes come to the same."""
+    from sklearn.utils.class_weight import compute_class_weight
+
+    weights: np.ndarray = compute_class_weight("balanced" if balanced else None, classes=np.arange(2), y=labels)
+    return weights.astype(np.float32)
+
+
+def scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
+    """Give loss (log-loss, nats), accuracy, precision and recall at 0.5; the latter two are 0 where undefined.
+
+    Args:
+        labels: (reviews,) 0 or 1.
+        probabilities: (reviews,) of the positive class.
+        weights: (2,) how much the loss of each class counts; alike where None.
+    """
     chance = np.clip(np.where(labels == 1, probabilities, 1 - probabilities.astype(np.float64)), 1e-7, 1)
     said, true = probabilities > 0.5, labels == 1
-    return _rates(-np.log(chance).sum(), (said & true).sum(), (said & ~true).sum(), (~said & true).sum(), len(labels))
+    losses = -np.log(chance) * (1 if weights is None else weights[labels])
+    return _rates(losses.sum(), (said & true).sum(), (said & ~true).sum(), (~said & true).sum(), len(labels))
 
 
 def _rates(loss: float, hits: float, false_alarms: float, misses: float, count: float) -> dict[str, float]:
@@ -179,7 +194,8 @@ def fit(
     with _seeds_from(seed):
         model = build(recipe)
     row_widths = widths(train, recipe.max_tokens)
-    step, totals, averages = training_step(model, recipe)
+    weights = class_weights(train.labels, recipe.class_weights)
+    step, totals, averages = training_step(model, recipe, weights)
     best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
     rows: list[dict[str, Any]] = []
     status, epoch = "finished", 0
@@ -191,7 +207,8 @@ def fit(
         loss, hits, false_alarms, misses = totals.numpy().tolist()
         learnt = _rates(loss, hits, false_alarms, misses, len(train.labels))
         with averages():
-            checked = scores(validation.labels, predict(model, validation, max_tokens=recipe.max_tokens))
+            given = predict(model, validation, max_tokens=recipe.max_tokens)
+            checked = scores(validation.labels, given, weights)
             if not math.isfinite(loss + checked["loss"]):
                 status = "diverged"
                 break
@@ -237,8 +254,14 @@ def _seeds_from(seed: int) -> Iterator[None]:
         seed_generator.python_random = shared
 
 
-def training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
-    """Make the compiled update, the totals that it adds to, and a context that lends the model its averaged weights."""
+def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> tuple[Any, Any, Any]:
+    """Make the compiled update, the totals that it adds to, and a context that lends the model its averaged weights.
+
+    Args:
+        model: Not trained yet.
+        recipe: How to train.
+        weights: As of `class_weights`.
+    """
     import keras
     import tensorflow as tf
 
@@ -256,6 +279,7 @@ def training_step(model: keras.Model, recipe: Recipe) -> tuple[Any, Any, Any]:
         with tf.GradientTape() as tape:
             logits = model(words, training=True)[:, 0]
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+            losses *= tf.gather(tf.constant(weights), tf.cast(labels, tf.int32))
             loss = tf.reduce_mean(losses)
         # The embedding's gradient comes as rows; Keras' Adam takes several times as long over them.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]

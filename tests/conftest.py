@@ -25,6 +25,13 @@ TINY = {
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all tests of the past run in another, so that it is run once."""
+    for item in items:
+        past = "past" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("past" if past else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a real Prefect server with a database of its own, and return the address of its API."""

@@ -52,6 +52,14 @@ def test_the_weights_are_all_that_a_prediction_needs(learn):
     np.testing.assert_allclose(baseline.predict(["unheard"]), expit(baseline.weights["intercept"]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("learn", LEARNERS)
+@pytest.mark.parametrize(("weight", "expected"), [(None, 0.1), ("balanced", 0.5)])
+def test_with_weights_a_rare_class_counts_as_much_as_the_other(learn, weight, expected):
+    labels = np.array([1] + [0] * 9, np.int8).repeat(20)
+    tells_nothing = Labelled(["same words"] * 200, labels, weight)
+    assert learn(tells_nothing, tells_nothing).predict(["same words"])[0] == pytest.approx(expected, abs=0.02)
+
+
 def test_majority_answers_with_the_share_of_positives():
     baseline = majority(Labelled(["a", "b", "c", "d"], np.array([1, 1, 1, 0], np.int8)), reviews(3))
     assert baseline.predict(["x", "y"]).tolist() == [0.75, 0.75]
@@ -76,6 +84,6 @@ def test_margins_out_of_scale_are_calibrated():
     rng = np.random.default_rng(0)
     x = rng.normal(size=20_000)
     labels = (rng.random(20_000) < expit(2 * x - 1)).astype(np.int8)
-    found = Line(np.array([1.0]), 3.0).calibrated(csr_matrix(x[:, None]), labels)
+    found = Line(np.array([1.0]), 3.0).calibrated(csr_matrix(x[:, None]), Labelled([], labels))
     assert found.coefficients[0] == pytest.approx(2, abs=0.1)
     assert found.intercept == pytest.approx(-1, abs=0.1)

@@ -40,12 +40,27 @@ def vocabulary_of(*texts, size=100):
     ("text", "words"),
     [
         ("It's 'great'!! don’t<br /><br />\"ok\" ' ' ' x", ["it's", "great", "!", "!", "don't", "ok", "x"]),
-        ("Süß, NAÏVE: 日本語 \u0001 ﬁlm", ["süß", "naïve", "日本語", "film"]),
+        ("Süß, NAÏVE: 日本語 \u0001 ﬁlm", ["süß", "naïve", "日", "本", "語", "film"]),
+        ("とても良い映画。한국 영화", [*"とても良い映画", "한국", "영화"]),
+        ("หนังดี!", ["ห", "นั", "ง", "ดี", "!"]),  # a mark stays with its letter
         ("<BR/>''' ...\0", [""]),
     ],
 )
 def test_words(text, words):
     assert split_words(text_array([text])).to_pylist() == [words]
+
+
+def test_characters():
+    assert split_words(text_array(["Süß, 日本\n\u1100a\u0308!", "..."]), "characters").to_pylist() == [
+        ["s", "ü", "ß", "日", "本", "\u1100", "ä", "!"],
+        [""],
+    ]
+
+
+def test_a_vocabulary_of_characters():
+    table, vocabulary = encode(reviews(["ab b", "bc"]), vocabulary_size=9, max_tokens=2, tokeniser="characters")
+    assert vocabulary["word"].tolist() == ["b", "a", "c"]
+    assert table["tokens"].to_pylist() == [[2, 2], [2, 4]]
 
 
 def test_the_vocabulary_is_of_training_words_only_and_ties_go_by_letters():

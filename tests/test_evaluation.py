@@ -22,8 +22,23 @@ def test_metrics_by_hand():
     expected = {"accuracy": 5 / 7, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "auc": 10 / 12}
     chances = [0.9, 0.8, 0.3, 0.4, 0.8, 0.9, 0.6]
     expected["log_loss"] = -np.mean(np.log(chances))
+    expected["balanced_accuracy"] = (2 / 3 + 3 / 4) / 2
+    expected["average_precision"] = (1 + 1 + 3 / 5) / 3  # the positives stand first, second and fifth
     found = {name: metric(LABELS, PROBABILITIES) for name, metric in evaluation.METRICS.items()}
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_weighted_loss_counts_a_review_as_often_as_its_weight_says():
+    thrice = evaluation.log_loss(np.array([1, 1, 1, 0]), np.array([0.3, 0.3, 0.3, 0.2]))
+    found = evaluation.log_loss(np.array([1, 0]), np.array([0.3, 0.2]), np.array([3.0, 1.0]))
+    assert found == pytest.approx(thrice)
+
+
+def test_knowing_nothing_is_one_half_of_balanced_accuracy_and_the_share_of_average_precision():
+    labels = np.array([1, 0, 0, 0], dtype=np.int8)
+    assert evaluation.balanced_accuracy(labels, np.zeros(4)) == 0.5
+    assert evaluation.average_precision(labels, np.full(4, 0.25)) == 0.25
+    assert np.isnan(evaluation.average_precision(np.zeros(4, dtype=np.int8), np.full(4, 0.25)))
 
 
 def test_certain_and_wrong_costs_a_finite_loss():

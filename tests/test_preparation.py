@@ -118,15 +118,19 @@ def test_a_pickled_type_in_parquet_is_never_unpickled(tmp_path: Path, canary: Pa
 def test_only_what_depends_on_a_change_is_made_again(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(data: Path = tiny, words: int = 50, positive: str | None = None) -> tuple[str, str]:
+    def run(data: Path = tiny, words: int = 50, group: str | None = None, by: str = "words") -> tuple[str, str]:
         with disable_run_logger():
-            loaded = load.fn(str(data), "text", "label", positive, tmp_path, tmp_path / "cache")
-            encoded = encode.fn(loaded.data, 1.0, words, 12, tmp_path / "cache")
+            loaded = load.fn(str(data), "text", "label", None, group, tmp_path, tmp_path / "cache")
+            encoded = encode.fn(loaded.data, 1.0, words, 12, by, tmp_path / "cache")
         return loaded.name, encoded.name
 
     assert run() == ("Completed", "Completed")
     assert run() == ("Cached", "Cached")
     assert run(words=40) == ("Cached", "Completed")
+    assert run(by="characters") == ("Cached", "Completed")
+    pd.read_csv(tiny).assign(author=np.arange(400) // 4).to_csv(tmp_path / "grouped.csv", index=False)
+    assert run(tmp_path / "grouped.csv") == ("Completed", "Cached")
+    assert run(tmp_path / "grouped.csv", group="author") == ("Completed", "Completed")
     shuffled = pd.read_csv(tiny).sample(frac=1, random_state=0)[["label", "text"]]
     shuffled.to_csv(tmp_path / "shuffled.csv", index=False)
     assert run(tmp_path / "shuffled.csv") == ("Completed", "Cached")  # other bytes, the same reviews

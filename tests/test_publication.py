@@ -1,11 +1,13 @@
 """What a run leaves behind, from made-up frames."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from flows.command_line import parse
 from tasks import publication
 from tasks.parameters import Parameters
 from tasks.report import Report
@@ -41,3 +43,10 @@ def test_the_command_repeats_the_run() -> None:
     settings = Parameters(seeds=7, architectures=("lstm",), run_name="x").model_dump(mode="json")
     assert publication.command(settings) == "python -m flows.imdb_compare --architectures lstm --seeds 7"
     assert publication.command(Parameters().model_dump(mode="json")) == "python -m flows.imdb_compare"
+
+
+def test_the_command_is_read_back_as_what_was_asked() -> None:
+    asked = Parameters(positive="it's bad; rm -rf", group="$film", class_weights=True, train_fractions=(0.5, 1))
+    program, *words = shlex.split(publication.command(asked.model_dump(mode="json")))[2:]
+    assert program == "flows.imdb_compare"
+    assert parse(Parameters, words, program) == asked

@@ -235,4 +235,4 @@ def test_a_name_that_is_no_file_of_reviews(tmp_path, name):
 
 
 def test_one_column_cannot_be_both(tmp_path):
-    assert "must be two columns" in refusal(written(tmp_path, "text,label\n"), label_column="text")
+    assert "name one of text, text twice" in refusal(written(tmp_path, "text,label\n"), label_column="text")

@@ -99,7 +99,7 @@ def test_the_official_split_is_kept_its_copies_counted_and_validation_is_by_film
     assert set(frame.loc[frame["split"] == "test", "text"]) == set(rows.loc[rows["split"] == "test", "text"])
     films = frame.groupby("split")["group"].agg(set)
     assert not films["train"] & films["validation"]
-    assert frame.attrs["validation"] == "by film"
+    assert frame.attrs["validation"] == "by group"
     assert frame.attrs["across_splits"] == 2
     assert any("2 test reviews" in caveat for caveat in frame.attrs["caveats"])
 
@@ -120,6 +120,53 @@ def test_a_damaged_official_file_is_refused(tmp_path):
     (tmp_path / "imdb.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="not a sound Parquet file"):
         load_reviews("auto", data_folder=tmp_path)
+
+
+def test_own_groups_are_never_parted(tmp_path):
+    grouped = ROWS.assign(author=[f"author {n // 8}" for n in range(240)])
+    grouped.to_csv(tmp_path / "own.csv", index=False)
+    frame = load_reviews(str(tmp_path / "own.csv"), group="author")
+    assert frame.groupby("group")["split"].nunique().max() == 1
+    assert set(frame["group"]) == set(grouped["author"])
+    assert frame.attrs["rows"]["test"] == pytest.approx(48, abs=8)
+    assert load_reviews(str(tmp_path / "own.csv")).attrs["validation"] == "at random, stratified by class"
+
+
+def test_groups_that_a_given_split_parts_are_counted(tmp_path):
+    split = np.where(np.arange(240) < 156, "train", "test")  # authors 19 and 0 in both
+    frame = ROWS.assign(author=[f"author {n // 8 % 25}" for n in range(240)], split=split)
+    frame.to_json(tmp_path / "own.jsonl", orient="records", lines=True)
+    loaded = load_reviews(str(tmp_path / "own.jsonl"), group="author")
+    assert set(loaded.loc[loaded["text"].isin(frame.loc[split == "test", "text"]), "split"]) == {"test"}
+    assert [caveat for caveat in loaded.attrs["caveats"] if caveat.startswith("6 groups of the given split")]
+
+
+def test_too_few_groups_are_refused_with_their_number(tmp_path):
+    ROWS.assign(author=np.arange(240) % 3).to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(UserError, match=r"are of 3 groups, and none of these may be split"):
+        load_reviews(str(tmp_path / "own.csv"), group="author")
+
+
+def test_a_group_that_is_missing_or_named_twice_is_refused(tmp_path):
+    authors = ["x", None, "y", " "] * 60
+    ROWS.assign(author=authors).to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(UserError, match=r"no group; fill in or delete these rows \(120 in all: line 3, line 5"):
+        load_reviews(str(tmp_path / "own.csv"), group="author")
+    with pytest.raises(UserError, match=r"no column 'writer'.*Name it by text_column, label_column or group"):
+        load_reviews(str(tmp_path / "own.csv"), group="writer")
+    with pytest.raises(UserError, match="twice"):
+        load_reviews(str(tmp_path / "own.csv"), group="text")
+
+
+@pytest.mark.parametrize(("positives", "told"), [(24, True), (216, True), (100, False)])
+def test_a_rare_class_is_told(positives, told):
+    frame = ROWS.assign(label=(np.arange(240) < positives).astype(int)[np.random.default_rng(0).permutation(240)])
+    frame = pd.concat([frame.assign(text=frame["text"] + f" {copy}") for copy in "abc"])
+    sentences = [caveat for caveat in split_reviews(frame, seed=0).attrs["caveats"] if "accuracy says little" in caveat]
+    assert len(sentences) == told
+    if told:
+        rare, common = ("positive", "negative") if positives < 120 else ("negative", "positive")
+        assert f"of the test reviews are {rare}, and calling all of them {common} is right in 9" in sentences[0]
 
 
 @pytest.mark.fault(30)

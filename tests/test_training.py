@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.architectures import ARCHITECTURES
 from tasks.settings import Recipe
-from tasks.training import METRICS, Split, batches, fit, padded, predict, widths
+from tasks.training import METRICS, Split, batches, class_weights, fit, padded, predict, scores, widths
 
 TINY = Recipe(
     vocabulary_size=11, max_tokens=7, embedding_size=5, units=3, dropout=0, learning_rate=0.05, batch_size=8, epochs=12
@@ -52,6 +52,24 @@ def test_keeps_the_last_words_and_pads_on_the_left():
     assert words.tolist() == [[3, 4, 5], [0, 0, 6], [0, 0, 0]]
     assert padded(split_of([[1, 2], [6]]), np.array([1, 0, 1]), 2).tolist() == [[0, 6], [1, 2], [0, 6]]
     assert padded(split_of([[], []]), np.array([1]), 2).tolist() == [[0, 0]]
+
+
+def test_class_weights_let_both_classes_come_to_the_same():
+    labels = np.array([1, 0, 0, 0], np.int8)
+    assert class_weights(labels, balanced=True).tolist() == pytest.approx([4 / 6, 2])
+    assert class_weights(labels, balanced=False).tolist() == [1, 1]
+    weighted = scores(labels, np.full(4, 0.25), np.array([4 / 6, 2]))
+    assert weighted["loss"] == pytest.approx(-(2 * np.log(0.25) + 2 * np.log(0.75)) / 4)
+    assert scores(labels, np.full(4, 0.25))["accuracy"] == weighted["accuracy"] == 0.75
+
+
+@pytest.mark.parametrize(("balanced", "expected"), [(False, 0.1), (True, 0.5)])
+def test_with_weights_a_rare_class_counts_as_much_as_the_other(balanced, expected):
+    told_nothing = split_of([[2, 3]] * 200, np.arange(200) % 10 == 0)
+    recipe = TINY.model_copy(update={"class_weights": balanced, "averaging": 0.9, "patience": 12})
+    model, _, facts = fit(ARCHITECTURES["simple_rnn"], recipe, told_nothing, told_nothing, 0)
+    assert facts["status"] == "finished"
+    assert predict(model, told_nothing, max_tokens=7)[0] == pytest.approx(expected, abs=0.05)
 
 
 @given(reviews_of_any_length, st.integers(1, 30))
