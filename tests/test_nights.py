@@ -94,22 +94,26 @@ def late_nights(api: str) -> Iterator[tuple[str, list[UUID]]]:
             flow, "late", entrypoint=DEPLOYMENT["entrypoint"], path=str(ROOT), parameters={"results": "nowhere"}
         )
         schedule = {"schedule": {"cron": NIGHTLY["cron"], "timezone": NIGHTLY["timezone"]}, "active": True}
-        httpx.post(f"{api}/deployments/{deployment}/schedules", json=[schedule]).raise_for_status()
+        posted(f"{api}/deployments/{deployment}/schedules", [schedule])
         yield f"{api}/deployments/{deployment}", late(api, deployment)
         client.delete_deployment(deployment)
+
+
+def posted(address: str, body: object) -> httpx.Response:
+    """Ask as Prefect's own client does: while one writes, SQLite is locked for others, and the server answers 503."""
+    for _ in range(10):
+        answer = httpx.post(address, json=body)
+        if answer.status_code != 503:
+            break
+        time.sleep(1)
+    return answer.raise_for_status()
 
 
 def late(api: str, deployment: UUID) -> list[UUID]:
     """Schedule what lies in the last three days, and return the runs that are due, the oldest first."""
     now = datetime.now(UTC)
     span = {"start_time": f"{now - timedelta(days=3):%Y-%m-%dT%H:%M:%SZ}", "end_time": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-    # SQLite is locked for others while one writes; Prefect then answers 503, and its own client asks again.
-    for _ in range(10):
-        answer = httpx.post(f"{api}/deployments/{deployment}/schedule", json=span)
-        if answer.status_code != 503:
-            break
-        time.sleep(1)
-    answer.raise_for_status()
+    posted(f"{api}/deployments/{deployment}/schedule", span)
     asked = {
         "flow_runs": {
             "deployment_id": {"any_": [str(deployment)]},
@@ -117,7 +121,7 @@ def late(api: str, deployment: UUID) -> list[UUID]:
         },
         "sort": "EXPECTED_START_TIME_ASC",
     }
-    return [UUID(run["id"]) for run in httpx.post(f"{api}/flow_runs/filter", json=asked).json()]
+    return [UUID(run["id"]) for run in posted(f"{api}/flow_runs/filter", asked).json()]
 
 
 @pytest.mark.fault(19)
