@@ -1,5 +1,6 @@
 """From words on the command line to a run: parameters checked, a server found, mistakes in one message."""
 
+import argparse
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict
 
 from tasks.errors import CellsFailedError, EngineLostError, UserError, without_tracebacks_for_mistakes
 from tasks.parameters import mistakes
@@ -49,10 +50,22 @@ def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
     words = [word.replace("_", "-") if word.startswith("--") and "=" not in word else word for word in arguments]
     words = in_full(words)
     try:
-        options = CliApp.run(Options, cli_args=words)
+        source: Any = CliSettingsSource(Options, parse_args_method=arguments_of)
+        options = CliApp.run(Options, cli_args=words, cli_settings_source=source)
         return model(**{name: getattr(options, name) for name in model.model_fields})
     except ValidationError as error:
         raise mistakes(error) from None
+
+
+def arguments_of(
+    parser: argparse.ArgumentParser, words: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+) -> argparse.Namespace:
+    """Parse the command line; if it is the shell that asks (somebody pressed Tab), tell it what may come, and end."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    return parser.parse_args(words, namespace)
 
 
 def in_full(words: Sequence[str]) -> list[str]:

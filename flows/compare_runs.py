@@ -1,4 +1,5 @@
 """Compare two runs on the same reviews, before and after a change: `python -m flows.compare_runs BEFORE AFTER`."""
+# PYTHON_ARGCOMPLETE_OK
 
 import argparse
 import json
@@ -6,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.command_line import arguments_of
 from tasks.errors import UserError
 
 
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--results", default="results", help="folder of results, or s3://bucket/prefix")
     parser.add_argument("--output", type=Path, help="file for the report in Markdown; by default it is printed alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each architecture")
-    asked = parser.parse_args(arguments)
+    asked = arguments_of(parser, arguments)
     from tasks.parameters import checked
     from tasks.remote import results_place
     from tasks.saved_runs import Wanted, open_run

@@ -1,4 +1,5 @@
 """Write a trained model into a folder to be carried elsewhere: `python -m flows.export --output my_model`."""
+# PYTHON_ARGCOMPLETE_OK
 
 import sys
 from collections.abc import Sequence

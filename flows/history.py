@@ -1,4 +1,5 @@
 """What the nights measured: `python -m flows.history` prints the trend and the alarms, and draws them."""
+# PYTHON_ARGCOMPLETE_OK
 
 import sys
 from collections.abc import Sequence

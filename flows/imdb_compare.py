@@ -1,4 +1,5 @@
 """The experiment: load reviews, encode them, train every architecture with every seed, evaluate, compare, report."""
+# PYTHON_ARGCOMPLETE_OK
 
 if __name__ == "__main__":  # before the imports below: `--help` and a user's mistake need no Prefect
     import sys

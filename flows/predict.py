@@ -1,4 +1,5 @@
 """Put a trained model to use: `python -m flows.predict "a wonderful film"`; a file of texts also from Prefect."""
+# PYTHON_ARGCOMPLETE_OK
 
 if __name__ == "__main__":  # before the imports below: the command line needs no Prefect
     import sys

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from flows.command_line import arguments_of
 from tasks import parameters as p
 from tasks import saved_runs as s
 from tasks.errors import UserError
@@ -75,7 +76,7 @@ def parsed(arguments: Sequence[str]) -> tuple[list[str], Asked]:
         how: dict[str, Any] = {"action": "store_true"} if field.annotation is bool else {}
         shown = "" if field.default in (None, False, ()) else f" (default: {field.default})"
         parser.add_argument(option, default=argparse.SUPPRESS, help=f"{field.description}{shown}", **how)
-    given = vars(parser.parse_args(arguments))
+    given = vars(arguments_of(parser, arguments))
     texts = given.pop("texts")
     if "keep" in given:
         given["keep"] = given["keep"].split(",")

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from tasks import cells, store
-from tasks.cells import cell_name, make_cell, stored_cell
+from tasks.baselines import nb_svm
+from tasks.cells import cell_name, make_baseline, make_cell, stored_cell
 from tasks.settings import Recipe
 from tests.conftest import ROOT
 
@@ -102,6 +103,27 @@ def test_the_name_covers_what_a_cell_is_made_of(monkeypatch: pytest.MonkeyPatch)
     others.append(cell_name("lstm", 0, RECIPE, "data"))
     keys = {each.rsplit("-", 1)[1] for each in [name, *others]}
     assert len(keys) == 6
+
+
+def test_the_name_of_a_baseline_covers_what_it_reads_of_the_recipe_and_no_more() -> None:
+    changes = [{}, {"dropout": 0.1}, {"max_tokens": 3}, {"tokeniser": "characters"}, {"class_weights": True}]
+    names = [cell_name("nb_svm", 0, RECIPE.model_copy(update=change), "data") for change in changes]
+    assert names[0] == names[1] == names[2]
+    assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize("tokeniser", ["words", "characters"])
+def test_a_baseline_learns_from_japanese(tokeniser: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 100)
+    fill = ["".join(rng.choice([*"映画監督俳優物語音楽"], rng.integers(4, 9))) for _ in labels]
+    texts = [f"{start}が{'素晴らしい' if label else 'つまらない'}。" for start, label in zip(fill, labels, strict=True)]
+    splits = np.repeat(["train", "validation", "test"], [120, 40, 40])
+    ids = [f"r{number}" for number in range(200)]
+    reviews = pa.table({"review_id": ids, "split": splits, "label": labels.astype(np.int8), "text": texts})
+    recipe = RECIPE.model_copy(update={"tokeniser": tokeniser})
+    _, predictions, _ = make_baseline("nb_svm", reviews, recipe, learn=nb_svm)
+    assert ((predictions["probability"] > 0.5) == predictions["label"]).all()
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
 """What the command does before it does anything: help, and mistakes in its options."""
 
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,28 @@ def test_help_and_a_mistake_import_nothing_heavy(option: list[str], code: int) -
 )
 def test_quick_stands_for_what_is_not_given(words: list[str], meant: list[str]) -> None:
     assert in_full(words) == meant
+
+
+@pytest.mark.parametrize(
+    ("module", "typed", "offered"),
+    [
+        ("imdb_compare", "--ar", {"--architectures"}),
+        ("imdb_compare", "--seeds 2 --no", {"--no-class-weights"}),
+        ("predict", "--en", {"--ensemble"}),
+        ("export", "--ou", {"--output"}),
+        ("history", "--con", {"--configuration"}),
+        ("compare_runs", "A B --j", {"--json"}),
+    ],
+)
+def test_a_shell_is_told_what_may_come_next(tmp_path: Path, module: str, typed: str, offered: set[str]) -> None:
+    line = f"python -m flows.{module} {typed}"
+    asked = {"_ARGCOMPLETE": "3", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    asked |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "offered")}
+    python = [sys.executable, "-m"]
+    found = subprocess.run([*python, "argcomplete._check_module", f"flows.{module}"], cwd=ROOT, timeout=60)
+    assert found.returncode == 0  # or the shell would not ask
+    subprocess.run([*python, f"flows.{module}"], cwd=ROOT, env=os.environ | asked, timeout=60)
+    assert {word.strip() for word in (tmp_path / "offered").read_text().split("\n")} == offered
 
 
 @pytest.mark.slow
