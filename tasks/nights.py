@@ -197,7 +197,7 @@ def tell(frames: Frames, night: Night) -> None:
     logger = get_run_logger()
     with doing_without_server(logger.warning, retries=2):
         create_table_artifact(
-            table_records(night_table(frames)), key="nights", description="Test accuracy (%), night by night"
+            table_records(night_table(frames).map(str)), key="nights", description="Test accuracy (%), night by night"
         )
     words = alarms_in_words(frames["alarms"], night.date)
     if not words:

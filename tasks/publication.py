@@ -120,8 +120,8 @@ def settle(partial: Path, results: Path, name: str) -> Path:
 def in_text(grid: Grid) -> str:
     """Write a table for a terminal."""
     shown = [0, 1, 2, 3, 4, 6, 8]  # what fits on a line
-    frame = pd.DataFrame(grid.rows, columns=list(grid.head)).iloc[:, shown]
-    return str(frame.replace(r"\n.*", "", regex=True).to_string(index=False))
+    rows = [[str(cell).split("\n")[0] for cell in row] for row in grid.rows]
+    return str(pd.DataFrame(rows, columns=list(grid.head)).iloc[:, shown].to_string(index=False))
 
 
 @task(name="evaluate", task_run_name="evaluate")
@@ -166,7 +166,10 @@ def publish(
             report = write_run(report, partial, results / "cache", get_run_logger().warning)
         target = settle(partial, results, name)
     summary: Grid = report.said["summary"]
-    records = [{h: cell.replace("\n", " ") for h, cell in zip(summary.head, row, strict=True)} for row in summary.rows]
+    records = [
+        {head: str(cell).replace("\n", " ") for head, cell in zip(summary.head, row, strict=True)}
+        for row in summary.rows
+    ]
     shown = render_markdown(report, inlined)
     with doing_without_server(get_run_logger().warning, retries=2):
         create_markdown_artifact(shown, key="report", description=name)

@@ -3,7 +3,8 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 
 import pandas as pd
 
@@ -17,38 +18,65 @@ EXCERPT, LINE = 300, 90  # characters
 
 
 @dataclass(frozen=True)
+class Rounded:
+    """One number or more as a table shows them, and as they are.
+
+    Attributes:
+        words: Rounded, to read: `89.40 ± 0.86`.
+        exact: The same with every digit, to look up: `89.4 ± 0.862458694`.
+        value: The first of the numbers, to sort by; None if it is not known.
+    """
+
+    words: str
+    exact: str
+    value: float | None = None
+
+    def __str__(self) -> str:
+        """Show it rounded, wherever it is written."""
+        return self.words
+
+
+@dataclass(frozen=True)
 class Grid:
     """A table in words: head and rows."""
 
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Rounded]]
 
 
-def number(value: object, digits: int = 2, factor: float = 1.0) -> str:
+def number(value: object, digits: int = 2, factor: float = 1.0) -> Rounded:
     """Write a number with its thousands apart, and a missing one in words."""
     if value is None or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return NOT_KNOWN
-    return f"{factor * value:,.{digits}f}"
+        return Rounded(NOT_KNOWN, NOT_KNOWN)
+    scaled = factor * float(value)
+    # Fifteen digits are all that a float holds for sure; more would show the error of the multiplication.
+    return Rounded(f"{scaled:,.{digits}f}", f"{scaled:,.15g}", scaled)
 
 
-def over_seeds(values: pd.Series, interval: pd.DataFrame | None, digits: int, factor: float) -> str:
+def joined(pattern: str, *parts: str | Rounded) -> Rounded:
+    """Put numbers and words into a pattern like `{} ± {}`; a table is sorted by the first number."""
+    exact = (part.exact if isinstance(part, Rounded) else part for part in parts)
+    first = next((part.value for part in parts if isinstance(part, Rounded)), None)
+    return Rounded(pattern.format(*parts), pattern.format(*exact), first)
+
+
+def over_seeds(values: pd.Series, interval: pd.DataFrame | None, digits: int, factor: float) -> Rounded:
     """Write mean ± standard deviation [interval] of one metric over its seeds."""
     known = values.dropna()
-    if known.empty:
-        return NOT_KNOWN
-    words = number(float(known.mean()), digits, factor)
+    pattern, parts = "{}", [float(known.mean())]
     if len(known) > 1:
-        words += f" ± {number(float(known.std()), digits, factor)}"
-    if interval is not None and len(interval):
-        low, high = (number(float(interval[end].iloc[0]), digits, factor) for end in ("low", "high"))
-        words += f"\n[{low}, {high}]"  # a line of its own, or the table would be wider than a page
-    return words
+        pattern, parts = "{} ± {}", [*parts, float(known.std())]
+    if len(known) and interval is not None and len(interval):
+        pattern += "\n[{}, {}]"  # a line of its own, or the table would be wider than a page
+        parts += [float(interval[end].iloc[0]) for end in ("low", "high")]
+    return joined(pattern, *(number(part, digits, factor) for part in parts))
 
 
-def seeds_in_words(cells: pd.DataFrame) -> str:
+def seeds_in_words(cells: pd.DataFrame) -> Rounded:
     """Say how many seeds finished, and how many diverged."""
-    finished = int((cells["status"] == "finished").sum())
-    return str(finished) if finished == len(cells) else f"{finished} of {len(cells)} ({len(cells) - finished} diverged)"
+    finished, every = int((cells["status"] == "finished").sum()), len(cells)
+    words = str(finished) if finished == every else f"{finished} of {every} ({every - finished} diverged)"
+    return Rounded(words, words, finished)
 
 
 def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
@@ -57,10 +85,10 @@ def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
     ranked = list(rank_by_validation(scores, cells)["architecture"])
     columns = [("test", "accuracy", 2, 100), ("test", "f1", 2, 100), ("test", "auc", 2, 100),
                ("test", "log_loss", 3, 1), ("validation", "accuracy", 2, 100)]  # fmt: skip
-    rows = []
+    rows: list[list[str | Rounded]] = []
     for name in [*ranked, *in_order(set(cells["architecture"]) - set(ranked))]:
         own, mine = scores[scores["architecture"] == name], cells[cells["architecture"] == name]
-        row = [label(name), seeds_in_words(mine)]
+        row: list[str | Rounded] = [label(name), seeds_in_words(mine)]
         for split, metric, digits, factor in columns:
             chosen = own[(own["split"] == split) & (own["metric"] == metric)]["value"]
             interval = None
@@ -94,7 +122,7 @@ def class_table(predictions: pd.DataFrame) -> Grid:
     """Tabulate precision, recall and F1 of each class on the test reviews, the mean over the seeds."""
     reports = classification_reports(predictions[predictions["split"] == "test"])
     means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
-    rows = [
+    rows: list[list[str | Rounded]] = [
         [
             label(name),
             str(kind),
@@ -110,12 +138,15 @@ def class_table(predictions: pd.DataFrame) -> Grid:
 def gap_table(history: pd.DataFrame, cells: pd.DataFrame) -> Grid:
     """Tabulate training against validation at the epoch kept, the mean over the seeds."""
     gaps = generalisation_gaps(history, cells)
-    rows = []
+    rows: list[list[str | Rounded]] = []
     for name in in_order(gaps["architecture"]):
         own = gaps[gaps["architecture"] == name]
         means = [number(float(own[f"{split}_accuracy"].mean()), 2, 100) for split in ("train", "validation")]
-        gap = f"{round(100 * float(own['accuracy_gap'].mean()), 2) + 0.0:+.2f}"  # + 0.0: no "-0.00"
-        rows.append([label(name), *means, gap, ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])])
+        gap = number(100 * float(own["accuracy_gap"].mean()))
+        if gap.value is not None:
+            gap = replace(gap, words=f"{round(gap.value, 2) + 0.0:+.2f}")  # + 0.0: no "-0.00"
+        kept = ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])
+        rows.append([label(name), *means, gap, Rounded(kept, kept, float(own["best_epoch"].mean()))])
     return Grid(
         ["Architecture", "Training accuracy (%)", "Validation accuracy (%)", "Gap (points)", "Epochs kept"], rows
     )
@@ -125,11 +156,12 @@ def plain_table(frame: pd.DataFrame) -> Grid:
     """Show a frame as it is: heads and architectures in words, numbers rounded."""
     names = {"architecture", "first", "second", "metric"}
 
-    def cell(column: str, value: object) -> str:
+    def cell(column: str, value: object) -> str | Rounded:
         if isinstance(value, str):
             return label(value) if column in names else value
-        whole = isinstance(value, (bool, int)) or (hasattr(value, "dtype") and value.dtype.kind in "iub")
-        return str(value) if whole else number(float(value), 4) if isinstance(value, float) else str(value)
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            return Rounded(str(value), str(value), int(value))
+        return value if isinstance(value, Rounded) else number(value, 4) if isinstance(value, float) else str(value)
 
     rows = [
         [cell(c, value) for c, value in zip(frame.columns, row, strict=True)] for row in frame.itertuples(index=False)
@@ -155,7 +187,7 @@ def further_tables(frames: Frames) -> dict[str, pd.DataFrame]:
             frames["calibration"]
         ),
         "Accuracy by kind of review (reviews), seeds averaged (%) [95% interval]": wide(
-            kinds.assign(value=[with_interval(*row) for row in kinds[["accuracy", "low", "high"]].to_numpy()]),
+            kinds.assign(value=with_intervals(kinds, "accuracy", "low", "high")),
             rows="slice",
         ),
         "Answered differently (% of test reviews)": percent(
@@ -165,12 +197,17 @@ def further_tables(frames: Frames) -> dict[str, pd.DataFrame]:
     }
 
 
-def with_interval(value: float, low: float, high: float, *, factor: float = 100) -> str:
+def with_interval(value: float, low: float, high: float, *, factor: float = 100) -> Rounded:
     """Write a value and its interval, in percent or points."""
     digits = 2 if factor == 100 else 4
     if not math.isfinite(value):
-        return NOT_KNOWN
-    return f"{number(value, digits, factor)} [{number(low, digits, factor)}, {number(high, digits, factor)}]"
+        return number(value)
+    return joined("{} [{}, {}]", *(number(each, digits, factor) for each in (value, low, high)))
+
+
+def with_intervals(frame: pd.DataFrame, *columns: str) -> pd.Series:
+    """Write the three columns value, low and high of each row, in percent or points."""
+    return pd.Series([with_interval(*row) for row in frame[list(columns)].to_numpy()], frame.index, dtype=object)
 
 
 def wide(frame: pd.DataFrame, *, rows: str) -> pd.DataFrame:
@@ -196,30 +233,29 @@ def cost_table(cells: pd.DataFrame) -> pd.DataFrame:
 
 def learning_curve_table(curve: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the score after each fraction of the training reviews, and what the last step brought (points)."""
-    points = curve.assign(value=[with_interval(*row) for row in curve[["mean", "low", "high"]].to_numpy()])
+    points = curve.assign(value=with_intervals(curve, "mean", "low", "high"))
     points = points.sort_values("train_reviews", kind="stable")
     table = points.pivot_table(
         index="architecture", columns="train_reviews", values="value", sort=False, aggfunc="first"
     )
     table.columns = pd.Index([f"{reviews:,} reviews" for reviews in table.columns])
-    last = curve.groupby("architecture").last()
-    gains = [with_interval(*row) for row in last.loc[table.index, ["gain", "gain_low", "gain_high"]].to_numpy()]
+    gains = with_intervals(curve.groupby("architecture").last(), "gain", "gain_low", "gain_high")
     return table.assign(**{"Gain of the last step (points)": gains}).loc[in_order(table.index)].reset_index()
 
 
 def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Tabulate how each pair differs in one metric, with its tests; pairs with the majority class are left out."""
     shown = pairs[(pairs["metric"] == metric) & (pairs[["first", "second"]] != "majority").all(axis=1)]
-    chances = shown[["probability_first_better", "probability_low", "probability_high"]].to_numpy()
+    chances = with_intervals(shown, "probability_first_better", "probability_low", "probability_high")
     columns = {
         "first": shown["first"],
         "second": shown["second"],
-        "Difference [95% interval]": [with_interval(*row) for row in shown[["difference", "low", "high"]].to_numpy()],
+        "Difference [95% interval]": with_intervals(shown, "difference", "low", "high"),
         "p (Holm)": shown["p_holm"].map(p_value),
         "p, exact sign flip": shown["p_sign_flip"].map(p_value),
         "smallest it can be": shown["smallest_p"].map(p_value),
         "p, McNemar": shown["mcnemar_p"].map(p_value),
-        "P(first better) (%)": [with_interval(*row) for row in chances],
+        "P(first better) (%)": chances,
         "Cliff's delta": shown["cliffs_delta"].map(lambda value: number(value, 2)),
         "d_z": shown["d_z"].map(lambda value: number(value, 2)),
         "Shared seeds": shown["seeds"],
@@ -228,9 +264,10 @@ def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def p_value(p: float) -> str:
+def p_value(p: float) -> Rounded:
     """Write a p-value, a small one as such."""
-    return "< 0.0001" if p < 0.0001 else number(p, 4)
+    written = number(p, 4)
+    return replace(written, words="< 0.0001") if p < 0.0001 else written
 
 
 def other_metrics(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -239,8 +276,8 @@ def other_metrics(pairs: pd.DataFrame) -> pd.DataFrame:
     factors = shown["metric"].map(lambda name: 1 if name == "log_loss" else 100)
     rows = zip(*(shown[name] for name in ("difference", "low", "high")), factors, strict=True)
     words = [with_interval(*row, factor=factor) for *row, factor in rows]
-    words = [f"{word}: {said}" for word, said in zip(words, shown["verdict"], strict=True)]
-    table = shown.assign(value=words).pivot_table(
+    said = [joined("{}: {}", word, verdict) for word, verdict in zip(words, shown["verdict"], strict=True)]
+    table = shown.assign(value=pd.Series(said, shown.index, dtype=object)).pivot_table(
         index=["first", "second"], columns="metric", values="value", sort=False, aggfunc="first"
     )
     return table.reset_index().rename_axis(columns=None)
@@ -261,9 +298,9 @@ def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
     """Tabulate calibration before and after its mending, the mean over seeds; a pair of numbers is "before → after"."""
     means = calibration.groupby("architecture", sort=False).mean(numeric_only=True)
 
-    def change(name: str, after: str, digits: int, factor: float = 1) -> list[str]:
+    def change(name: str, after: str, digits: int, factor: float = 1) -> list[Rounded]:
         return [
-            f"{number(a, digits, factor)} → {number(b, digits, factor)}"
+            joined("{} → {}", number(a, digits, factor), number(b, digits, factor))
             for a, b in zip(means[name], means[after], strict=True)
         ]
 

@@ -13,6 +13,7 @@ from tasks.appearance import in_order, label
 from tasks.baselines import BASELINES
 from tasks.history import fresh, of
 from tasks.regression import ALL, Floats, alarms_of
+from tasks.report_tables import Rounded, joined, number
 
 TREND = [
     "night", "architecture", "seeds", "mean", "low", "high", "fresh", "fresh_mean", "relative_seconds", "missing",
@@ -125,7 +126,7 @@ def night_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     nights, raised = frames["nights"], frames["alarms"]
     rows = []
     for night, own in nights.groupby("night", sort=True):
-        row: dict[str, object] = {"Night": str(night), "Seeds so far": str(own["seeds"].max())}
+        row: dict[str, object] = {"Night": str(night), "Seeds so far": int(own["seeds"].max())}
         row |= {label(each["architecture"]): _with_half_width(each) for each in own.to_dict("records")}
         alarms = [in_words(alarm) for alarm in raised[raised["night"] == night].to_dict("records")]
         missing = [f"{own['missing'].sum()} cells without a score."] if own["missing"].sum() else []
@@ -134,7 +135,7 @@ def night_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).fillna("").iloc[::-1].reset_index(drop=True)
 
 
-def _with_half_width(row: Mapping[Any, Any]) -> str:
-    half = 100 * (row["high"] - row["low"]) / 2
-    middle = f"{100 * row['mean']:.2f}" if np.isfinite(row["mean"]) else "–"
-    return f"{middle} ± {half:.2f}" if np.isfinite(half) else middle
+def _with_half_width(row: Mapping[Any, Any]) -> str | Rounded:
+    half = (row["high"] - row["low"]) / 2
+    middle = number(row["mean"], 2, 100) if np.isfinite(row["mean"]) else "–"
+    return joined("{} ± {}", middle, number(half, 2, 100)) if np.isfinite(half) else middle

@@ -182,7 +182,7 @@ def test_the_interval_shrinks_and_the_report_says_how_many_seeds(tmp_path: Path)
     assert nights_in_words(frames)[0] == "After 14 nights: 17 seeds."
     table = night_table(frames)
     assert table["Night"].tolist()[0] == "2026-03-14"
-    assert table["Seeds so far"].tolist()[0] == "17"
+    assert table["Seeds so far"].tolist()[0] == 17
 
 
 def test_the_interval_is_students_by_hand(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_diverged_seeds_are_counted_and_nothing_is_nan():
     gone = frames["cells"]["architecture"] == "deep_lstm"
     frames["cells"].loc[gone, ["status", "train_seconds"]] = ["diverged", float("nan")]
     frames["scores"] = frames["scores"].query("architecture != 'deep_lstm'")
-    rows = {row[0]: row for row in report_tables.summary_table(frames).rows}
+    rows = {row[0]: [*map(str, row)] for row in report_tables.summary_table(frames).rows}
     assert rows["LSTM"][1] == "1 of 2 (1 diverged)"
     assert list(rows)[-1] == "Deep LSTM"
     assert rows["Deep LSTM"][2] == rows["Deep LSTM"][-1] == "not known"
