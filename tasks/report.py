@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tasks.appearance import label
+from tasks.appearance import in_order, label
 from tasks.export import NOT_KNOWN, escape_markdown
 from tasks.report_tables import best_in_words, class_table, gap_table, number, plain_table, summary_table
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 # A vector picture is sharp at any size; above this many bytes the page is better off with pixels.
 LARGEST_SVG = 300_000
+# Of all pictures together, as written into the page: with its tables it stays below 5 MB.
+MOST_OF_PICTURES = 3_500_000
+OWN = {"style": "css", "script": "js"}
 SUMMARY_NOTE = (
     "Mean ± standard deviation over the seeds{interval}; one seed shows no spread. The order, and the best, are by "
     "validation accuracy: the test reviews only report. Log-loss is better when lower. Training time is of one seed."
@@ -91,6 +95,7 @@ def contents(report: Report) -> dict[str, Any]:
         "summary": summary,
         "summary_note": SUMMARY_NOTE.format(interval=" [95% interval]" if "summary" in frames else ""),
         "sections": sections,
+        "architectures": list(dict.fromkeys(map(label, in_order(frames["cells"]["architecture"])))),
         "took": f"{number(facts.get('seconds'), 0)} seconds",
         "seeds": ", ".join(str(seed) for seed in sorted(frames["cells"]["seed"].unique())),
         "details": [(label(part), facts.get(part, {})) for part in ("settings", "versions", "hardware")],
@@ -102,15 +107,36 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def sharpest(picture: Picture) -> str:
+    """Put a picture into the page as it is sharp, as a vector picture where that is small enough."""
+    vector = 0 < len(picture.svg) <= LARGEST_SVG
+    return data_uri(picture.svg, "svg+xml") if vector else data_uri(picture.png, "png")
+
+
+def addresses(pictures: Sequence[Picture]) -> list[str]:
+    """Put pictures into the page, all of them in their small form where the sharp ones are too many bytes."""
+    sharp = [sharpest(picture) for picture in pictures]
+    return sharp if sum(map(len, sharp)) <= MOST_OF_PICTURES else [inlined(picture) for picture in pictures]
+
+
+def source_hash(text: str) -> str:
+    """Name a script or style as a Content-Security-Policy does that allows this one and no other (W3C, CSP level 3)."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
 def render_html(report: Report) -> str:
-    """Render a page that needs nothing but itself: pictures inlined, no scripts, texts escaped."""
+    """Render a page that needs nothing but itself: pictures, style and script inlined, texts escaped."""
+    from markupsafe import Markup
+
     pictures = [
-        {"title": p.title, "caption": p.caption, "uri": data_uri(p.svg, "svg+xml")
-         if 0 < len(p.svg) <= LARGEST_SVG else data_uri(p.png, "png")}
-        for p in report.pictures
-    ]  # fmt: skip
-    page = environment(autoescape=True).get_template("report.html.j2")
-    return page.render(**report.said, pictures=pictures)
+        {"title": picture.title, "caption": picture.caption, "uri": uri}
+        for picture, uri in zip(report.pictures, addresses(report.pictures), strict=True)
+    ]
+    # Ours, and letter for letter what the policy's hashes are of.
+    own = {name: Markup((TEMPLATES / f"report.{end}").read_text("utf-8")) for name, end in OWN.items()}  # noqa: S704
+    pages = environment(autoescape=True)
+    pages.filters["source_hash"] = source_hash
+    return pages.get_template("report.html.j2").render(**report.said, **own, pictures=pictures)
 
 
 def render_markdown(report: Report, address: Callable[[Picture], str]) -> str:

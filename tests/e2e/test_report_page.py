@@ -1,0 +1,313 @@
+"""The report's page used as a person uses it, by mouse and by keyboard, in a browser: `make e2e`."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tasks import report
+from tasks.pictures import pictures
+from tasks.report_tables import further_tables
+from tests import synthetic
+from tests.browser import BROWSER, needs_browser
+
+pytestmark = [pytest.mark.e2e, needs_browser]
+
+ODD = pd.DataFrame(
+    {
+        "architecture": ["lstm", "nb_svm", "simple_rnn", "deep_lstm", "stacked_lstm"],
+        # The fourth and fifth look alike when rounded.
+        "value": [10.2, 9.5, float("nan"), -3.000012, -3.000011],
+        "word": ["b", "a 10", "a 9", "B", ""],
+    }
+)
+NAMES = ["LSTM", "NB-SVM", "Simple RNN", "Deep LSTM", "Stacked LSTM"]
+RISING = ["Deep LSTM", "Stacked LSTM", "NB-SVM", "LSTM", "Simple RNN"]
+FALLING = ["LSTM", "NB-SVM", "Stacked LSTM", "Deep LSTM", "Simple RNN"]
+GROUND = "getComputedStyle(document.body).backgroundColor"
+LIGHT, DARK = "rgb(255, 255, 255)", "rgb(22, 25, 29)"
+# The least contrast of any text with what lies behind it (W3C, WCAG 2.2, "contrast ratio"), and the text.
+LEAST_CONTRAST = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (element) => {
+    const colour = parts(getComputedStyle(element).backgroundColor);
+    return colour[3] === 0 ? behind(element.parentElement) : colour;
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+    const pair = [light(parts(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => b - a);
+    found.push([(pair[0] + 0.05) / (pair[1] + 0.05), walker.currentNode.data]);
+  }
+  return found.sort((a, b) => a[0] - b[0])[0];
+}"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a report with every table and picture that there is, and one odd table."""
+    folder, frames = tmp_path_factory.mktemp("page"), synthetic.all_frames()
+    drawn = pictures(frames, folder / "cache", pytest.fail)
+    facts = {"source": "Made-up reviews.", "caveats": ["Flatters."], "settings": {"seeds": 3}, "run_name": "night"}
+    made = report.Report(facts, frames, drawn, ["One sentence."], {**further_tables(frames), "Odd": ODD})
+    (folder / "report.html").write_text(report.render_html(made), encoding="utf-8")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Open a browser without a network, light unless told."""
+    context = browser.new_context(offline=True, color_scheme="light", viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, path: Path) -> Page:
+    """Open the report; whatever it logs as an error fails the test."""
+    page = context.new_page()
+    page.on("console", lambda message: pytest.fail(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.goto(path.as_uri())
+    return page
+
+
+def table(page: Page, title: str) -> Locator:
+    return page.get_by_role("table", name=title, exact=True)
+
+
+def names(odd: Locator) -> list[str]:
+    """Read the row heads that are shown, from top to bottom."""
+    return odd.locator("tbody th:visible").all_text_contents()
+
+
+def switch_off(page: Page, name: str) -> Locator:
+    switch = page.get_by_role("checkbox", name=name, exact=True)
+    switch.uncheck()
+    return switch
+
+
+def drawn_above(figure: Locator) -> str:
+    """Return what CSS writes beside a figure, `none` if nothing."""
+    return figure.evaluate("cell => getComputedStyle(cell, '::after').content").strip('"')
+
+
+def test_a_click_sorts_by_the_exact_number_and_a_second_reverses(page: Page) -> None:
+    odd = table(page, "Odd")
+    assert names(odd) == NAMES
+    head = odd.get_by_role("columnheader", name="Value")
+    head.get_by_role("button").click()
+    assert names(odd) == RISING
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    head.get_by_role("button").click()
+    assert names(odd) == FALLING
+    expect(head).to_have_attribute("aria-sort", "descending")
+
+
+def test_texts_sort_as_texts_and_one_column_at_a_time(page: Page) -> None:
+    odd = table(page, "Odd")
+    odd.get_by_role("button", name="Value").click()
+    odd.get_by_role("button", name="Word").click()
+    assert odd.locator("tbody td:last-child").all_text_contents() == ["", "a 9", "a 10", "b", "B"]
+    assert odd.locator("[aria-sort]").all_text_contents() == ["Word"]
+
+
+def test_a_keyboard_sorts(page: Page) -> None:
+    odd = table(page, "Odd")
+    odd.get_by_role("button", name="Architecture").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert names(odd) == RISING
+    page.keyboard.press("Space")
+    assert names(odd) == FALLING
+    button = odd.get_by_role("button", name="Value")
+    expect(button).to_be_focused()
+    assert button.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
+
+
+def test_every_table_of_the_report_sorts_by_every_column(page: Page) -> None:
+    for each in page.locator("table:has(thead)").all():
+        rows = each.locator("tbody tr").count()
+        for button in each.locator("thead button").all():
+            button.click()
+        values = each.locator("tbody tr td:last-child[data-value]").evaluate_all(
+            "cells => cells.map(cell => Number(cell.dataset.value))"
+        )
+        assert values == sorted(values)
+        assert each.locator("tbody tr").count() == rows
+
+
+def test_an_architecture_goes_from_every_table_and_comes_back(page: Page) -> None:
+    shown = page.locator("[data-architecture='LSTM']:visible")
+    rows, before = page.locator("tbody tr:visible"), page.locator("tbody tr:visible").count()
+    about = page.locator("tbody tr:has(th[data-architecture='LSTM'])").count()
+    titles = ["Summary", "Class by class", "What does each cost?", "Odd"]
+    assert about > len(titles)
+    others = table(page, "Answered differently (% of test reviews)").locator("thead th:visible")
+    heads = others.count()
+    switch = switch_off(page, "LSTM")
+    assert shown.count() == 0
+    assert rows.count() == before - about
+    assert others.count() == heads - 1
+    for title in titles:
+        assert "LSTM" not in names(table(page, title))
+        assert "Bidirectional LSTM" in names(table(page, title)) or title == "Odd"
+    table(page, "Odd").get_by_role("button", name="Value").click()
+    assert names(table(page, "Odd")) == [name for name in RISING if name != "LSTM"]
+    switch.check()
+    assert rows.count() == before
+    assert names(table(page, "Odd")) == RISING
+    assert others.count() == heads
+
+
+def test_a_keyboard_skips_to_the_report_and_switches(page: Page) -> None:
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the report")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    first = page.get_by_role("checkbox").first
+    expect(first).to_be_focused()
+    page.keyboard.press("Space")
+    expect(first).not_to_be_checked()
+    assert "Simple RNN" not in names(table(page, "Odd"))
+
+
+def test_the_switch_and_the_system_choose_the_colours(page: Page) -> None:
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(GROUND) == LIGHT
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(GROUND) == DARK
+    page.get_by_role("radio", name="light").check()
+    assert page.evaluate(GROUND) == LIGHT
+    page.keyboard.press("ArrowRight")
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(GROUND) == DARK
+    page.get_by_role("radio", name="auto").check()
+    assert page.evaluate(GROUND) == LIGHT
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_contrast(page: Page, scheme: str) -> None:
+    page.get_by_role("radio", name=scheme).check()
+    least, text = page.evaluate(LEAST_CONTRAST)
+    assert least >= 4.5, text
+    plates = page.locator("img").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+    assert set(plates) == {LIGHT}
+
+
+def test_the_exact_value_shows_on_hover_and_on_focus(page: Page) -> None:
+    figure = table(page, "Odd").locator("td[data-exact]").last
+    assert drawn_above(figure) == "none"
+    figure.hover()
+    assert drawn_above(figure) == "-3.000011"
+    page.mouse.move(0, 0)
+    assert drawn_above(figure) == "none"
+    figure.focus()
+    assert drawn_above(figure) == "-3.000011"
+
+
+def test_arrow_keys_lead_over_the_figures_of_a_table(page: Page) -> None:
+    switch_off(page, "NB-SVM")
+    odd = table(page, "Odd")
+    odd.get_by_role("button", name="Word").focus()
+    for key, exact in (("Tab", "10.2"), ("ArrowDown", "-3.000012"), ("ArrowRight", "-3.000012"), ("ArrowUp", "10.2")):
+        page.keyboard.press(key)
+        if key != "ArrowRight":
+            expect(page.locator("td:focus")).to_have_attribute("data-exact", exact)
+    assert odd.locator("td[tabindex='0']").count() == 1
+
+
+def test_print_has_no_controls_and_no_dark_colours(page: Page) -> None:
+    page.get_by_role("radio", name="dark").check()
+    table(page, "Odd").get_by_role("button", name="Value").click()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(GROUND) == LIGHT
+    assert page.locator("input:visible, .skip:visible, .controls:visible").count() == 0
+    arrow = table(page, "Odd").locator("[aria-sort] button")
+    assert arrow.evaluate("button => getComputedStyle(button, '::after').display") == "none"
+    page.set_viewport_size({"width": 718, "height": 1000})  # what A4 leaves between its margins
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    wide = page.locator(".scroll", has=table(page, "Summary"))
+    assert wide.evaluate("box => box.scrollWidth > box.clientWidth && box.clientWidth < 390")
+    figure = table(page, "Summary").locator("td[data-exact]").first
+    figure.focus()
+    assert figure.evaluate("cell => getComputedStyle(cell, '::after').position") == "fixed"
+
+
+def test_without_scripts_everything_is_there_and_no_dead_control(page: Page, browser: Browser, path: Path) -> None:
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    bare = context.new_page()
+    bare.goto(path.as_uri())
+    assert bare.locator("input:visible, button, .controls:visible").count() == 0
+    assert bare.locator("tr:visible").count() == page.locator("tr:visible").count() > 50
+    assert bare.locator("img:visible").count() == page.locator("img:visible").count() > 5
+    figure = table(bare, "Odd").locator("td[data-exact]").last
+    figure.hover()
+    assert drawn_above(figure) == "-3.000011"
+    context.close()
+
+
+def test_no_script_but_its_own_runs(context: BrowserContext, path: Path, tmp_path: Path) -> None:
+    ran = "document.documentElement.dataset.ran = 1"
+    injected = f'<script>{ran}</script><img src="x" onerror="{ran}"><style>h1 {{ color: red }}</style><main'
+    (tmp_path / "injected.html").write_text(path.read_text().replace("<main", injected), encoding="utf-8")
+    page = context.new_page()
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto((tmp_path / "injected.html").as_uri())
+    assert page.evaluate("document.documentElement.dataset.ran") is None
+    assert page.locator("h1").evaluate("head => getComputedStyle(head).color") != "rgb(255, 0, 0)"
+    assert sum("Content Security Policy" in line for line in refused) >= 3
+    expect(page.get_by_role("checkbox").first).to_be_visible()  # its own script did run
+
+
+def test_one_file_of_at_most_5_mb_that_asks_for_nothing(context: BrowserContext, path: Path) -> None:
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri(), wait_until="load")
+    page.get_by_role("radio", name="dark").check()
+    table(page, "Odd").get_by_role("button", name="Value").click()
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 100)")
+    assert path.stat().st_size <= 5_000_000
+
+
+def test_the_page_says_what_everything_is(page: Page) -> None:
+    assert page.locator("html").get_attribute("lang") == "en"
+    levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert page.locator("th:not([scope])").count() == 0
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    ids = page.locator("[id]").evaluate_all("all => all.map(one => one.id)")
+    assert len(ids) == len(set(ids))
+    named = page.locator("table").evaluate_all("all => all.map(one => one.getAttribute('aria-labelledby'))")
+    assert set(named) <= set(ids)
+    expect(page.get_by_role("group", name="Colours:").get_by_role("radio")).to_have_count(3)
+    expect(page.get_by_role("group", name="In the tables:").get_by_role("checkbox").first).to_be_visible()
