@@ -254,6 +254,8 @@ def test_a_phone_scrolls_tables_and_not_the_page(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     wide = page.locator(".scroll", has=table(page, "Summary"))
     assert wide.evaluate("box => box.scrollWidth > box.clientWidth && box.clientWidth < 390")
+    notes = page.locator("td.long").evaluate_all("cells => cells.map(cell => cell.offsetWidth)")
+    assert 0 < max(notes) < 390
     figure = table(page, "Summary").locator("td[data-exact]").first
     figure.focus()
     assert figure.evaluate("cell => getComputedStyle(cell, '::after').position") == "fixed"
