@@ -18,17 +18,19 @@ BASELINE_COLOURS = {"majority": "#B8B8B8", "tfidf_logistic": "#7F7F7F", "nb_svm"
 # Okabe & Ito 2008, "Color Universal Design": told apart with every common kind of colour blindness.
 COLOURS = {
     "simple_rnn": "#E69F00",
+    "gru": "#D55E00",
     "lstm": "#0072B2",
     "stacked_lstm": "#56B4E9",
     "bidirectional_lstm": "#009E73",
     "deep_lstm": "#CC79A7",
     **BASELINE_COLOURS,
 }
-# For architectures that a user adds: Okabe & Ito's vermilion, then Tol 2021, "Colour schemes", muted.
-FURTHER_COLOURS = ("#D55E00", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
+# For architectures that a user adds: Tol 2021, "Colour schemes", muted.
+FURTHER_COLOURS = ("#117733", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
 
 NAMES = {
     "simple_rnn": "Simple RNN",
+    "gru": "GRU",
     "lstm": "LSTM",
     "stacked_lstm": "Stacked LSTM",
     "bidirectional_lstm": "Bidirectional LSTM",
@@ -89,7 +91,7 @@ def label(name: str) -> str:
 
 
 def in_order(architectures: Iterable[str]) -> list[str]:
-    """Order architectures the same everywhere: the five from simple to deep, further ones by name, baselines last."""
+    """Order architectures the same everywhere: ours from simple to deep, further ones by name, baselines last."""
     known = list(COLOURS)
     baselines = known.index("majority")
 

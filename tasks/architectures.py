@@ -26,6 +26,14 @@ def simple_rnn(recipe: Recipe) -> keras.Model:
     return _classifier(words, Recurrent(recipe.units)(sequence, present), present, recipe)
 
 
+def gru(recipe: Recipe) -> keras.Model:
+    """Build one layer of gated recurrent units (Cho et al. 2014)."""
+    from tasks.recurrence import GatedRecurrentUnit
+
+    words, sequence, present = _reader(recipe)
+    return _classifier(words, GatedRecurrentUnit(recipe.units)(sequence, present), present, recipe)
+
+
 def lstm(recipe: Recipe) -> keras.Model:
     """Build one LSTM layer (Hochreiter and Schmidhuber 1997)."""
     return _lstm_layers(recipe, count=1)
@@ -54,6 +62,7 @@ def deep_lstm(recipe: Recipe) -> keras.Model:
 
 ARCHITECTURES: dict[str, Callable[[Recipe], keras.Model]] = {
     "simple_rnn": simple_rnn,
+    "gru": gru,
     "lstm": lstm,
     "stacked_lstm": stacked_lstm,
     "bidirectional_lstm": bidirectional_lstm,

@@ -64,6 +64,19 @@ def lstm_steps(
     return _in_order(_lstm_states, projected, kernel, bias, present, backwards)
 
 
+def gru_steps(
+    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+) -> Tensor:
+    """Run a gated recurrent unit over its projected inputs; arguments and result as of `loops.gru_forward`."""
+    del training
+    units = kernel.shape[0]
+    first, second = bias[0], bias[1]
+    # What the reset multiplies has a bias of its own: it goes in beside the inputs, so that it is 0 at padding, too.
+    biases = tf.concat([first[: 2 * units] + second[: 2 * units], first[2 * units :], second[2 * units :]], 0)
+    widened = tf.concat([projected, tf.zeros_like(projected[:, :, :units])], -1)
+    return _in_order(_gru_states, widened, kernel, biases, present, backwards)
+
+
 def simple_steps(
     projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
 ) -> Tensor:
@@ -128,6 +141,48 @@ def _lstm_states(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tens
 
         (d_inputs,) = _loop(backward, steps, (zeros, zeros), (4 * units,), reverse=True)
         return d_inputs, kernel_gradient(hiddens, d_inputs)
+
+    return hiddens, gradient
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _gru_states(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+    """Run a gated recurrent unit over its inputs (Cho et al. 2014; gates as in Keras: z, r, g; reset after product).
+
+    Args:
+        inputs: x·W + b of every step, and the bias of what the reset multiplies, (time, batch, 4 x units) float32.
+        kernel: The recurrent kernel, (units, 3 x units) float32.
+
+    Returns:
+        The hidden states, (time, batch, units) float32.
+    """
+    steps, units = tf.shape(inputs)[0], kernel.shape[0]
+    zeros = tf.zeros_like(inputs[0, :, :units])
+
+    def forward(t: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+        of_input, of_product = tf.split(inputs[t], 4, axis=1), tf.split(tf.matmul(hidden, kernel), 3, axis=1)
+        z, r = (tf.sigmoid(of_input[gate] + of_product[gate]) for gate in (0, 1))
+        inner = of_product[2] + of_input[3]
+        g = tf.tanh(of_input[2] + r * inner)
+        hidden = z * hidden + (1 - z) * g
+        return hidden, hidden, tf.concat([z, r, g, inner], axis=1)
+
+    hiddens, gates = _loop(forward, steps, (zeros,), (units, 4 * units))
+
+    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        earlier = _before(hiddens)
+
+        def backward(t: Tensor, d_hidden: Tensor) -> tuple[Tensor, ...]:
+            z, r, g, inner = tf.split(gates[t], 4, axis=1)
+            d_hidden = d_hidden + upstream[t]
+            d_z, d_g = d_hidden * (earlier[t] - g) * z * (1 - z), d_hidden * (1 - z) * (1 - g * g)
+            d_r, d_inner = d_g * inner * r * (1 - r), d_g * r
+            by_product = tf.concat([d_z, d_r, d_inner], axis=1)
+            by_inputs = tf.concat([d_z, d_r, d_g, d_inner], axis=1)
+            return tf.matmul(by_product, kernel, transpose_b=True) + d_hidden * z, by_inputs, by_product
+
+        by_inputs, by_product = _loop(backward, steps, (zeros,), (4 * units, 3 * units), reverse=True)
+        return by_inputs, kernel_gradient(hiddens, by_product)
 
     return hiddens, gradient
 

@@ -158,6 +158,82 @@ def lstm_backward(upstream: Array, kernel: Array, cells: Array, gates: Array, pr
 
 
 @compiled
+def gru_forward(
+    projected: Array, kernel: Array, bias: Array, present: Array, backwards: bool, keep: bool
+) -> tuple[Array, Array]:
+    """Run a gated recurrent unit over time from h = 0 (Cho et al. 2014; gates as in Keras: z, r and the candidate g).
+
+    The reset r multiplies the product with the kernel, not the state before it (`reset_after` in Keras), so that a
+    step is one product: g = tanh(x·W + bias[0] + r·(h·kernel + bias[1])), then h = z·h + (1 - z)·g.
+
+    Args:
+        projected: x·W of every step, (time, reviews, 3 x units).
+        kernel: The recurrent kernel, (units, 3 x units).
+        bias: Of the input, then of the recurrence, (2, 3 x units).
+        present: 1 at a word and 0 at padding, (time, reviews).
+        backwards: Whether to read from the end.
+        keep: Whether the gates are kept for `gru_backward`; without, only one step's worth is there.
+
+    Returns:
+        h after each step, (time, reviews, units), 0 at padding; and z, r, g and what r multiplies,
+        (time, reviews, 4 x units).
+    """
+    steps, reviews, width = projected.shape
+    units = width // 3
+    kept = steps if keep else 1
+    hiddens, gates = np.empty((steps, reviews, units), np.float32), np.empty((kept, reviews, 4 * units), np.float32)
+    product, before = np.zeros((reviews, width), np.float32), np.zeros((reviews, units), np.float32)
+    start, stop, stride = _order(steps, backwards)
+    for t in range(start, stop, stride):
+        if t != start:
+            np.dot(before, kernel, product)
+        for r in range(reviews):
+            x, b, z, here = projected[t, r], product[r], gates[t % kept, r], present[t, r]
+            old, new, first, second = before[r], hiddens[t, r], bias[0], bias[1]
+            for k in range(2 * units):
+                z[k] = tanh(((x[k] + first[k] + second[k]) * here + b[k]) * HALF) * HALF + HALF
+            for k in range(units):
+                inner = b[2 * units + k] + second[2 * units + k] * here
+                g = tanh((x[2 * units + k] + first[2 * units + k]) * here + z[units + k] * inner)
+                z[2 * units + k], z[3 * units + k] = g, inner
+                new[k] = (z[k] * old[k] + (ONE - z[k]) * g) * here
+        before = hiddens[t]
+    return hiddens, gates
+
+
+@compiled
+def gru_backward(
+    upstream: Array, kernel: Array, hiddens: Array, gates: Array, present: Array, backwards: bool
+) -> tuple[Array, Array]:
+    """Give the gradients by `projected` and by the products with the kernel from that by the states, `upstream`.
+
+    Both are (time, reviews, 3 x units); they differ in the candidate, whose product the reset multiplies.
+    """
+    steps, reviews, units = upstream.shape
+    by_input = np.empty((steps, reviews, 3 * units), np.float32)
+    by_product, carried = np.empty_like(by_input), np.zeros((reviews, units), np.float32)
+    product = np.zeros((reviews, units), np.float32)
+    zeros, transposed = np.zeros((reviews, units), np.float32), np.ascontiguousarray(kernel.T)
+    start, stop, stride = _order(steps, not backwards)
+    for t in range(start, stop, stride):
+        earlier = zeros if t + stride == stop else hiddens[t + stride]
+        for r in range(reviews):
+            above, later, direct, here = upstream[t, r], product[r], carried[r], present[t, r]
+            gate, old, out, inner = gates[t, r], earlier[r], by_input[t, r], by_product[t, r]
+            for k in range(units):
+                z, reset, g, multiplied = gate[k], gate[units + k], gate[2 * units + k], gate[3 * units + k]
+                dh = (above[k] + later[k] + direct[k]) * here
+                dg = dh * (ONE - z) * (ONE - g * g)
+                out[k] = inner[k] = dh * (old[k] - g) * z * (ONE - z)
+                out[units + k] = inner[units + k] = dg * multiplied * reset * (ONE - reset)
+                out[2 * units + k] = dg
+                inner[2 * units + k] = dg * reset
+                direct[k] = dh * z
+        np.dot(by_product[t], transposed, product)
+    return by_input, by_product
+
+
+@compiled
 def pool_forward(states: Array, present: Array) -> tuple[Array, Array]:
     """Take mean and maximum over the words of each review.
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tasks.architectures import ARCHITECTURES, OWN
 from tasks.errors import UserError
-from tasks.settings import Recipe
+from tasks.settings import FIVE_ARCHITECTURES, Recipe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=BaseModel)
@@ -135,7 +135,7 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data: Data = "auto"
-    architectures: Architectures = tuple(ARCHITECTURES)
+    architectures: Architectures = FIVE_ARCHITECTURES
     seeds: Seeds = 3
     new_seeds: NewSeeds = 0
     night: Night = None

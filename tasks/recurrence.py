@@ -3,7 +3,7 @@
 Keras computes the input's part of each step inside the loop over time. Here it is one product before
 the loop, and the gradient of the recurrent kernel one product after it (Appleyard, Kočiský and Blunsom 2016,
 "Optimizing Performance of Recurrent Neural Networks on GPUs"); the loop itself is compiled (`tasks.loops`).
-The mathematics, the weights and their initial values are those of `keras.layers.LSTM` and `keras.layers.SimpleRNN`.
+The mathematics, the weights and their initial values are those of Keras' own `LSTM`, `GRU` and `SimpleRNN`.
 """
 
 from collections.abc import Callable
@@ -62,6 +62,29 @@ def lstm_steps(
     return run(projected, kernel, bias)
 
 
+def gru_steps(
+    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+) -> Tensor:
+    """Run a gated recurrent unit over its projected inputs; arguments and result as of `loops.gru_forward`."""
+    units, width = kernel.shape
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def run(projected: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Gradient]:
+        read, widths = (projected, kernel, bias, present), (units, 4 * units)
+        hiddens, gates = _compiled(loops.gru_forward, *read, flags=(backwards, training), widths=widths)
+
+        def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
+            kept = gates if training else _compiled(loops.gru_forward, *read, flags=(backwards, True), widths=widths)[1]
+            given = (upstream, kernel, hiddens, kept, present)
+            by_input, by_product = _compiled(loops.gru_backward, *given, flags=(backwards,), widths=(width, width))
+            by_bias = tf.stack([_bias_gradient(by_input), _bias_gradient(by_product)])
+            return by_input, graph_loops.kernel_gradient(hiddens, by_product, backwards), by_bias
+
+        return hiddens, gradient
+
+    return run(projected, kernel, bias)
+
+
 def simple_steps(
     projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
 ) -> Tensor:
@@ -107,6 +130,7 @@ class Recurrent(keras.layers.Layer):  # type: ignore[misc]
     """
 
     gates = 1
+    biases: tuple[int, ...] = ()  # how many of them, where one would not do
     steps, graph_steps = staticmethod(simple_steps), staticmethod(graph_loops.simple_steps)
 
     def __init__(self, units: int, backwards: bool = False) -> None:
@@ -122,7 +146,9 @@ class Recurrent(keras.layers.Layer):  # type: ignore[misc]
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, self.gates * self.units), initializer="orthogonal", name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(self.gates * self.units,), initializer=self.first_bias, name="bias")
+        self.bias = self.add_weight(
+            shape=(*self.biases, self.gates * self.units), initializer=self.first_bias, name="bias"
+        )
 
     def first_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         """Start without a bias."""
@@ -153,6 +179,13 @@ class LongShortTermMemory(Recurrent):
         bias = np.zeros(shape, dtype)
         bias[self.units : 2 * self.units] = 1
         return keras.ops.convert_to_tensor(bias)
+
+
+class GatedRecurrentUnit(Recurrent):
+    """The same with the cell of Cho et al. 2014; its recurrence has a bias of its own, as of `loops.gru_forward`."""
+
+    gates, biases = 3, (2,)
+    steps, graph_steps = staticmethod(gru_steps), staticmethod(graph_loops.gru_steps)
 
 
 class MeanAndMaximum(keras.layers.Layer):  # type: ignore[misc]

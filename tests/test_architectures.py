@@ -1,9 +1,10 @@
-"""The five builders: sizes by hand, shapes, gradients, padding, and the same mathematics as Keras' own layers."""
+"""The builders: sizes by hand, shapes, gradients, padding, and the same mathematics as Keras' own layers."""
 
 import numpy as np
 import pytest
 
 from tasks.architectures import ARCHITECTURES
+from tasks.parameters import Parameters
 from tasks.settings import FIVE_ARCHITECTURES, Recipe
 
 TINY = Recipe(vocabulary_size=11, embedding_size=5, units=3)
@@ -13,6 +14,7 @@ WORDS = np.array([[0, 0, 4, 1, 10, 2, 3], [5, 6, 7, 8, 9, 10, 2]], np.int32)  # 
 # The head reads mean and maximum of 3 states (6 weights, 1 bias), of 6 states when read both ways (12 and 1).
 PARAMETERS = {
     "simple_rnn": 55 + (3 * 5 + 3 * 3 + 3) + 7,
+    "gru": 55 + 3 * (3 * 5 + 3 * 3 + 2 * 3) + 7,
     "lstm": 55 + 108 + 7,
     "stacked_lstm": 55 + 108 + 84 + 7,
     "bidirectional_lstm": 55 + 2 * 108 + 13,
@@ -22,8 +24,9 @@ PARAMETERS = {
 every_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
 
 
-def test_there_are_the_five():
-    assert tuple(ARCHITECTURES) == FIVE_ARCHITECTURES
+def test_the_five_are_what_is_compared_unless_others_are_asked_for():
+    assert Parameters().architectures == FIVE_ARCHITECTURES
+    assert [name for name in ARCHITECTURES if name not in FIVE_ARCHITECTURES] == ["gru"]
 
 
 @every_architecture
@@ -69,7 +72,9 @@ def test_the_order_of_the_words_matters(name):
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize(("ours", "theirs"), [("Recurrent", "SimpleRNN"), ("LongShortTermMemory", "LSTM")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("Recurrent", "SimpleRNN"), ("GatedRecurrentUnit", "GRU"), ("LongShortTermMemory", "LSTM")]
+)
 def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
     import keras
     import tensorflow as tf
@@ -83,6 +88,8 @@ def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
     reference = getattr(keras.layers, theirs)(3, return_sequences=True, go_backwards=backwards)
     layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2)))
     reference(sequence)
+    for weight in layer.weights:  # biases that are zero would hide which of them is added where
+        weight.assign(rng.normal(size=weight.shape))
     reference.set_weights(layer.get_weights())
 
     with tf.GradientTape(persistent=True) as tape:

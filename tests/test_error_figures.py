@@ -16,8 +16,8 @@ def frames():
 
 def test_confusion_matrix_writes_its_counts(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
-    figure = figures.draw({"predictions": right})["confusion_matrices"]
-    assert [axes.get_title() for axes in figure.axes] == [appearance.label(name) for name in appearance.COLOURS]
+    figure, shown = figures.draw({"predictions": right})["confusion_matrices"], [*synthetic.CELLS, *synthetic.BASELINES]
+    assert [axes.get_title() for axes in figure.axes] == [appearance.label(name) for name in shown]
     assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%\n30", "0.0%\n0", "0.0%\n0", "100.0%\n30"]
 
 

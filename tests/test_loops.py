@@ -36,6 +36,16 @@ def test_one_step_of_an_lstm_by_hand():
     assert hiddens[0, 0, 0] == pytest.approx(np.tanh(np.tanh(1) / 2) / 2, abs=1e-6)
 
 
+def test_two_steps_of_a_gated_recurrent_unit_by_hand():
+    # z = r = sigmoid(0) = 1/2. First g = tanh(1/2 + r·1) = tanh(1), so h = g / 2; then g = tanh(r·(h + 1)).
+    projected, kernel = np.array([[[0, 0, 0.5]], [[0, 0, 0]]], np.float32), np.array([[0, 0, 1]], np.float32)
+    bias = np.array([[0, 0, 0], [0, 0, 1]], np.float32)
+    hiddens, gates = loops.gru_forward(projected, kernel, bias, np.ones((2, 1), np.float32), False, True)
+    first = np.tanh(1) / 2
+    assert gates[0, 0] == pytest.approx([0.5, 0.5, np.tanh(1), 1], abs=1e-6)
+    assert hiddens[:, 0, 0] == pytest.approx([first, first / 2 + np.tanh((first + 1) / 2) / 2], abs=1e-6)
+
+
 def test_mean_and_maximum_of_the_words_alone():
     states = np.array([[[0.0], [0.0]], [[-0.5], [0.0]], [[-0.1], [0.0]]], np.float32)
     present = np.array([[0, 0], [1, 0], [1, 0]], np.float32)  # the first review has two words, the second none
@@ -56,6 +66,10 @@ def test_a_number_that_is_not_finite_is_not_hidden(bad):
     assert np.isnan(hiddens[1:, 0]).all()
     assert np.isfinite(hiddens[0]).all()
     assert np.isfinite(hiddens[:, 1]).all()
+    biases = np.stack([bias[:6], bias[:6]])
+    states, _ = loops.gru_forward(projected[:, :, :6].copy(), kernel[:, :6].copy(), biases, present, False, True)
+    assert np.isnan(states[1:, 0]).all()
+    assert np.isfinite(states[:, 1]).all()
     states = loops.simple_forward(projected[:, :, :2].copy(), kernel[:, :2].copy(), bias[:2], present, False)
     assert np.isnan(states[1:, 0]).all()
     states[:] = 0.5
@@ -67,14 +81,16 @@ def test_a_number_that_is_not_finite_is_not_hidden(bad):
 
 @pytest.mark.parametrize("reviews", [1, 3])
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("name", ["lstm_steps", "simple_steps"])
+@pytest.mark.parametrize("name", ["lstm_steps", "gru_steps", "simple_steps"])
 def test_states_and_gradients_are_those_of_tensorflows_graphs(name, backwards, reviews):
     import tensorflow as tf
 
     from tasks import graph_loops, recurrence
 
-    units, gates = 5, 4 if name == "lstm_steps" else 1
-    given = [normal(7, reviews, gates * units), normal(units, gates * units), normal(gates * units)]
+    units = 5
+    width = {"simple_steps": 1, "gru_steps": 3, "lstm_steps": 4}[name] * units
+    bias = normal(2, width) if name == "gru_steps" else normal(width)
+    given = [normal(7, reviews, width), normal(units, width), bias]
     present = np.ones((7, reviews), np.float32)
     present[:3, 0] = 0
     upstream = normal(7, reviews, units) * present[..., None]  # nothing is read at padding
@@ -110,18 +126,20 @@ def test_pooling_and_its_gradient_are_those_of_tensorflows_graphs():
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
-def test_a_gradient_without_training_is_that_with_training():
+@pytest.mark.parametrize(("name", "biases"), [("lstm_steps", (12,)), ("gru_steps", (2, 9))])
+def test_a_gradient_without_training_is_that_with_training(name, biases):
     """Without training the loop keeps nothing, so its gradient runs it again."""
     import tensorflow as tf
 
-    from tasks.recurrence import lstm_steps
+    from tasks import recurrence
 
-    given = [tf.constant(each) for each in (normal(6, 2, 12), normal(3, 12), normal(12))]
+    width = biases[-1]
+    given = [tf.constant(each) for each in (normal(6, 2, width), normal(3, width), normal(*biases))]
     found = []
     for training in (False, True):
         with tf.GradientTape() as tape:
             tape.watch(given)
-            total = tf.reduce_sum(lstm_steps(*given, tf.ones((6, 2)), False, training))
+            total = tf.reduce_sum(getattr(recurrence, name)(*given, tf.ones((6, 2)), False, training))
         found.append(tape.gradient(total, given))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -69,7 +69,7 @@ def test_a_file_on_the_screen_and_in_another(predict: Say, tiny: Path, tmp_path:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--architecture", "gru", "x"], "Choose from"),
+        (["--architecture", "gru2", "x"], "Choose from"),
         (["--threshold", "2", "x"], "less than or equal to 1"),
         (["--seed", "-1", "x"], "greater than or equal to 0"),
         (["--run", "../x", "x"], "results/runs"),

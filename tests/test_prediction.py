@@ -106,7 +106,7 @@ def test_the_best_on_validation_is_the_default(past: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"architecture": "gru"}, "Choose from: .*simple_rnn.*nb_svm"),
+        ({"architecture": "gru2"}, "Choose from: .*simple_rnn.*nb_svm"),
         ({"architecture": "simple_rnn", "seed": 9}, "Choose from: 0, 1"),
         ({"seed": 0, "ensemble": True}, "Leave one out"),
     ],

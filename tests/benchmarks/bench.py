@@ -38,7 +38,7 @@ import pyarrow.compute as pc
 from tasks.architectures import ARCHITECTURES
 from tasks.encoding import encode
 from tasks.reviews import load_reviews
-from tasks.settings import Recipe
+from tasks.settings import FIVE_ARCHITECTURES, Recipe
 from tests.benchmarks import ratios, sgemm
 from tests.benchmarks.tables import tables
 from tests.benchmarks.watched import stages, task_runs, watch
@@ -122,7 +122,7 @@ def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping
     watched = watch(command, folder / "flow.log", own_prefect(folder))
     tasks = task_runs(folder / "prefect" / "prefect.db")
     tables = results / "latest" / "tables"
-    cells = pd.read_parquet(tables / "cells.parquet").set_index("architecture").loc[list(ARCHITECTURES)]
+    cells = pd.read_parquet(tables / "cells.parquet").set_index("architecture").loc[list(FIVE_ARCHITECTURES)]
     scores = pd.read_parquet(tables / "scores.parquet").query("split == 'test' and metric == 'accuracy'")
     rows = json.loads((results / "latest" / "run.json").read_text())["rows"]
     if rows != {split: sizes[split] for split in SPLITS} or not (cells["epochs"] == sizes["epochs"]).all():
@@ -133,7 +133,7 @@ def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping
         "train_seconds": cells["train_seconds"].to_dict(),
         "samples_a_second": (sizes["train"] * sizes["epochs"] / cells["train_seconds"]).to_dict(),
         "later_samples_a_second": later_pace(pd.read_parquet(tables / "history.parquet"), sizes),
-        "accuracy": scores.set_index("architecture")["value"].loc[list(ARCHITECTURES)].to_dict(),
+        "accuracy": scores.set_index("architecture")["value"].loc[list(FIVE_ARCHITECTURES)].to_dict(),
         "flops": float(cells["train_flops"].sum()),
         "busy_seconds": sum(end - start for stage, _, start, end in tasks if stage == "train"),
         "cell_seconds": {name: end - start for stage, name, start, end in tasks if stage == "train"},
@@ -188,7 +188,7 @@ def closed_form(words: Mapping[str, int], sizes: Mapping[str, int], tokens: int)
     from tasks.costs import training_flops
 
     recipe = Recipe(max_tokens=tokens)
-    models = [build(recipe) for build in ARCHITECTURES.values()]
+    models = [ARCHITECTURES[name](recipe) for name in FIVE_ARCHITECTURES]
     known = {"reviews": sizes["train"], "epochs": sizes["epochs"]}
     fixed = {"train_words": tokens * sizes["train"], "checked_words": tokens * sizes["validation"]}
     alone = {"train_words": words["train"], "checked_words": words["validation"]}

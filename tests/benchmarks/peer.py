@@ -11,12 +11,11 @@ import time
 import torch
 from torch import nn
 
-from tasks.architectures import ARCHITECTURES
-from tasks.settings import Recipe
+from tasks.settings import FIVE_ARCHITECTURES, Recipe
 
 WARM_UP, SECONDS = 3, 10  # steps before the measurement, and how long it takes
 # Layers and directions of each architecture.
-SHAPES = dict.fromkeys(ARCHITECTURES, (1, False)) | {
+SHAPES = dict.fromkeys(FIVE_ARCHITECTURES, (1, False)) | {
     "stacked_lstm": (2, False), "bidirectional_lstm": (1, True), "deep_lstm": (3, False),
 }  # fmt: skip
 
@@ -69,4 +68,4 @@ def pace(architecture: str, recipe: Recipe, seconds: float = SECONDS) -> float:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     recipes = {tokens: Recipe(max_tokens=int(tokens)) for tokens in sys.argv[1:]}
-    print(json.dumps({t: {name: pace(name, r) for name in ARCHITECTURES} for t, r in recipes.items()}))  # noqa: T201
+    print(json.dumps({t: {name: pace(name, r) for name in FIVE_ARCHITECTURES} for t, r in recipes.items()}))  # noqa: T201
