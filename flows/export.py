@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
+from pydantic_settings import CliImplicitFlag
 
 from flows.command_line import parse
 from tasks import parameters as p
@@ -22,6 +23,7 @@ class Asked(BaseModel):
     run: s.Run = None
     architecture: s.Architecture = None
     seed: s.Seed = None
+    onnx: Annotated[CliImplicitFlag[bool], Field(description="Write model.onnx, too, for other programs.")] = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,9 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         asked = parse(Asked, arguments, "flows.export")
         run = s.open_run(results_place(asked.results), asked.run)
-        wanted = s.Wanted(**asked.model_dump(exclude={"output"}))
+        wanted = s.Wanted(**asked.model_dump(exclude={"output", "onnx"}))
         (cell,) = s.chosen(run, wanted).to_dict("records")
-        print(f"Written: {write_model(run, {str(name): value for name, value in cell.items()}, asked.output)}")
+        known = {str(name): value for name, value in cell.items()}
+        print(f"Written: {write_model(run, known, asked.output, asked.onnx)}")
     except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2

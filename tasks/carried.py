@@ -1,4 +1,7 @@
-"""A trained model as a folder to be carried elsewhere: numbers, words, texts, each with its checksum, and no code."""
+"""A trained model as a folder to be carried elsewhere: numbers, words, texts, each with its checksum, and no code.
+
+A network may lie beside them as an ONNX model, too, for programs that have neither Keras nor this project.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +15,14 @@ from tasks.architectures import ARCHITECTURES
 from tasks.baselines import BASELINES
 from tasks.cells import history_file, weights_file
 from tasks.errors import UserError
+from tasks.models import load_network
+from tasks.onnx_graph import INPUT, OUTPUT, check_onnx, onnx_model
 from tasks.saved_runs import SavedRun
 from tasks.settings import Recipe
+from tasks.tensorflow_loading import load_tensorflow
 
 CARD, WEIGHTS, VOCABULARY, TEXT = "model.json", "weights.safetensors", "vocabulary.parquet", "README.md"
+ONNX = "model.onnx"
 LARGEST_CARD = 1_000_000  # bytes
 SHOWN = ("accuracy", "f1", "auc", "log_loss")
 
@@ -42,25 +49,23 @@ class Card(BaseModel):
         return name
 
 
-def write_model(run: SavedRun, cell: dict[str, Any], folder: Path) -> Path:
-    """Write a trained cell into a folder of its own.
+def write_model(run: SavedRun, cell: dict[str, Any], folder: Path, onnx: bool = False) -> Path:
+    """Write a trained cell into a folder of its own; for `onnx` TensorFlow is loaded.
 
     Args:
         run: The run that it is of.
         cell: A row of `run.cells`.
         folder: Made here; it must not be there yet.
+        onnx: Whether to write the network as an ONNX model, too.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: If there is such a folder, or it cannot be written.
+        UserError: If there is such a folder, it cannot be written, or the cell cannot be written so.
         FileNotFoundError, DamagedFileError: If a file of the cell is gone, or is not what was written.
     """
-    if folder.exists():
-        raise UserError(f"output: {str(folder)!r:.300} is there already. Name a folder that is not.")
-    if cell["architecture"] not in ARCHITECTURES and cell["architecture"] not in BASELINES:
-        raise UserError(f"architecture: {cell['architecture']} is of your own code, which a folder cannot carry.")
+    check(cell["architecture"], folder, onnx)
     facts = store.frame(history_file(run.cache, cell["name"])).attrs
     weights = store.read_bytes(weights_file(run.cache, cell["name"]))
     if weights is None:
@@ -71,9 +76,26 @@ def write_model(run: SavedRun, cell: dict[str, Any], folder: Path) -> Path:
         store.write(folder / WEIGHTS, weights)
         if card.architecture in ARCHITECTURES:
             store.write(folder / VOCABULARY, store.frame(run.cache / "encoded" / run.facts["vocabulary"]))
-        store.write(folder / TEXT, described(run, card, facts).encode())
+        if onnx:
+            load_tensorflow()
+            network = load_network(run.cache, card.name, card.recipe)
+            store.write(folder / ONNX, onnx_model(network, card.temperature))
+        store.write(folder / TEXT, described(run, card, facts, onnx).encode())
         store.write(folder / CARD, card.model_dump_json(indent=2).encode())
     return folder
+
+
+def check(architecture: str, folder: Path, onnx: bool) -> None:
+    """Refuse, before any work, what cannot be written; arguments and errors as of `write_model`."""
+    if folder.exists():
+        raise UserError(f"output: {str(folder)!r:.300} is there already. Name a folder that is not.")
+    if onnx and architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UserError(f"onnx: received {architecture}. An ONNX model is written of these networks alone: {known}.")
+    if architecture not in ARCHITECTURES and architecture not in BASELINES:
+        raise UserError(f"architecture: {architecture} is of your own code, which a folder cannot carry.")
+    if onnx:
+        check_onnx()
 
 
 def read_card(folder: Path) -> Card:
@@ -97,7 +119,7 @@ def read_card(folder: Path) -> Card:
         raise store.DamagedFileError(f"{path} describes no model of this project: {error.errors()[0]}") from None
 
 
-def described(run: SavedRun, card: Card, facts: Mapping[Any, Any]) -> str:
+def described(run: SavedRun, card: Card, facts: Mapping[Any, Any], onnx: bool = False) -> str:
     """Write the model card: what it is, how well it does, what it costs, and what it is not for.
 
     Source of its parts: Mitchell et al. 2019, "Model Cards for Model Reporting".
@@ -126,10 +148,20 @@ def described(run: SavedRun, card: Card, facts: Mapping[Any, Any]) -> str:
             "It finds no reasons, only words that went with a class in its training reviews.",
         ]),
         "## Use", 'python -m flows.predict --model <this folder> "a text"',
+        *([with_onnx(card)] if onnx else []),
         f"Versions: {', '.join(f'{name} {number}' for name, number in run.facts['versions'].items())}.",
         "## Licence", "The code that runs it is under the MIT licence. The reviews have owners of their own.",
     ]  # fmt: skip
     return "\n\n".join(lines) + "\n"
+
+
+def with_onnx(card: Card) -> str:
+    """Say how the ONNX model is used."""
+    return (
+        f"`{ONNX}` is the same network for any program that runs ONNX models. Input `{INPUT}`: (reviews, width) int64, "
+        f"the numbers of each review's last {card.recipe.max_tokens} words in `{VOCABULARY}` (1 for others), 0 before "
+        f"them where a review is shorter. Output `{OUTPUT}`: (reviews,) float32, of {card.classes[1]}, calibrated."
+    )
 
 
 def scored(row: Mapping[Any, Any]) -> str:

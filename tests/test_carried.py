@@ -1,6 +1,7 @@
 """Models that travel: what is carried answers as the run's model, and what was changed on the way is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from flows.export import main
 from flows.predict_command import main as predict
 from tasks import carried, store
+from tasks.encoding import text_array, tokenise
 from tasks.errors import UserError
 from tasks.prediction import load_predictor
 from tasks.saved_runs import Wanted, chosen, open_run
+from tests.conftest import ROOT
 from tests.test_models import ODD_TEXTS
+from tests.test_onnx_graph import answered
 
 pytestmark = pytest.mark.usefixtures("with_tensorflow")
 
@@ -57,6 +61,41 @@ def test_commands_write_a_folder_and_answer_by_it(
     assert "Leave these out" in capsys.readouterr().err
     assert predict(["--model", str(tmp_path), "x"]) == 2
     assert "holds no model.json" in capsys.readouterr().err
+
+
+def test_the_onnx_model_answers_as_predictions_do(past: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    assert main(["--results", str(past), "--architecture", "simple_rnn", "--output", str(folder), "--onnx"]) == 0
+    assert "`model.onnx` is the same network" in (folder / "README.md").read_text()
+    tokens = tokenise(text_array(TEXTS), store.frame(folder / carried.VOCABULARY), max_tokens=12).to_pylist()
+    words = np.array([[0] * (12 - len(each)) + each for each in tokens])
+    found = answered(store.read_bytes(folder / carried.ONNX), words)
+    for where in (Wanted(model=folder), Wanted(results=str(past), architecture="simple_rnn")):
+        predicted = load_predictor(where, lambda _: None).predict(TEXTS)["probability"]
+        np.testing.assert_allclose(found, predicted, atol=1e-5)
+
+
+def test_what_the_readme_shows_of_an_onnx_model_runs(
+    past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--results", str(past), "--architecture", "simple_rnn", "--output", "my_model", "--onnx"]) == 0
+    capsys.readouterr()
+    exec(shown, {})
+    predicted = load_predictor(Wanted(model=Path("my_model")), lambda _: None).predict(["a wonderful film"])
+    assert float(capsys.readouterr().out.strip("[]\n")) == pytest.approx(predicted["probability"][0], abs=1e-5)
+
+
+def test_an_onnx_model_is_written_of_networks_and_where_it_is_asked_for(
+    past: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = written(past, tmp_path / "model", "simple_rnn")
+    assert not (folder / carried.ONNX).exists()
+    assert "onnx" not in (folder / "README.md").read_text()
+    assert main(["--results", str(past), "--architecture", "nb_svm", "--output", str(tmp_path / "x"), "--onnx"]) == 2
+    assert "onnx: received nb_svm. An ONNX model is written of these networks" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.fault(22)

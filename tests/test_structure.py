@@ -82,10 +82,11 @@ def test_every_command_of_the_readme_is_known() -> None:
 
 
 def test_the_options_in_the_readme_exist() -> None:
+    from flows.export import Asked as Exported
     from flows.predict_command import Asked
     from tasks.parameters import Parameters
 
-    fields = Parameters.model_fields.keys() | Asked.model_fields.keys()
+    fields = Parameters.model_fields.keys() | Asked.model_fields.keys() | Exported.model_fields.keys()
     known = {f"--{name.replace('_', '-')}" for name in fields} | {
         "--json",
         "--watch",
