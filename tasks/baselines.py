@@ -90,7 +90,9 @@ def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
     weighted = features.multiply(ratios).tocsr()
 
     def fitted(strength: float) -> Line:
-        model = LinearSVC(C=strength, dual=False, class_weight=train.class_weight).fit(weighted, train.labels)
+        model = LinearSVC(C=strength, dual=True, random_state=0, class_weight=train.class_weight).fit(
+            weighted, train.labels
+        )
         blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
         return Line(blended * ratios, float(model.intercept_[0])).calibrated(given, validation)
 

@@ -1,6 +1,6 @@
 """How good each cell is: scores, reports per class, confusion matrices, and what they come to over the seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ CLASSES = {0: "negative", 1: "positive"}
 # Keras clips at the same distance from 0 and 1, so that a log-loss here and a loss in the history mean the same.
 NEAREST_TO_CERTAIN = 1e-7
 CELL = ["architecture", "seed", "split"]
+# With a smaller share of one class, accuracy alone misleads.
+BALANCED_ENOUGH = 0.4
 
 
 def predicted_labels(probabilities: np.ndarray) -> np.ndarray:
@@ -23,6 +25,12 @@ def predicted_labels(probabilities: np.ndarray) -> np.ndarray:
         (reviews,) int8: 1 where the probability is above one half, else 0.
     """
     return (np.asarray(probabilities) > 0.5).astype(np.int8)
+
+
+def imbalanced(labels: Iterable[int]) -> bool:
+    """Tell whether one class is so rare among the labels, 0 or 1, that accuracy alone misleads."""
+    share = float(np.mean(np.fromiter(labels, float)))
+    return min(share, 1 - share) < BALANCED_ENOUGH
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:

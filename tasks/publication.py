@@ -119,9 +119,9 @@ def settle(partial: Path, results: Path, name: str) -> Path:
 
 def in_text(grid: Grid) -> str:
     """Write a table for a terminal."""
-    shown = [0, 1, 2, 3, 4, 6, 8]  # what fits on a line
     rows = [[str(cell).split("\n")[0] for cell in row] for row in grid.rows]
-    return str(pd.DataFrame(rows, columns=list(grid.head)).iloc[:, shown].to_string(index=False))
+    frame = pd.DataFrame(rows, columns=list(grid.head))
+    return str(frame.drop(columns=["Test log-loss", "Parameters"]).to_string(index=False))  # the rest fits on a line
 
 
 @task(name="evaluate", task_run_name="evaluate")
@@ -157,7 +157,9 @@ def publish(
         "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
     }
     nights = nights_in_words(frames)
-    tables = further_tables(frames) | ({"Night by night: test accuracy (%)": night_table(frames)} if nights else {})
+    tables = further_tables(frames, reviews["classes"]) | (
+        {"Night by night: test accuracy (%)": night_table(frames)} if nights else {}
+    )
     report = Report(facts=facts, frames=frames, verdict=[*verdict(frames), *nights], tables=tables)
     with written_nearby(results) as near:
         partial = near / "runs" / f".{name}.{os.getpid()}.partial"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tasks.appearance import in_order, label
+from tasks.evaluation import CLASSES
 from tasks.export import NOT_KNOWN, escape_markdown
 from tasks.report_tables import best_in_words, class_table, gap_table, number, plain_table, summary_table
 
@@ -78,7 +79,13 @@ def contents(report: Report) -> dict[str, Any]:
     sections = []
     if len(frames.get("predictions", ())):
         note = "On the test reviews, the mean of the seeds."
-        sections.append({"title": "Class by class", "note": note, "table": class_table(frames["predictions"])})
+        sections.append(
+            {
+                "title": "Class by class",
+                "note": note,
+                "table": class_table(frames["predictions"], facts.get("classes", tuple(CLASSES.values()))),
+            }
+        )
     if len(frames.get("history", ())):
         note = "At the epoch whose weights are kept. A large gap: the training reviews were learned by heart."
         gap = gap_table(frames["history"], frames["cells"])

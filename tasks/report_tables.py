@@ -9,7 +9,7 @@ from numbers import Integral
 import pandas as pd
 
 from tasks.appearance import in_order, label
-from tasks.evaluation import classification_reports, generalisation_gaps, rank_by_validation
+from tasks.evaluation import CLASSES, classification_reports, generalisation_gaps, imbalanced, rank_by_validation
 from tasks.export import NOT_KNOWN
 
 Frames = Mapping[str, pd.DataFrame]
@@ -83,8 +83,10 @@ def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
     """Summarise each architecture in one row, best validation accuracy first, those without a score last."""
     scores, cells, intervals = frames["scores"], frames["cells"], frames.get("summary")
     ranked = list(rank_by_validation(scores, cells)["architecture"])
-    columns = [("test", "accuracy", 2, 100), ("test", "f1", 2, 100), ("test", "auc", 2, 100),
-               ("test", "log_loss", 3, 1), ("validation", "accuracy", 2, 100)]  # fmt: skip
+    rare = ["balanced_accuracy", "average_precision"] if of_a_rare_class(frames) else []
+    metrics = ["accuracy", *rare, "f1", "auc", "log_loss"]
+    columns = [*(("test", name, *((3, 1) if name == "log_loss" else (2, 100))) for name in metrics),
+               ("validation", "accuracy", 2, 100)]  # fmt: skip
     rows: list[list[str | Rounded]] = []
     for name in [*ranked, *in_order(set(cells["architecture"]) - set(ranked))]:
         own, mine = scores[scores["architecture"] == name], cells[cells["architecture"] == name]
@@ -97,9 +99,23 @@ def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
             row.append(over_seeds(chosen, interval, digits, factor))
         parameters, seconds = float(mine["parameters"].max()), float(mine["train_seconds"].mean())
         rows.append([*row, number(parameters, 0), number(seconds, 1)])
-    head = ["Architecture", "Seeds", "Test accuracy (%)", "Test F1 (%)", "Test AUC (%)", "Test log-loss",
-            "Validation accuracy (%)", "Parameters", "Training (s)"]  # fmt: skip
-    return Grid(head, rows)
+    heads = [
+        f"{label(split)} {in_a_sentence(name)}{' (%)' if factor > 1 else ''}" for split, name, _, factor in columns
+    ]
+    return Grid(["Architecture", "Seeds", *heads, "Parameters", "Training (s)"], rows)
+
+
+def of_a_rare_class(frames: Frames) -> bool:
+    """Tell whether the test reviews are such that accuracy alone misleads; where nothing is known of them, no."""
+    predictions = frames.get("predictions", pd.DataFrame({"split": [], "label": []}))
+    test = predictions.loc[predictions["split"] == "test", "label"]
+    return len(test) > 0 and imbalanced(test)
+
+
+def in_a_sentence(name: str) -> str:
+    """Say a name as it stands behind another word: `Log-loss` is `log-loss`, and `F1` stays."""
+    words = label(name)
+    return words if words[:2].isupper() or words[1:2].isdigit() else words[:1].lower() + words[1:]
 
 
 def best_in_words(frames: Mapping[str, pd.DataFrame]) -> str:
@@ -118,14 +134,20 @@ def best_in_words(frames: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def class_table(predictions: pd.DataFrame) -> Grid:
-    """Tabulate precision, recall and F1 of each class on the test reviews, the mean over the seeds."""
+def class_table(predictions: pd.DataFrame, classes: Sequence[str] = tuple(CLASSES.values())) -> Grid:
+    """Tabulate precision, recall and F1 of each class on the test reviews, the mean over the seeds.
+
+    Args:
+        predictions: Of every cell.
+        classes: What 0 and 1 are called.
+    """
+    called = dict(zip(CLASSES.values(), classes, strict=True))
     reports = classification_reports(predictions[predictions["split"] == "test"])
     means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
     rows: list[list[str | Rounded]] = [
         [
             label(name),
-            str(kind),
+            called[str(kind)],
             *(number(100 * float(row[m])) for m in ("precision", "recall", "f1")),
             number(row["support"], 0),
         ]
@@ -169,8 +191,13 @@ def plain_table(frame: pd.DataFrame) -> Grid:
     return Grid([label(str(name)) for name in frame.columns], rows)
 
 
-def further_tables(frames: Frames) -> dict[str, pd.DataFrame]:
-    """Prepare what the report shows beside its summary, by title; scores in percent, their differences in points."""
+def further_tables(frames: Frames, classes: Sequence[str] = tuple(CLASSES.values())) -> dict[str, pd.DataFrame]:
+    """Prepare what the report shows beside its summary, by title; scores in percent, their differences in points.
+
+    Args:
+        frames: By name, as the evaluation gives them.
+        classes: What 0 and 1 are called.
+    """
     found = {"What does each cost?": cost_table(frames["cells"])}
     if "learning_curve" in frames:
         found["More data, or another architecture? Test accuracy (%)"] = learning_curve_table(frames["learning_curve"])
@@ -193,7 +220,9 @@ def further_tables(frames: Frames) -> dict[str, pd.DataFrame]:
         "Answered differently (% of test reviews)": percent(
             frames["disagreement"].set_index("architecture")
         ).reset_index(),
-        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": mistake_table(frames["mistakes"]),
+        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": mistake_table(
+            frames["mistakes"], classes
+        ),
     }
 
 
@@ -315,12 +344,12 @@ def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns, index=means.index).loc[in_order(means.index)].reset_index()
 
 
-def mistake_table(mistakes: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the reviews that every cell has wrong, with their beginnings."""
+def mistake_table(mistakes: pd.DataFrame, classes: Sequence[str] = tuple(CLASSES.values())) -> pd.DataFrame:
+    """Tabulate the reviews that every cell has wrong, with their beginnings; `classes` is what 0 and 1 are called."""
     begins = mistakes["text"].str.slice(0, EXCERPT).map(lambda text: textwrap.fill(text, LINE))
-    classes = mistakes["label"].map({0: "negative", 1: "positive"})
+    truly = mistakes["label"].map(dict(enumerate(classes)))
     said = mistakes["probability"].map(lambda value: number(float(value), 1, 100))
-    return pd.DataFrame({"Truly": classes, "Said to be positive (%)": said, "Review": begins})
+    return pd.DataFrame({"Truly": truly, f"Said to be {classes[1]} (%)": said, "Review": begins})
 
 
 def percent(shares: pd.DataFrame) -> pd.DataFrame:

@@ -14,13 +14,12 @@ import pyarrow as pa
 from tasks.download import ARCHIVE, Progress, download, read_archive, read_folder
 from tasks.encoding import fingerprint, normalise, text_array
 from tasks.errors import UserError
+from tasks.evaluation import imbalanced
 from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, read_reviews
 
 HELD_OUT = 0.2
 BUNDLED_TEST = 5_000
 FOLDS = 5
-# With a smaller share of one class, accuracy alone misleads.
-IMBALANCED = 0.4
 NAMED_FILES = ("imdb.parquet", "aclImdb", ARCHIVE)
 
 
@@ -265,7 +264,8 @@ def _caveats(reviews: pd.DataFrame, given: list[str], classes: list[str], across
     """Say in sentences what of the reviews would mislead who does not know it."""
     parted = _parted_groups(reviews) if given and "group" in reviews else 0
     conflicting = int((reviews.groupby("words")["label"].agg(["min", "max"]).diff(axis=1)["max"] > 0).sum())
-    share = float(reviews.loc[reviews["split"] == "test", "label"].mean())
+    tested = reviews.loc[reviews["split"] == "test", "label"]
+    share = float(tested.mean())
     rare, common = classes if share > 0.5 else classes[::-1]
     low, high = 100 * min(share, 1 - share), 100 * max(share, 1 - share)
     sentences = {
@@ -273,9 +273,7 @@ def _caveats(reviews: pd.DataFrame, given: list[str], classes: list[str], across
         f"{parted:,} groups of the given split have reviews in test and in training or validation.": parted,
         f"{conflicting:,} texts stand under both labels.": conflicting,
         f"Only {low:.1f}% of the test reviews are {rare}, and calling all of them {common} is right in {high:.1f}%: "
-        "accuracy says little here. See balanced accuracy and PR-AUC; class_weights lets both classes count alike.": (
-            low < 100 * IMBALANCED
-        ),
+        "accuracy says little here. See balanced accuracy and PR-AUC, and class_weights.": imbalanced(tested),
     }
     return [sentence for sentence, holds in sentences.items() if holds]
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tasks import report_tables as tables
+from tasks.evaluation import balanced_accuracy, evaluate
 from tests import synthetic
 
 
@@ -86,3 +87,25 @@ def test_every_figure_of_a_table_can_be_sorted_by(frames):
     (shown,) = (row[2] for row in grid.rows if row[0] == "LSTM")
     assert shown.value == pytest.approx(100 * accuracies.mean())
     assert shown.exact.startswith(f"{100 * accuracies.mean():.15g} ± {100 * accuracies.std():.15g}\n[")
+
+
+def test_a_rare_class_brings_its_own_columns(frames):
+    usual = tables.summary_table(frames)
+    assert not {"Test balanced accuracy (%)", "Test PR-AUC (%)"} & set(usual.head)
+    rare = frames["predictions"].assign(label=frames["predictions"]["review_id"].str.endswith("7").astype("int8"))
+    grid = tables.summary_table(frames | {"predictions": rare, "scores": evaluate(rare)})
+    (shown,) = (dict(zip(grid.head, row, strict=True)) for row in grid.rows if row[0] == "LSTM")
+    lstm = rare.query("architecture == 'lstm' and split == 'test'").groupby("seed")
+    expected = np.mean([balanced_accuracy(cell["label"], cell["probability"]) for _, cell in lstm])
+    assert shown["Test balanced accuracy (%)"].value == pytest.approx(100 * expected)
+    assert shown["Test PR-AUC (%)"].value is not None
+    assert list(grid.head[2:5]) == ["Test accuracy (%)", "Test balanced accuracy (%)", "Test PR-AUC (%)"]
+
+
+def test_the_classes_have_their_own_names(frames):
+    rows = tables.class_table(frames["predictions"], ("other", "complaint")).rows
+    assert {row[1] for row in rows} == {"other", "complaint"}
+    mistakes = pd.DataFrame({"label": [0, 1], "probability": [0.9, 0.2], "text": ["a", "b"]})
+    table = tables.mistake_table(mistakes, ("other", "complaint"))
+    assert table["Truly"].tolist() == ["other", "complaint"]
+    assert [str(cell) for cell in table["Said to be complaint (%)"]] == ["90.0", "20.0"]
