@@ -95,5 +95,6 @@ def test_the_options_in_the_readme_exist() -> None:
         "--short",
         *("--quick", "--output", "--pool", "--type", "--build", "--no-prompt", "--all"),
         *("--host", "--nworkers", "--nthreads"),  # of Dask's own commands
+        *("--no-deps", "--dest"),  # of pip and argcomplete
     }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
