@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from flows.server import answers, check_host, is_loopback, prefect_process, project_api, server_process, wait_for
 from tasks.errors import UserError
 
-POOL = "local-process"
+POOL, WORKER = "local-process", "local"
 
 
 def main() -> int:
@@ -37,7 +37,8 @@ def main() -> int:
         prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
         prefect("--no-prompt", "deploy", "--all")
         python("flows.automations")
-        worker = running.enter_context(prefect_process("worker", "start", "--pool", POOL, "--name", "local"))
+        running.callback(end_runs, api, WORKER)  # between the end of the worker and that of the server
+        worker = running.enter_context(prefect_process("worker", "start", "--pool", POOL, "--name", WORKER))
         print(
             f"\nReady: {api.removesuffix('/api')}\n"
             "Start a run there, or in this folder with:  prefect deployment run imdb-compare/default --watch\n"
@@ -66,6 +67,24 @@ def place(api: str) -> tuple[str, int]:
     if not is_loopback(named.hostname or "") and named.hostname != host:
         raise UserError(f"PREFECT_API_URL names {api}, which is not on this machine. Unset it, or use that server.")
     return host, named.port or 80
+
+
+def end_runs(api: str, worker: str) -> None:
+    """Call the runs Crashed that a worker was in the middle of when it was ended.
+
+    It cannot say so itself, and their place would stay taken: the next run would wait until they count as silent.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.states import Crashed
+
+    begun = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}})
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=begun):
+            if run.labels.get("prefect.worker.name") == worker:
+                client.set_flow_run_state(run.id, Crashed(message="The worker was ended in mid-run."), force=True)
+                print(f"Run {run.name} was ended in mid-run. What it trained is kept: the next run goes on from there.")
 
 
 def prefect(*arguments: str) -> None:

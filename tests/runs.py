@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pandas as pd
 
 from tests.conftest import ROOT, TINY
@@ -158,6 +160,15 @@ def prefect(environment: Mapping[str, str], *words: str, seconds: float = 400) -
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def asked(api: str, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask the server by a POST, with the token that it wants."""
+    token = httpx.get(f"{api}/csrf-token?client=e2e").json()["token"]
+    answer = httpx.post(
+        f"{api}/{path}", json=query, headers={"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "e2e"}
+    )
+    return list(answer.raise_for_status().json())
 
 
 def tiny_parameters(data: Path, results: Path) -> dict[str, object]:

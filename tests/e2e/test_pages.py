@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import BROWSER
 from tests.conftest import ROOT
-from tests.runs import pages, prefect, tiny_parameters
+from tests.runs import asked, pages, prefect, tiny_parameters
 
 pytestmark = pytest.mark.e2e
 
@@ -32,15 +32,6 @@ def served(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
         api = environment["PREFECT_API_URL"]
         (run,) = asked(api, "flow_runs/filter", {"flow_runs": {"name": {"any_": [NAME]}}})
         yield {"api": api, "site": api.removesuffix("/api") + "/v2", "run": run, "results": folder / "results"}
-
-
-def asked(api: str, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-    """Ask the server by a POST, with the token that it wants."""
-    token = httpx.get(f"{api}/csrf-token?client=e2e").json()["token"]
-    answer = httpx.post(
-        f"{api}/{path}", json=query, headers={"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "e2e"}
-    )
-    return list(answer.raise_for_status().json())
 
 
 @pytest.fixture(scope="module")
