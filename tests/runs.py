@@ -137,7 +137,8 @@ def pages(folder: Path, environment: Mapping[str, str] | None = None) -> Iterato
     found |= dict(environment or {})
     said = folder / "ui.log"
     with said.open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "flows.ui"], cwd=ROOT, env=found, stdout=log, stderr=log)
+        command = [sys.executable, "-m", "flows.ui"]
+        process = subprocess.Popen(command, cwd=ROOT, env=found, stdout=log, stderr=log, preexec_fn=heeding_interrupts)
         try:
             deadline = time.monotonic() + 180
             while "Ready:" not in said.read_text() and process.poll() is None and time.monotonic() < deadline:
