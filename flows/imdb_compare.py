@@ -8,6 +8,11 @@ if __name__ == "__main__":  # before the imports below: `--help` and a user's mi
 
     sys.exit(main(sys.argv[1:]))
 
+if __name__ == "__mp_main__":  # a process that is to train: from its first moment on it must not outlive the run
+    from tasks.parent import end_with_parent
+
+    end_with_parent()
+
 from datetime import UTC, datetime
 from pathlib import Path
 

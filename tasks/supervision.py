@@ -5,7 +5,6 @@ import math
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +28,7 @@ from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
 
 from tasks.errors import TrainingLostError, without_tracebacks_for_mistakes
+from tasks.parent import end_with_parent
 from tasks.tensorflow_loading import load_tensorflow
 
 Call = dict[str, Any]
@@ -75,7 +75,7 @@ def follow(parent: int, process: Any = None) -> None:
     """
     builtins.exit = os._exit  # type: ignore[assignment]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     if process is not None:
         process.value = os.getpid()
     without_tracebacks_for_mistakes()
@@ -205,8 +205,3 @@ def _killing_on_error(running: dict[PrefectFuture[Any], Try]) -> Iterator[None]:
         mark_crashed({future.task_run_id: "the run was ended" for future in running})
         raise
 
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.1)
-    os._exit(1)

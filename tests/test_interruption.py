@@ -125,6 +125,16 @@ def test_the_temporary_server_ends_with_the_run_and_keeps_how_it_ended(
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [(ended,)]
 
 
+@pytest.mark.slow
+@pytest.mark.fault(3)
+def test_a_process_that_has_just_been_started_ends_with_a_killed_run(api: str, tiny: Path, tmp_path: Path) -> None:
+    options = SHORT | {"--data": str(tiny), "--results": str(tmp_path)}
+    run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
+    run.until(lambda: "worker" in run.living().values())
+    run.process.kill()
+    assert seconds_alive(run) < 2
+
+
 @pytest.mark.parametrize(
     ("death", "times", "code"),
     [
