@@ -204,4 +204,3 @@ def _killing_on_error(running: dict[PrefectFuture[Any], Try]) -> Iterator[None]:
             child.kill()
         mark_crashed({future.task_run_id: "the run was ended" for future in running})
         raise
-
