@@ -43,6 +43,9 @@ def silent_runs() -> AutomationCore:
 def ensure(wanted: AutomationCore) -> str:
     """Make an automation, or bring the one of that name up to date; further ones of the name are removed.
 
+    One that is as wanted is not touched: the server would forget the runs that it is watching, and a run that died with
+    the machine would be Running for ever.
+
     Returns:
         What was done, in a word.
     """
@@ -51,10 +54,12 @@ def ensure(wanted: AutomationCore) -> str:
         if not there:
             client.create_automation(wanted)
             return "created"
-        client.update_automation(there[0].id, wanted)
         for further in there[1:]:
             client.delete_automation(further.id)
-    return "kept"
+        if AutomationCore.model_validate(there[0].model_dump(include=set(AutomationCore.model_fields))) == wanted:
+            return "kept"
+        client.update_automation(there[0].id, wanted)
+        return "brought up to date"
 
 
 def main() -> int:

@@ -104,6 +104,22 @@ def test_the_automation_is_made_once(server: str) -> None:
     assert there.trigger.within.total_seconds() == automations.SILENT_SECONDS
 
 
+def test_an_automation_that_is_as_wanted_goes_on_watching_what_it_watched(server: str) -> None:
+    def trigger() -> str:
+        (found,) = httpx.post(f"{server}/automations/filter", json=query).json()
+        return str(found["trigger"]["id"])  # what the server knows of the runs that it watches hangs on this
+
+    query = {"automations": {"name": {"any_": [automations.SILENT]}}}
+    wanted = automations.silent_runs()
+    automations.ensure(wanted)
+    before = trigger()
+    assert automations.ensure(wanted) == "kept"
+    assert trigger() == before
+    assert automations.ensure(wanted.model_copy(update={"description": "other words"})) == "brought up to date"
+    assert trigger() != before
+    assert automations.ensure(wanted) == "brought up to date"
+
+
 @pytest.mark.slow
 def test_a_failed_run_and_a_regression_start_an_alert(server: str) -> None:
     def prefect(*words: str) -> None:
