@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def served(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
             prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", parameters)
         api = environment["PREFECT_API_URL"]
         (run,) = asked(api, "flow_runs/filter", {"flow_runs": {"name": {"any_": [NAME]}}})
-        yield {"api": api, "site": api.removesuffix("/api") + "/v2", "run": run, "results": folder / "results"}
+        found = {"api": api, "site": api.removesuffix("/api") + "/v2", "run": run, "results": folder / "results"}
+        yield found | {"environment": environment, "wanted": wanted}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,27 @@ def test_an_artifact_shows_what_it_holds(served: dict[str, Any], page: Page, key
         assert len(widths) >= 3
         assert min(widths) > 100
         shot(page, "report-in-prefect", whole=True)
+
+
+def test_progress_moves_while_a_training_runs(served: dict[str, Any], page: Page) -> None:
+    longer = {"architectures": ["simple_rnn"], "seeds": 1, "epochs": 200, "patience": 200, "run_name": "longer"}
+    asked_for = json.dumps(served["wanted"] | longer)
+    prefect(served["environment"], "deployment", "run", "imdb-compare/default", "--params", asked_for)
+    run = {"flow_runs": {"name": {"any_": ["longer"]}}}
+    seen: list[float] = []
+    deadline = time.monotonic() + 240
+    while (not seen or seen[-1] < 100) and time.monotonic() < deadline:
+        found = asked(served["api"], "artifacts/filter", run | {"artifacts": {"type": {"any_": ["progress"]}}})
+        if found and (not seen or found[0]["data"] != seen[-1]):
+            seen.append(found[0]["data"])
+            if len(seen) == 3:
+                page.goto(f"{served['site']}/artifacts/artifact/{found[0]['id']}")
+                expect(page.get_by_text("training-simple-rnn-seed-0").first).to_be_visible()
+                shot(page, "progress")
+        time.sleep(0.2)
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+    assert len(seen) > 5
 
 
 def test_the_deployment_shows_its_schedule_and_explains_its_parameters(served: dict[str, Any], page: Page) -> None:
