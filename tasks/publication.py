@@ -98,6 +98,17 @@ def write_run(report: Report, folder: Path, cache: Path, say: Callable[[str], No
     return report
 
 
+def of_a_fraction(settings: Mapping[str, Any], rows: int) -> list[str]:
+    """Say, if no model was trained on all training reviews, on how many they were."""
+    fraction = max(settings["train_fractions"])
+    if fraction == 1:
+        return []
+    return [
+        f"Every model was trained on {100 * fraction:.3g}% of the {rows:,} training reviews alone. With all of them "
+        "scores are most likely higher, and the order may be another: what this run says holds for so many reviews."
+    ]
+
+
 def settle(partial: Path, results: Path, name: str) -> Path:
     """Move a finished folder to `runs/<name>` (or `<name>-2`, … if that is taken) and let `latest` lead to it.
 
@@ -145,7 +156,8 @@ def publish(
 ) -> str:
     """Write the run's folder and Prefect's artifacts; the result is a summary for the terminal."""
     name = runtime.flow_run.name or "run"
-    caveats = [*reviews["caveats"], *(f"{cell} failed and is missing: {why}" for cell, why in failures.items())]
+    missing = [f"{cell} failed and is missing: {why}" for cell, why in failures.items()]
+    caveats = [*reviews["caveats"], *of_a_fraction(settings, reviews["rows"]["train"]), *missing]
     facts = {
         **{key: reviews[key] for key in ("source", "rows", "fingerprint", "classes", "vocabulary")},
         "caveats": caveats,
@@ -181,5 +193,5 @@ def publish(
             where, link_text=f"{name}: report.html", key="report-file", description="With all pictures"
         )
     get_run_logger().info("Report: %s", target / "report.html")
-    said = "\n".join([*report.verdict[:2], *nights])
+    said = "\n".join([*of_a_fraction(settings, reviews["rows"]["train"]), *report.verdict[:2], *nights])
     return f"\n{reviews['source']}\n\n{in_text(summary)}\n\n{said}\n\nReport: {target / 'report.html'}"

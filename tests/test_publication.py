@@ -39,6 +39,12 @@ def test_latest_leads_to_the_newest_and_no_run_is_overwritten(tmp_path: Path) ->
         assert (tmp_path / "latest").resolve().name == expected
 
 
+def test_a_part_of_the_training_reviews_is_told_as_such() -> None:
+    assert publication.of_a_fraction({"train_fractions": [0.1, 1.0]}, 20_000) == []
+    (told,) = publication.of_a_fraction({"train_fractions": [0.05, 0.25]}, 20_000)
+    assert told.startswith("Every model was trained on 25% of the 20,000 training reviews alone.")
+
+
 def test_the_command_repeats_the_run() -> None:
     settings = Parameters(seeds=7, architectures=("lstm",), run_name="x").model_dump(mode="json")
     assert publication.command(settings) == "python -m flows.imdb_compare --architectures lstm --seeds 7"
