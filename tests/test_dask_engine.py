@@ -77,6 +77,7 @@ def supervised(api: str, folder: Path, deaths: dict[str, int], minutes: float = 
     return {"tries": tries, "said": done.stderr} | json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_cell_a_try_and_the_others_nothing(api: str, tmp_path: Path) -> None:
     got = supervised(api, tmp_path, {"healthy": 0, "once": 1, "wrong": 0, "always": 99, "late": 0})
     assert [isinstance(got["outcomes"][name], int) for name in ("healthy", "once", "late")] == [True] * 3

@@ -140,7 +140,7 @@ def test_a_process_that_has_just_been_started_ends_with_a_killed_run(api: str, t
     [
         pytest.param(signal.SIGTERM, 1, 143, marks=pytest.mark.fault(5)),
         pytest.param(signal.SIGINT, 1, 130, marks=[pytest.mark.fault(6), pytest.mark.slow]),
-        pytest.param(signal.SIGINT, 2, 130, marks=pytest.mark.fault(6)),
+        pytest.param(signal.SIGINT, 2, 130, marks=[pytest.mark.fault(6), pytest.mark.slow]),
     ],
 )
 def test_no_process_outlives_a_run_that_is_ended(

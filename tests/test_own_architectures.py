@@ -85,6 +85,7 @@ def test_three_of_the_users_own_are_compared_and_used(
         assert 0 <= json.loads(capsys.readouterr().out)["probability"] <= 1
 
 
+@pytest.mark.slow
 def test_a_run_with_a_wrong_one_ends_before_any_training(compare: Command, tmp_path: Path) -> None:
     done = compare("--results", str(tmp_path), "--architectures", f"lstm,{MODULE}:breaks")
     assert done.returncode == 2
