@@ -90,7 +90,7 @@ def test_a_run_is_put_there_whole_beside_earlier_ones(bucket: str) -> None:
     assert {"team/one/runs/first/tables/scores.csv", "team/one/runs/first-2/tables/scores.csv"} <= set(there)
 
 
-@pytest.mark.parametrize("wrong", ["bucket", "credentials", "address"])
+@pytest.mark.parametrize("wrong", ["bucket", "credentials", pytest.param("address", marks=pytest.mark.slow)])
 def test_a_bucket_that_cannot_be_written_to_is_told_at_once(
     bucket: str, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_folder_that_cannot_be_filled_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(8)
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_says_so_and_leaves_nothing_half(api: str, tiny: Path, tmp_path: Path) -> None:
     options = [*(word for option in TINY.items() for word in option), "--data", str(tiny)]
     done = subprocess.run(
