@@ -74,17 +74,23 @@ def end_runs(api: str, worker: str) -> None:
 
     It cannot say so itself, and their place would stay taken: the next run would wait until they count as silent.
     """
+    import httpx
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.settings import PREFECT_API_URL, temporary_settings
     from prefect.states import Crashed
 
     begun = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}})
-    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=begun):
-            if run.labels.get("prefect.worker.name") == worker:
-                client.set_flow_run_state(run.id, Crashed(message="The worker was ended in mid-run."), force=True)
-                print(f"Run {run.name} was ended in mid-run. What it trained is kept: the next run goes on from there.")
+    try:
+        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+            for run in client.read_flow_runs(flow_run_filter=begun):
+                if run.labels.get("prefect.worker.name") == worker:
+                    client.set_flow_run_state(run.id, Crashed(message="The worker was ended in mid-run."), force=True)
+                    print(f"Run {run.name} was ended in mid-run. What it trained is kept: the next one goes on there.")
+    except httpx.HTTPError as error:  # it is the server that stopped
+        print(
+            f"The server cannot be told of runs that were ended ({error}); later they count as silent.", file=sys.stderr
+        )
 
 
 def prefect(*arguments: str) -> None:

@@ -133,9 +133,11 @@ _forward = lru_cache(maxsize=1)(compiled)
 
 def class_weights(labels: np.ndarray, balanced: bool) -> np.ndarray:
     """Say how much a review of each class counts, (2,) float32: alike, or so that both classes come to the same."""
+    if not balanced:
+        return np.ones(2, np.float32)  # a process that trains then need not import scikit-learn
     from sklearn.utils.class_weight import compute_class_weight
 
-    weights: np.ndarray = compute_class_weight("balanced" if balanced else None, classes=np.arange(2), y=labels)
+    weights: np.ndarray = compute_class_weight("balanced", classes=np.arange(2), y=labels)
     return weights.astype(np.float32)
 
 

@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 from flows import server as module
 from flows.server import server_process, wait_for
+from flows.ui import end_runs
 from tasks.errors import UserError
 from tests.browser import needs_browser, opened
 from tests.conftest import ROOT
@@ -194,3 +195,8 @@ def test_the_pages_start_and_a_worker_runs_what_another_terminal_asks_for(tmp_pa
         prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
     assert (tmp_path / "results" / "latest" / "report.html").exists()
     assert not module.answers(api)
+
+
+def test_a_server_that_is_gone_cannot_be_told_of_ended_runs_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    end_runs("http://127.0.0.1:1/api", "local")
+    assert "cannot be told of runs that were ended" in capsys.readouterr().err
