@@ -90,6 +90,8 @@ def test_an_artifact_shows_what_it_holds(served: dict[str, Any], page: Page, key
         (latest,) = asked(served["api"], "artifacts/latest/filter", {"artifacts": {"key": {"any_": [key]}}})
         page.goto(f"{served['site']}/artifacts/artifact/{latest['latest_id']}")
         page.wait_for_selector("img[src^='data:image/png']")
+        # A picture has no width before it is decoded.
+        page.wait_for_function("() => [...document.querySelectorAll('img')].every(one => one.complete)")
         widths = page.eval_on_selector_all("img[src^='data:image/png']", "all => all.map(one => one.naturalWidth)")
         assert len(widths) >= 3
         assert min(widths) > 100
