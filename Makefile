@@ -28,7 +28,7 @@ prove: .venv/ready
 
 # The slow tests first; stdout is for the soak's line of JSON alone.
 soak: .venv/ready
-	@$(BIN)/python -m pytest -m slow 1>&2
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup 1>&2
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 # Thirty simulated nights, at most ten minutes; progress goes to stderr, the last line of stdout is JSON.
