@@ -25,6 +25,7 @@ TINY = {
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and all tests of the past run in another, so that it is run once."""
     for item in items:
@@ -89,6 +90,8 @@ def compare(api: str, tiny: Path) -> Command:
 @pytest.fixture(scope="session")
 def past(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the comparison once, with two seeds, and return its folder of results; tests leave it as it is."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the groups of pytest-xdist have silently come to nothing before
+        (tmp_path_factory.getbasetemp().parent / "past").touch(exist_ok=False)
     results = tmp_path_factory.mktemp("past")
     given = TINY | {"--data": str(tiny), "--results": str(results), "--seeds": "2", "--run-name": "first"}
     done = command(*(word for option in given.items() for word in option), environment={"PREFECT_API_URL": api})
