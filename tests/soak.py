@@ -1,7 +1,8 @@
 """Kill runs at random moments and see what it costs: `python -m tests.soak`, or `python -m tests.soak --kills 2`.
 
 Each of the runs is a tiny comparison with a temporary server. At a random moment a process of it, in turn the flow, one
-that trains and the server, is killed as by `kill -9`. Then the same command runs again, undisturbed. Two go on side by
+that trains and the server, is killed as by `kill -9`; a run that is over before that moment is not counted, and
+another one is killed sooner in its place. Then the same command runs again, undisturbed. Two go on side by
 side (`--together`), each with results and a server of its own: much of the time is waiting. What must hold:
 
 - The exit code is true: 0 with a report, or not 0 with a reason (none where the flow itself was killed).
@@ -13,6 +14,7 @@ is 1 where something did not hold.
 """
 
 import argparse
+import itertools
 import json
 import random
 import signal
@@ -34,6 +36,7 @@ from tests import runs
 from tests.conftest import TINY, tiny_reviews
 
 VICTIMS = ("flow", "worker", "server")
+SOONER = 0.7
 RUN_SECONDS = 240  # a server that is gone is asked for a while, before a run gives up
 
 
@@ -72,8 +75,13 @@ def soak(kills: int, seed: int, folder: Path, together: int) -> list[Kill]:
 
         def one(number: int, victim: str, moment: float) -> Kill:
             lane = homes.get()
-            results = folder / str(number)
-            found = one_kill(options | {"--results": str(results)}, results, lane, victim, moment, quiet)
+            found = Kill("none", moment)
+            for attempt in itertools.count():  # a run that was over before its moment came is not one that was killed
+                results = folder / f"{number}-{attempt}"
+                asked, earlier = options | {"--results": str(results)}, moment * SOONER**attempt
+                found = one_kill(asked, results, lane, victim, earlier, quiet)
+                if found.victim != "none" or found.violations:
+                    break
             homes.put(lane)
             print(found.row(number), file=sys.stderr)  # noqa: T201
             return found
@@ -120,14 +128,19 @@ def one_kill(
 
 
 def kill_one(run: runs.Run, victim: str, moment: float) -> Kill:
-    """Wait until `moment` (s), then kill the victim as soon as there is one; the run may end before."""
-    started = time.monotonic()
+    """Wait until `moment` (s), then kill the victim as soon as there is one; the run may end before.
+
+    Where the last process that trained has ended by then, the flow is killed in its place.
+    """
+    started, seen = time.monotonic(), False
     while run.process.poll() is None:
         second = time.monotonic() - started
-        living = run.living() if second >= moment else {}
-        for process in (number for number, kind in living.items() if kind == victim):
-            kill(process, signal.SIGKILL)
-            return Kill(victim, second)
+        living = {kind: number for number, kind in run.living().items()}
+        seen = seen or victim in living
+        target = "flow" if seen and victim not in living else victim
+        if second >= moment and target in living:
+            kill(living[target], signal.SIGKILL)
+            return Kill(target, second)
         time.sleep(0.02)
     return Kill("none", time.monotonic() - started)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,18 @@ def test_the_victim_is_killed_and_what_lives_on_is_found(tmp_path: Path) -> None
     assert killed.second >= 0.2
     assert left_alive(run) == []
     assert kill_one(run, "worker", moment=0).victim == "none"
+
+
+def test_the_flow_is_killed_where_nothing_trains_any_more(tmp_path: Path) -> None:
+    run = sleeping(tmp_path)
+    flow = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "flows.imdb_compare"],
+                            env=os.environ | {"IMDB_COMPARE_TEST": str(tmp_path)})  # fmt: skip
+    whole = runs.Run(flow, tmp_path, run.marker)
+    threading.Timer(0.5, run.process.kill).start()
+    threading.Timer(0.7, run.process.wait).start()
+    assert kill_one(whole, "worker", moment=1.5).victim == "flow"
+    assert flow.wait(timeout=10) == -signal.SIGKILL
+    assert left_alive(whole) == []
 
 
 def test_a_run_that_does_not_end_is_told_and_ended(tmp_path: Path) -> None:
