@@ -43,7 +43,7 @@ def test_learning_curve_has_a_line_with_bars_for_each(frames, sizes):
     own = frames["learning_curve"].query("architecture == 'lstm'")
     line, _, (bars,) = lines["LSTM"]
     assert line.get_ydata() == pytest.approx(100 * own["mean"].to_numpy())
-    assert line.get_xdata() == pytest.approx(own["train_reviews"].to_numpy(), rel=0.06)
+    assert np.asarray(line.get_xdata(), float) == pytest.approx(own["train_reviews"].to_numpy(), rel=0.06)
     assert [sorted(bar[:, 1]) for bar in bars.get_segments()] == [
         pytest.approx([100 * low, 100 * high]) for low, high in zip(own["low"], own["high"], strict=True)
     ]
