@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -87,7 +89,13 @@ def _seconds(answer: Callable[[np.ndarray], object], rows: np.ndarray) -> float:
 
 
 def forget_peak_memory() -> None:
-    """Let this process's peak memory begin anew, where the system can (Linux): a worker makes cell after cell."""
+    """Let this process's peak memory begin anew, where the system can (Linux): a worker makes cell after cell.
+
+    What the last cell has freed is given back first, or it would count for the next one.
+    """
+    gc.collect()
+    with suppress(AttributeError):  # glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

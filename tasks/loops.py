@@ -35,6 +35,17 @@ def tanh(x: np.float32) -> np.float32:
 
 
 @inlined
+def empty(shape: tuple[int, ...]) -> Array:
+    """Allocate float32 numbers where TensorFlow takes an array as it is: what does not begin at 64 bytes it copies."""
+    size = 1
+    for extent in shape:
+        size *= extent
+    room = np.empty(size + 16, np.float32)
+    start = (-room.ctypes.data % 64) // 4
+    return room[start : start + size].reshape(shape)
+
+
+@inlined
 def _order(steps: int, backwards: bool) -> tuple[int, int, int]:
     """Give the first step, the one after the last, and the stride."""
     return (steps - 1, -1, -1) if backwards else (0, steps, 1)
@@ -55,7 +66,7 @@ def simple_forward(projected: Array, kernel: Array, bias: Array, present: Array,
         h after each step, (time, reviews, units); 0 at padding.
     """
     steps, reviews, units = projected.shape
-    hiddens, product = np.empty_like(projected), np.zeros((reviews, units), np.float32)
+    hiddens, product = empty(projected.shape), np.zeros((reviews, units), np.float32)
     start, stop, stride = _order(steps, backwards)
     for t in range(start, stop, stride):
         if t != start:
@@ -71,7 +82,7 @@ def simple_forward(projected: Array, kernel: Array, bias: Array, present: Array,
 def simple_backward(upstream: Array, kernel: Array, hiddens: Array, present: Array, backwards: bool) -> Array:
     """Give the gradient by `projected`, (time, reviews, units), from that by the states, `upstream`, of that shape."""
     steps, reviews, units = upstream.shape
-    gradient, carried = np.empty_like(upstream), np.zeros((reviews, units), np.float32)
+    gradient, carried = empty(upstream.shape), np.zeros((reviews, units), np.float32)
     transposed = np.ascontiguousarray(kernel.T)
     start, stop, stride = _order(steps, not backwards)
     for t in range(start, stop, stride):
@@ -104,8 +115,8 @@ def lstm_forward(
     steps, reviews, width = projected.shape
     units = width // 4
     kept = steps if keep else 2
-    hiddens = np.empty((steps, reviews, units), np.float32)
-    cells, gates = np.empty((kept, reviews, units), np.float32), np.empty((kept, reviews, width), np.float32)
+    hiddens = empty((steps, reviews, units))
+    cells, gates = empty((kept, reviews, units)), empty((kept, reviews, width))
     product, before = np.zeros((reviews, width), np.float32), np.zeros((reviews, units), np.float32)
     slope = np.full(width, HALF)  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
     slope[2 * units : 3 * units] = ONE
@@ -135,7 +146,7 @@ def lstm_backward(upstream: Array, kernel: Array, cells: Array, gates: Array, pr
     Padding gets none: before a review nothing but zeros can come of it, and after one nothing is read.
     """
     steps, reviews, units = upstream.shape
-    gradient = np.empty_like(gates)
+    gradient = empty(gates.shape)
     d_hidden, d_cell = np.zeros((reviews, units), np.float32), np.zeros((reviews, units), np.float32)
     zeros, transposed = np.zeros((reviews, units), np.float32), np.ascontiguousarray(kernel.T)
     start, stop, stride = _order(steps, not backwards)
@@ -181,7 +192,7 @@ def gru_forward(
     steps, reviews, width = projected.shape
     units = width // 3
     kept = steps if keep else 1
-    hiddens, gates = np.empty((steps, reviews, units), np.float32), np.empty((kept, reviews, 4 * units), np.float32)
+    hiddens, gates = empty((steps, reviews, units)), empty((kept, reviews, 4 * units))
     product, before = np.zeros((reviews, width), np.float32), np.zeros((reviews, units), np.float32)
     start, stop, stride = _order(steps, backwards)
     for t in range(start, stop, stride):
@@ -210,8 +221,8 @@ def gru_backward(
     Both are (time, reviews, 3 x units); they differ in the candidate, whose product the reset multiplies.
     """
     steps, reviews, units = upstream.shape
-    by_input = np.empty((steps, reviews, 3 * units), np.float32)
-    by_product, carried = np.empty_like(by_input), np.zeros((reviews, units), np.float32)
+    by_input = empty((steps, reviews, 3 * units))
+    by_product, carried = empty(by_input.shape), np.zeros((reviews, units), np.float32)
     product = np.zeros((reviews, units), np.float32)
     zeros, transposed = np.zeros((reviews, units), np.float32), np.ascontiguousarray(kernel.T)
     start, stop, stride = _order(steps, not backwards)
@@ -266,7 +277,7 @@ def pool_forward(states: Array, present: Array) -> tuple[Array, Array]:
 def pool_backward(upstream: Array, where: Array, present: Array) -> Array:
     """Give the gradient by `states` from that by the means and maxima, `upstream`, (reviews, 2 x units)."""
     reviews, units = where.shape
-    gradient = np.empty((len(present), reviews, units), np.float32)
+    gradient = empty((len(present), reviews, units))
     shares = np.empty((reviews, units), np.float32)
     for r in range(reviews):
         shares[r] = upstream[r, :units] / max(present[:, r].sum(), ONE)

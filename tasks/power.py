@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+import scipy  # loads its parts when they are used: processes that train need none
 
 from tasks.panel import Floats
 from tasks.resampling import Noise
@@ -94,7 +94,7 @@ def power(difference: float, *, variance: float, freedom: float, alpha: float, l
 @functools.lru_cache(maxsize=128)
 def _ratios(freedom: float) -> Floats:
     """Give estimated variances, in units of the true one, of equal probability."""
-    return np.asarray(stats.chi2.ppf(MIDDLES, freedom) / freedom)
+    return np.asarray(scipy.stats.chi2.ppf(MIDDLES, freedom) / freedom)
 
 
 def _power(difference: float, variances: Floats, freedom: float, alpha: float, lasting: float) -> Floats:
@@ -102,10 +102,10 @@ def _power(difference: float, variances: Floats, freedom: float, alpha: float, l
     # The noncentral t as what it is, a normal against a bar that varies with the estimated variance: the library's own
     # function for it gives NaN far out.
     estimates = variances[:, None] * _ratios(freedom)
-    of_seeds, of_reviews = stats.t.ppf(1 - alpha / 2, freedom), special.ndtri(1 - alpha / 2)
+    of_seeds, of_reviews = scipy.stats.t.ppf(1 - alpha / 2, freedom), scipy.special.ndtri(1 - alpha / 2)
     bars = (estimates * of_seeds + lasting * of_reviews) / np.sqrt(estimates + lasting)
     errors = np.sqrt(variances + lasting)[:, None]
-    found = special.ndtr((difference - bars) / errors) + special.ndtr((-difference - bars) / errors)
+    found = scipy.special.ndtr((difference - bars) / errors) + scipy.special.ndtr((-difference - bars) / errors)
     return np.asarray(found.mean(axis=1))
 
 
@@ -133,7 +133,7 @@ def estimated_power(
     plain = power(difference, variance=variance, freedom=freedom, alpha=alpha, lasting=lasting)
     if variance == 0:
         return plain, plain, plain
-    ends = freedom / stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
+    ends = freedom / scipy.stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
     at_ends = _power(difference, variance * ends, freedom, alpha, lasting)
     again = _power(difference, variance * _ratios(freedom)[2::5], freedom, alpha, lasting)  # 200 of them are enough
     low, high = float(at_ends.min()), float(at_ends.max())
@@ -142,7 +142,9 @@ def estimated_power(
 
 def bias_of_deviation(freedom: float) -> float:
     """Compute the mean of an estimated standard deviation over the true one, below 1 (Holtzman 1950)."""
-    return float(np.sqrt(2 / freedom) * np.exp(special.gammaln((freedom + 1) / 2) - special.gammaln(freedom / 2)))
+    return float(
+        np.sqrt(2 / freedom) * np.exp(scipy.special.gammaln((freedom + 1) / 2) - scipy.special.gammaln(freedom / 2))
+    )
 
 
 def minimum_detectable(
@@ -155,10 +157,10 @@ def minimum_detectable(
     def missing(difference: float) -> float:
         return power(difference, variance=variance, freedom=freedom, alpha=alpha, lasting=lasting) - wanted
 
-    far = (variance + lasting) ** 0.5 * (float(stats.t.ppf(1 - alpha / 2, freedom)) + 1)
+    far = (variance + lasting) ** 0.5 * (float(scipy.stats.t.ppf(1 - alpha / 2, freedom)) + 1)
     while missing(far) < 0:
         far *= 2
-    return float(optimize.brentq(missing, 0.0, far, xtol=1e-9))
+    return float(scipy.optimize.brentq(missing, 0.0, far, xtol=1e-9))
 
 
 def seeds_needed(of: Noise, *, difference: float, alpha: float, least: int, wanted: float = 0.8) -> int | None:

@@ -23,8 +23,8 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # loads its parts when they are used: processes that train need none
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
 
 from tasks.panel import Floats
 
@@ -91,18 +91,18 @@ def tail(distance: float, of: Noise) -> float:
     The error is the sum of a t and of a normal variable: normal, given the chi-square variable that t divides by.
     """
     if of.lasting == 0:
-        return float(2 * stats.t.sf(distance / of.estimated**0.5, of.freedom))
+        return float(2 * scipy.stats.t.sf(distance / of.estimated**0.5, of.freedom))
     values, weights = _chi_squares(of.freedom)
     spreads = np.sqrt(of.estimated * of.freedom / values + of.lasting)
-    return min(float(2 * weights @ special.ndtr(-distance / spreads)), 1.0)
+    return min(float(2 * weights @ scipy.special.ndtr(-distance / spreads)), 1.0)
 
 
 @functools.lru_cache(maxsize=32)
 def _chi_squares(freedom: float) -> tuple[Floats, Floats]:
     """Give values of chi-square and their weights, for sums in place of integrals."""
-    low, high = stats.chi2.ppf(1e-13, freedom), stats.chi2.isf(1e-15, freedom)
+    low, high = scipy.stats.chi2.ppf(1e-13, freedom), scipy.stats.chi2.isf(1e-15, freedom)
     values = np.geomspace(float(low), float(high), 201)
-    weights = values * stats.chi2.pdf(values, freedom)
+    weights = values * scipy.stats.chi2.pdf(values, freedom)
     return values, weights / weights.sum()
 
 
@@ -110,11 +110,11 @@ def reach(of: Noise, *, level: float = 0.95) -> float:
     """Compute the distance that a mean is not off by more than, with the probability `level`."""
     if of.variance == 0:
         return 0.0
-    far_seeds = float(stats.t.ppf((1 + level) / 2, of.freedom)) * of.estimated**0.5
-    far_reviews = float(special.ndtri((1 + level) / 2)) * of.lasting**0.5
+    far_seeds = float(scipy.stats.t.ppf((1 + level) / 2, of.freedom)) * of.estimated**0.5
+    far_reviews = float(scipy.special.ndtri((1 + level) / 2)) * of.lasting**0.5
     if of.estimated == 0 or of.lasting == 0:
         return far_seeds + far_reviews
-    return float(optimize.brentq(lambda far: tail(far, of) - (1 - level), 0.0, 2 * (far_seeds + far_reviews)))
+    return float(scipy.optimize.brentq(lambda far: tail(far, of) - (1 - level), 0.0, 2 * (far_seeds + far_reviews)))
 
 
 def interval(mean: float, of: Noise, *, level: float = 0.95) -> tuple[float, float]:
@@ -133,7 +133,7 @@ def share_interval(mean: float, of: Noise, *, reviews: int, level: float = 0.95)
     spread, error = mean * (1 - mean), of.variance**0.5
     # A score of exactly 0 or 1 has no spread to compare, and takes the reviews as they are.
     effective = spread / of.variance if spread > 0 and error > 0 else float(reviews)
-    quantile = reach(of, level=level) / error if error > 0 else float(special.ndtri((1 + level) / 2))
+    quantile = reach(of, level=level) / error if error > 0 else float(scipy.special.ndtri((1 + level) / 2))
     weight = quantile**2 / effective
     centre = (mean + weight / 2) / (1 + weight)
     half = quantile * ((spread + weight / 4) / effective) ** 0.5 / (1 + weight)

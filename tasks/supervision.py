@@ -36,8 +36,16 @@ DIED = "its process died"
 
 
 class Lane(NamedTuple):
-    """A pool of one process, the id of that process in shared memory (0 before it has started), and its GPU."""
+    """A process that trains.
 
+    Attributes:
+        stack: Closing it ends the process.
+        pool: A pool of that process alone.
+        process: Its id in shared memory, 0 before it has started.
+        gpu: The one that it has for itself.
+    """
+
+    stack: ExitStack
     pool: ProcessPoolTaskRunner
     process: Any
     gpu: str | None = None
@@ -131,6 +139,8 @@ def supervise(
                 idle.append(ended.lane)
                 on_end(ended.call, future.task_run_id)
                 yield ended.call, outcome
+                if not waiting and running:  # a process takes a second to end, which nobody waits for now
+                    idle.pop().stack.close()
                 continue
             idle.append(_lane(stack, ended.lane.gpu))
             reason = f"it ran longer than {minutes:g} minutes (--cell-minutes)" if ended.overdue else DIED
@@ -148,7 +158,8 @@ def supervise(
 def _lane(stack: ExitStack, gpu: str | None) -> Lane:
     process = multiprocessing.get_context("spawn").Value("i", 0, lock=False)
     pool = ProcessPoolTaskRunner(max_workers=1, initializer=start_worker, initargs=(os.getpid(), 1, process, gpu))
-    return Lane(stack.enter_context(pool), process, gpu)
+    own = stack.enter_context(ExitStack())
+    return Lane(own, own.enter_context(pool), process, gpu)
 
 
 def _first_done(running: dict[PrefectFuture[Any], Try], seconds: float) -> PrefectFuture[Any]:

@@ -1,5 +1,8 @@
 """Costs: arithmetic by hand, times and memory that follow what is done."""
 
+import platform
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from tasks.architectures import ARCHITECTURES
 from tasks.costs import flops, forget_peak_memory, latency, peak_memory_mb, training_flops
 from tasks.settings import Recipe
+from tests.conftest import ROOT
 
 RECIPE = Recipe(vocabulary_size=11, max_tokens=7, embedding_size=5, units=3)
 # Two for a multiplication and an addition, times the inputs and the units, times 4 gates of an LSTM:
@@ -55,6 +59,23 @@ def test_fewer_reviews_than_a_batch():
     asked = []
     assert latency(lambda rows: asked.append(rows.max()), 3)["batch_ms"] >= 0
     assert max(asked) == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+def test_what_was_freed_does_not_count_as_memory_of_what_comes_next():
+    script = """
+from tasks.costs import forget_peak_memory, peak_memory_mb
+from tasks.tensorflow_loading import keep_memory
+keep_memory()
+low = peak_memory_mb()
+held = [b"1" * 1_000_000 for _ in range(300)]
+del held
+forget_peak_memory()
+print(low, peak_memory_mb())
+"""
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    low, since = map(float, said.stdout.split())
+    assert since < low + 50
 
 
 def test_peak_memory_is_of_what_came_since():
