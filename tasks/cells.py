@@ -102,14 +102,17 @@ def make_cell(
     forget_peak_memory()
     rows = {name: encoded.filter(pc.equal(encoded["split"], name)) for name in ("train", *PREDICTED_SPLITS)}
     train, validation = (Split.from_table(rows[name]) for name in ("train", "validation"))
-    model, history, facts = fit(build, recipe, train, validation, seed, on_epoch)
+    model, history, facts, given = fit(build, recipe, train, validation, seed, on_epoch)
 
     def answer(split: Split) -> np.ndarray:
         return predict(model, split, max_tokens=recipe.max_tokens)
 
     answers = {}
     if facts["status"] == "finished":
-        answers = {name: (rows[name], answer(Split.from_table(rows[name]))) for name in PREDICTED_SPLITS}
+        answers = {
+            "validation": (rows["validation"], given),
+            "test": (rows["test"], answer(Split.from_table(rows["test"]))),
+        }
         facts |= latency(lambda chosen: answer(validation.rows(chosen)), len(validation.labels))
     weights = {weight.path: weight.numpy() for weight in model.weights}
     return _made(architecture, seed, history, answers, {**facts, "train_reviews": len(train.labels)}, weights)

@@ -171,7 +171,7 @@ def fit(
     validation: Split,
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> tuple[keras.Model, pd.DataFrame, dict[str, Any]]:
+) -> tuple[keras.Model, pd.DataFrame, dict[str, Any], np.ndarray]:
     """Train until the validation loss no longer falls, and give the model with its best weights.
 
     Args:
@@ -183,8 +183,9 @@ def fit(
         on_epoch: Called after each epoch with its number, from 1, and the scores of both splits.
 
     Returns:
-        The model; its history (epoch, split, loss, accuracy, precision, recall, seconds); and the facts:
-        parameters, train_seconds, train_flops, epochs, best_epoch, best_seconds and status, "finished" or "diverged".
+        The model; its history (epoch, split, loss, accuracy, precision, recall, seconds); the facts:
+        parameters, train_seconds, train_flops, epochs, best_epoch, best_seconds and status, "finished" or "diverged";
+        and its probabilities for the validation reviews, (reviews,) float32, empty if no epoch was finite.
         A model that diverged keeps its best weights, or the initial ones if no epoch was finite (best_epoch 0).
     """
     import keras
@@ -198,7 +199,7 @@ def fit(
     row_widths = widths(train, recipe.max_tokens)
     weights = class_weights(train.labels, recipe.class_weights)
     step, totals, averages = training_step(model, recipe, weights)
-    best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights()}
+    best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights(), "given": np.empty(0)}
     rows: list[dict[str, Any]] = []
     status, epoch = "finished", 0
     while epoch < recipe.epochs and epoch - best["epoch"] < recipe.patience:
@@ -217,6 +218,7 @@ def fit(
             seconds = time.perf_counter() - start
             if checked["loss"] < best["loss"]:
                 best = {"epoch": epoch, "loss": checked["loss"], "seconds": seconds, "weights": model.get_weights()}
+                best["given"] = given
         for split, values in (("train", learnt), ("validation", checked)):
             rows.append({"epoch": epoch, "split": split, **values, "seconds": seconds})
         if on_epoch:
@@ -237,7 +239,7 @@ def fit(
         "best_seconds": best["seconds"],
         "status": status,
     }
-    return model, pd.DataFrame(rows, columns=["epoch", "split", *METRICS, "seconds"]), facts
+    return model, pd.DataFrame(rows, columns=["epoch", "split", *METRICS, "seconds"]), facts, best["given"]
 
 
 @contextmanager

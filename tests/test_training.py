@@ -67,7 +67,7 @@ def test_class_weights_let_both_classes_come_to_the_same():
 def test_with_weights_a_rare_class_counts_as_much_as_the_other(balanced, expected):
     told_nothing = split_of([[2, 3]] * 200, np.arange(200) % 10 == 0)
     recipe = TINY.model_copy(update={"class_weights": balanced, "averaging": 0.9, "patience": 12})
-    model, _, facts = fit(ARCHITECTURES["simple_rnn"], recipe, told_nothing, told_nothing, 0)
+    model, _, facts, _ = fit(ARCHITECTURES["simple_rnn"], recipe, told_nothing, told_nothing, 0)
     assert facts["status"] == "finished"
     assert predict(model, told_nothing, max_tokens=7)[0] == pytest.approx(expected, abs=0.05)
 
@@ -103,7 +103,7 @@ def test_learns_whether_a_word_occurs(trained):
 
 
 def test_history_and_facts(trained):
-    _, history, facts, told = trained
+    _, history, facts, _, told = trained
     assert list(history.columns) == ["epoch", "split", *METRICS, "seconds"]
     assert told == list(range(1, facts["epochs"] + 1))
     assert history.groupby("split", sort=False)["epoch"].apply(list).to_dict() == {"train": told, "validation": told}
@@ -115,17 +115,18 @@ def test_history_and_facts(trained):
 def test_has_the_weights_of_the_epoch_with_the_lowest_validation_loss():
     train, validation = toy(64, 0), toy(60, 1)
     wrong = Split(validation.tokens, validation.offsets, 1 - validation.labels)  # learning makes it worse
-    model, history, facts = fit(ARCHITECTURES["simple_rnn"], TINY, train, wrong, 0, None)
+    model, history, facts, given = fit(ARCHITECTURES["simple_rnn"], TINY, train, wrong, 0, None)
     losses = history[history["split"] == "validation"].set_index("epoch")["loss"]
     assert facts["best_epoch"] == losses.idxmin() < facts["epochs"] == facts["best_epoch"] + TINY.patience
     probability = predict(model, wrong, max_tokens=7).astype(float)
+    np.testing.assert_array_equal(given, probability)
     loss = -np.log(np.where(wrong.labels == 1, probability, 1 - probability)).mean()
     assert loss == pytest.approx(losses.min(), abs=1e-5)
 
 
 def test_says_that_it_diverged_and_keeps_finite_weights():
     reckless = TINY.model_copy(update={"learning_rate": 1e38})
-    model, history, facts = fit(ARCHITECTURES["lstm"], reckless, toy(64, 0), toy(20, 1), 0, None)
+    model, history, facts, _ = fit(ARCHITECTURES["lstm"], reckless, toy(64, 0), toy(20, 1), 0, None)
     assert facts["status"] == "diverged"
     assert np.isfinite(history[list(METRICS)].to_numpy(float)).all()
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
@@ -142,7 +143,7 @@ def test_predicts_in_row_order_alike_one_by_one_and_in_batches(trained):
 
 def weights_hash():
     recipe = TINY.model_copy(update={"dropout": 0.3, "epochs": 2})
-    model, _, _ = fit(ARCHITECTURES["stacked_lstm"], recipe, toy(40, 0), toy(20, 1), 7, None)
+    model, *_ = fit(ARCHITECTURES["stacked_lstm"], recipe, toy(40, 0), toy(20, 1), 7, None)
     return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
 
 
