@@ -25,6 +25,17 @@ def test_tanh_is_that_of_numpy_everywhere():
     np.testing.assert_allclose(out, np.tanh(values.astype(np.float64)), atol=4e-7)
 
 
+@pytest.mark.parametrize(("steps", "reviews", "units"), [(1, 1, 1), (7, 3, 5), (40, 64, 64)])
+def test_results_begin_where_tensorflow_takes_them_without_a_copy(steps, reviews, units):
+    projected, kernel, bias = normal(steps, reviews, 4 * units), normal(units, 4 * units), normal(4 * units)
+    present = np.ones((steps, reviews), np.float32)
+    hiddens, cells, gates = loops.lstm_forward(projected, kernel, bias, present, False, True)
+    gradient = loops.lstm_backward(hiddens, kernel, cells, gates, present, False)
+    for result in (hiddens, cells, gates, gradient):
+        assert result.ctypes.data % 64 == 0
+        assert result.flags.c_contiguous
+
+
 def test_one_step_of_an_lstm_by_hand():
     # i = f = o = sigmoid(0) = 1/2 and g = tanh(1), so c = tanh(1) / 2 and h = tanh(c) / 2.
     projected = np.array([[[0, 0, 1, 0]]], np.float32)
