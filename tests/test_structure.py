@@ -92,7 +92,7 @@ def test_the_options_in_the_readme_exist() -> None:
         "--watch",
         "--help",
         "--param",
-        "--short",
+        *("--short", "--torch"),  # of the benchmarks and `make prove`
         *("--quick", "--output", "--pool", "--type", "--build", "--no-prompt", "--all"),
         *("--host", "--nworkers", "--nthreads"),  # of Dask's own commands
         *("--no-deps", "--dest"),  # of pip and argcomplete
