@@ -40,7 +40,7 @@ def keep_memory() -> None:
     """Let this process keep the memory that it frees for what it asks next, where the C library is glibc.
 
     Every update of a network frees some hundred MB and asks for as much again. Given back in between, each page of it
-    is made anew, filled with zeros: a quarter of the time of a deep LSTM.
+    is made anew, filled with zeros: up to a quarter of the time of a deep LSTM.
     Source: mallopt(3); the numbers of its options stand in malloc.h.
     """
     if platform.libc_ver()[0] == "glibc":
