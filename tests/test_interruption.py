@@ -18,7 +18,7 @@ from tests.conftest import TINY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # One worker: what takes long goes first, so the network is finished and the baselines are not.
-SHORT = TINY | {"--epochs": "4", "--patience": "4", "--workers": "1"}
+SHORT = TINY | {"--architectures": "lstm", "--epochs": "4", "--patience": "4", "--workers": "1"}
 ENDLESS = TINY | {"--epochs": "1000", "--patience": "1000", "--workers": "1"}
 
 
@@ -40,7 +40,7 @@ def test_two_runs_at_once_train_each_cell_once_and_say_the_same(twice: tuple[Pat
     assert [run.process.returncode for run in both] == [0, 0], both[0].said + both[1].said
     said = [run.said for run in both]
     trained = re.findall(r"Task run '(\S+)' - epoch 1 of", "".join(said))
-    assert trained == ["simple_rnn-seed-0"]
+    assert trained == ["lstm-seed-0"]
     one, other = (
         pd.read_parquet(re.search(r"Report: (\S+)/report.html", each).group(1) + "/tables/scores.parquet")
         for each in said
@@ -64,7 +64,7 @@ def test_a_killed_run_is_taken_up_where_it_was(
     assert seconds_alive(run) < 2
     assert run.process.wait() == -signal.SIGKILL
     before = runs.cells(tmp_path)
-    assert any(name.startswith("simple_rnn") for name in before)
+    assert any(name.startswith("lstm") for name in before)
     assert not [flaw for flaw in runs.flaws(tmp_path) if "partial" not in flaw]
     again = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
     assert again.process.wait(timeout=240) == 0, again.said
@@ -180,7 +180,7 @@ def test_a_training_that_is_always_killed_is_named_and_the_others_are_kept(
         seen.add(worker)
     assert run.process.wait(timeout=240) == 1, run.said
     end = run.said.split("1 trainings failed:")[1]
-    assert "simple_rnn-seed-0: its process died 3 times" in end
+    assert "lstm-seed-0: its process died 3 times" in end
     assert "Traceback" not in run.said
     assert len(runs.cells(tmp_path)) == 3
     assert not runs.flaws(tmp_path)
@@ -197,7 +197,7 @@ def test_the_limit_of_minutes_ends_what_takes_longer(api: str, tiny: Path, tmp_p
     run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
     assert run.process.wait(timeout=240) == 1, run.said
     end = run.said.split("4 trainings failed:")[1]
-    assert "simple_rnn-seed-0: it ran longer than 0.01 minutes (--cell-minutes) 3 times" in end
+    assert "lstm-seed-0: it ran longer than 0.01 minutes (--cell-minutes) 3 times" in end
     assert "Traceback" not in run.said
     assert not runs.flaws(tmp_path)
     assert not run.living()
