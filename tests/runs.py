@@ -52,6 +52,14 @@ class Run:
         """Return the processes of this run that are alive, and of what kind each is."""
         return processes_of(self.marker)
 
+    def seconds_alive(self) -> float:
+        """Wait until no process of this run is alive, and return how long that took; at most 30 s."""
+        started = time.monotonic()
+        while self.living() and time.monotonic() - started < 30:
+            time.sleep(0.05)
+            self.process.poll()
+        return time.monotonic() - started
+
 
 def start(options: Mapping[str, str], folder: Path, environment: Mapping[str, str] | None = None) -> Run:
     """Start the command in a process group of its own; `folder` holds what it says."""

@@ -61,7 +61,7 @@ def test_a_killed_run_is_taken_up_where_it_was(
     run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
     run.until(lambda: "1 of 4 trainings done" in run.said)
     run.process.kill()
-    assert seconds_alive(run) < 2
+    assert run.seconds_alive() < 2
     assert run.process.wait() == -signal.SIGKILL
     before = runs.cells(tmp_path)
     assert any(name.startswith("lstm") for name in before)
@@ -93,15 +93,6 @@ def state(api: str, run: runs.Run) -> str:
     return httpx.post(f"{api}/flow_runs/filter", json=query).json()[0]["state"]["type"]
 
 
-def seconds_alive(run: runs.Run) -> float:
-    """Wait until no process of a run is alive, and return how long that took; at most 30 s."""
-    started = time.monotonic()
-    while run.living() and time.monotonic() - started < 30:
-        time.sleep(0.05)
-        run.process.poll()
-    return time.monotonic() - started
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("death", "code", "seconds", "ended"),
@@ -119,7 +110,7 @@ def test_the_temporary_server_ends_with_the_run_and_keeps_how_it_ended(
     run.until(lambda: "epoch 3 of" in run.said)
     assert {"flow", "worker", "server"} <= set(run.living().values())
     os.killpg(run.process.pid, death) if death == signal.SIGINT else run.process.send_signal(death)
-    assert seconds_alive(run) < seconds
+    assert run.seconds_alive() < seconds
     assert run.process.wait() == code
     with closing(sqlite3.connect(tmp_path / "prefect" / "prefect.db")) as database:
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [(ended,)]
@@ -132,7 +123,7 @@ def test_a_process_that_has_just_been_started_ends_with_a_killed_run(api: str, t
     run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
     run.until(lambda: "worker" in run.living().values())
     run.process.kill()
-    assert seconds_alive(run) < 2
+    assert run.seconds_alive() < 2
 
 
 @pytest.mark.parametrize(
@@ -155,7 +146,7 @@ def test_no_process_outlives_a_run_that_is_ended(
     for _ in range(times):
         os.killpg(run.process.pid, death) if death == signal.SIGINT else run.process.send_signal(death)
         time.sleep(0.3)
-    seconds_alive(run)
+    run.seconds_alive()
     assert time.monotonic() - asked < 5, run.said[so_far:]
     assert run.process.wait() == code, run.said[so_far:]
     assert run.said.count("What is trained is kept") == 1
