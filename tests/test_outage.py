@@ -63,7 +63,7 @@ def test_a_run_outlives_a_while_without_a_server(seconds: int, port: int, tiny: 
     assert "\nReport: " in run.said
     assert "Traceback" not in run.said
     assert not runs.flaws(tmp_path / "results")
-    assert run.seconds_alive() < 2  # multiprocessing's tracker ends a moment after the last process
+    assert run.seconds_alive() < 2  # one was seen to end a moment after the flow's own
 
 
 @pytest.mark.parametrize("moment", ["Beginning flow run", "training 4.", "epoch 3 of"])
@@ -80,7 +80,7 @@ def test_a_run_whose_server_is_gone_for_good_says_so_and_a_rerun_goes_on(
     assert run.said.splitlines()[-1].startswith("Prefect's server no longer answers (")
     assert run.said.count("the same command goes on from there") == 1
     assert "Traceback" not in run.said
-    assert run.seconds_alive() < 2  # multiprocessing's tracker ends a moment after the last process
+    assert run.seconds_alive() < 2  # one was seen to end a moment after the flow's own
     assert not runs.flaws(tmp_path / "results")
     before = runs.cells(tmp_path / "results")
     with server(port, tmp_path):
