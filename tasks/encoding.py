@@ -168,28 +168,6 @@ def text_array(texts: Iterable[str]) -> pa.Array:
         )
 
 
-def left_padded(tokens: pa.Array | pa.ChunkedArray, width: int) -> np.ndarray:
-    """Write the last `width` tokens of each review at the right end of a row, and padding (0) before them.
-
-    A recurrent layer reads from left to right: what it has read last is the review's end, never padding.
-
-    Args:
-        tokens: (reviews,) lists of uint16.
-        width: Columns of the result.
-
-    Returns:
-        (reviews, width) uint16.
-    """
-    lists = tokens.combine_chunks() if isinstance(tokens, pa.ChunkedArray) else tokens
-    flat, offsets = lists.flatten().to_numpy(), np.asarray(lists.offsets) - lists.offsets[0].as_py()
-    kept = np.minimum(np.diff(offsets), width)[:, None]
-    columns = np.arange(width) - width
-    padded = np.zeros((len(lists), width), dtype=np.uint16)
-    filled = -columns <= kept
-    padded[filled] = flat[(offsets[1:, None] + columns)[filled]]
-    return padded
-
-
 def fingerprint(table: pa.Table | pd.DataFrame) -> str:
     """Hash the content of a table: its columns' names and types and its rows, in their order.
 

@@ -133,23 +133,6 @@ def evaluate(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CELL, "metric", "value"])
 
 
-def summarise(scores: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the seeds of each architecture, split and metric.
-
-    Returns:
-        Columns architecture, split, metric, mean, std, min, max, seeds (how many). The standard deviation is the
-        sample's (ddof 1), and NaN with one seed, from which no spread can be known.
-    """
-    groups = scores.groupby(["architecture", "split", "metric"], sort=False, observed=True)
-    return groups.agg(
-        mean=("value", "mean"),
-        std=("value", "std"),
-        min=("value", "min"),
-        max=("value", "max"),
-        seeds=("seed", "nunique"),
-    ).reset_index()
-
-
 def classification_reports(predictions: pd.DataFrame) -> pd.DataFrame:
     """Score every cell class by class.
 
@@ -226,15 +209,3 @@ def rank_by_validation(scores: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
     ordered = ranking.reset_index().assign(rounded=lambda frame: frame["mean"].round(12))
     ordered = ordered.sort_values(["rounded", "parameters", "architecture"], ascending=[False, True, True])
     return ordered.drop(columns="rounded").reset_index(drop=True)
-
-
-def best_architecture(scores: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """Name the architecture of the highest mean validation accuracy; with equal means the one of fewer parameters.
-
-    Raises:
-        ValueError: Where no architecture has a validation score.
-    """
-    ranking = rank_by_validation(scores, cells)
-    if ranking.empty:
-        raise ValueError("no architecture has a validation accuracy")
-    return str(ranking["architecture"].iloc[0])

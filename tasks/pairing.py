@@ -84,10 +84,20 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, i
 
 
 def holm(p_values: Floats) -> Floats:
-    """Adjust p-values for being many: the smallest times k, the next times k - 1, never below the one before it.
+    """Adjust p-values for multiple testing: the smallest times k, the next times k - 1, never decreasing, at most 1.
 
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure". An empty list stays empty.
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure". `multipletests` of statsmodels, which
+    the tests compare with, collects garbage at each call (20 ms and more) and has no place for missing values.
+
+    Args:
+        p_values: Float array of any shape, possibly empty; NaN where nothing was tested, which is not counted.
+
+    Returns:
+        Adjusted p-values in the same shape, NaN where the input is NaN.
     """
-    order = np.argsort(p_values)
-    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
-    return np.asarray(np.minimum(adjusted, 1.0)[np.argsort(order)])
+    tested = np.isfinite(p_values)
+    ordered = np.sort(p_values[tested])
+    adjusted = np.minimum(np.maximum.accumulate(ordered * np.arange(len(ordered), 0, -1)), 1.0)
+    found = np.full(p_values.shape, np.nan)
+    found[tested] = adjusted[np.searchsorted(ordered, p_values[tested])]
+    return found

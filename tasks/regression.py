@@ -19,6 +19,7 @@ from scipy.stats import t as student
 
 from tasks.appearance import in_order
 from tasks.baselines import BASELINES
+from tasks.pairing import holm
 
 Floats = NDArray[np.float64]
 Nights = NDArray[np.int_]  # (architectures, watched): places in the sequence of nights
@@ -140,23 +141,14 @@ def sudden(found: Evidence, begin: Nights, night: int) -> list[dict[str, Any]]:
         first = np.maximum(begin, night - span + 1)
         seen = look(found, np.maximum(begin, first - WINDOW), first, night)
         looks.append(seen._replace(p=np.where(seen.new < FEWEST_NEW, np.nan, seen.p)))
-    holm = corrected(np.stack([seen.p for seen in looks]))
-    hit = (holm < ALPHA) & (np.stack([seen.worse for seen in looks]) >= FLOORS)
-    surest = np.where(hit, holm, np.inf).argmin(0)
+    adjusted = holm(np.stack([seen.p for seen in looks]))
+    hit = (adjusted < ALPHA) & (np.stack([seen.worse for seen in looks]) >= FLOORS)
+    surest = np.where(hit, adjusted, np.inf).argmin(0)
     return [
         _alarm(found, night, a, m, "tonight" if SPANS[surest[a, m]] == 1 else f"last {SPANS[surest[a, m]]} nights",
-               looks[surest[a, m]], float(holm[surest[a, m], a, m]))
+               looks[surest[a, m]], float(adjusted[surest[a, m], a, m]))
         for a, m in zip(*np.nonzero(hit.any(0)), strict=True)
     ]  # fmt: skip
-
-
-def corrected(p: Floats) -> Floats:
-    """Correct p-values by Holm (1979), those that are NaN left out; statsmodels' collects garbage at each call."""
-    ordered = np.sort(p[np.isfinite(p)])
-    steps = np.maximum.accumulate(ordered * np.arange(len(ordered), 0, -1))
-    holm = np.full(p.shape, np.nan)
-    holm[np.isfinite(p)] = np.minimum(steps[np.searchsorted(ordered, p[np.isfinite(p)])], 1)
-    return holm
 
 
 class Drift(NamedTuple):

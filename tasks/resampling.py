@@ -180,19 +180,3 @@ def seed_weights(seeds: int, *, draws: int, seed: int) -> Floats:
     rng = np.random.default_rng([seed, seeds])
     picked: NDArray[np.int64] = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=draws)
     return picked.T / (seeds - 1)
-
-
-def two_level_draws(tables: Floats, *, draws: int, seed: int) -> Floats:
-    """Resample seeds and reviews together.
-
-    Args:
-        tables: (..., seeds, reviews) float: contributions.
-        draws: How many resamples; 10,000 of 5 x 10 x 25,000 take a few seconds on one core.
-        seed: Of the random draws.
-
-    Returns:
-        (..., draws) float64: the resampled means over seeds and reviews.
-    """
-    *outer, seeds, reviews = tables.shape
-    means = item_draws(tables.reshape(-1, reviews), draws=draws, seed=seed).reshape(*outer, seeds, draws)
-    return np.asarray(np.einsum("...sd,sd->...d", means, seed_weights(seeds, draws=draws, seed=seed)))

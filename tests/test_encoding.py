@@ -16,7 +16,6 @@ from tasks.encoding import (
     build_vocabulary,
     encode,
     fingerprint,
-    left_padded,
     normalise,
     split_words,
     text_array,
@@ -116,12 +115,6 @@ def test_equal_words_are_equal_reviews():
     same, other = text_array(["A  film,<br />good!", "a film good !"]), text_array(["a film good"])
     assert len(set(normalise(same).to_pylist())) == 1
     assert normalise(other)[0] != normalise(same)[0]
-
-
-def test_padding_stands_on_the_left():
-    tokens = pa.array([[5, 6, 7], [8], [9, 9]], pa.large_list(pa.uint16()))
-    assert left_padded(tokens, 2).tolist() == [[6, 7], [0, 8], [9, 9]]
-    assert left_padded(tokens.slice(1), 4).tolist() == [[0, 0, 0, 8], [0, 0, 9, 9]]
 
 
 def test_a_parquet_file_encodes_like_its_frame(tmp_path):

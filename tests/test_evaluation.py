@@ -56,16 +56,6 @@ def test_probabilities_that_are_none_are_refused():
         evaluation.evaluate(predictions(probability=np.full(7, np.nan)))
 
 
-def test_summary_keeps_the_spread_of_the_seeds():
-    rows = [("lstm", seed, "test", "accuracy", value) for seed, value in enumerate((0.80, 0.82, 0.90))]
-    rows.append(("simple_rnn", 0, "test", "accuracy", 0.7))
-    summary = evaluation.summarise(pd.DataFrame(rows, columns=["architecture", "seed", "split", "metric", "value"]))
-    lstm, single = summary.iloc[0], summary.iloc[1]
-    assert lstm[["mean", "min", "max", "seeds"]].tolist() == pytest.approx([0.84, 0.80, 0.90, 3])
-    assert lstm["std"] == pytest.approx(np.sqrt((0.04**2 + 0.02**2 + 0.06**2) / 2))
-    assert np.isnan(single["std"])
-
-
 def test_confusion_counts_also_what_never_happened():
     found = evaluation.confusion_matrices(predictions())
     assert found[["label", "predicted", "count"]].to_numpy().tolist() == [[0, 0, 3], [0, 1, 1], [1, 0, 1], [1, 1, 2]]
@@ -97,9 +87,8 @@ def test_best_is_by_validation_and_then_by_size():
     ]  # fmt: skip
     scores = pd.DataFrame(rows, columns=["architecture", "seed", "split", "value"]).assign(metric="accuracy")
     cells = pd.DataFrame({"architecture": ["big", "small", "tester"], "parameters": [9, 2, 1]})
-    assert evaluation.best_architecture(scores, cells) == "small"
-    with pytest.raises(ValueError, match="validation"):
-        evaluation.best_architecture(scores[scores["split"] == "test"], cells)
+    assert evaluation.rank_by_validation(scores, cells)["architecture"].tolist() == ["small", "big", "tester"]
+    assert evaluation.rank_by_validation(scores[scores["split"] == "test"], cells).empty
 
 
 def test_every_cell_split_and_metric_has_one_score():

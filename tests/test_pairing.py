@@ -104,6 +104,11 @@ def test_holm_by_hand() -> None:
     assert len(holm(np.array([]))) == 0
 
 
+def test_holm_does_not_count_missing_p_values() -> None:
+    np.testing.assert_allclose(holm(np.array([[0.01, np.nan], [0.04, 0.03]])), [[0.03, np.nan], [0.06, 0.06]])
+    assert np.isnan(holm(np.array([np.nan]))).all()
+
+
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_raises_and_keeps_the_order(p_values: list[float]) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tasks import regression
-from tasks.regression import ALL, WATCHED, Evidence, alarms, alarms_of, corrected, look, losses
+from tasks.regression import ALL, WATCHED, Evidence, alarms, alarms_of, look, losses
 
 NAMES = ["simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm"]
 SPREAD = np.array([0.40, 0.15, 0.30, 0.15, 0.25]) / 100  # of the accuracy of seeds
@@ -99,11 +99,6 @@ def test_a_new_value_is_tested_as_by_hand() -> None:
     assert seen.p[0, 0] == pytest.approx(regression.student.sf(t, 3))
     assert (seen.new[0, 0], seen.before[0, 0]) == (1, 4)
     assert np.isnan(seen.p[1]).all()  # one architecture is not all together
-
-
-def test_holm_by_hand() -> None:
-    np.testing.assert_allclose(corrected(np.array([0.01, np.nan, 0.04, 0.03])), [0.03, np.nan, 0.06, 0.06])
-    assert np.isnan(corrected(np.array([np.nan]))).all()
 
 
 def test_one_bad_seed_is_no_regression_and_several_are() -> None:

