@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from tasks.evaluation import log_loss
+from tasks.metrics import log_loss
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

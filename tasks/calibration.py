@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.panel import CELL, NEAREST_TO_CERTAIN, Floats
+from tasks.metrics import CLIP, Floats
+from tasks.panel import CELL
 
 Labels = NDArray[np.int8]
 BINS = 15
@@ -51,7 +52,7 @@ def scaled(probabilities: Floats, temperature: float) -> Floats:
     """Divide the log-odds of probabilities by a temperature above 0."""
     from scipy.special import expit, logit
 
-    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), NEAREST_TO_CERTAIN, 1 - NEAREST_TO_CERTAIN)
+    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)
     return np.asarray(expit(logit(clipped) / temperature))
 
 

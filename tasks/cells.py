@@ -27,7 +27,7 @@ from tasks.code_version import code_version
 from tasks.costs import forget_peak_memory, latency, peak_memory_mb
 from tasks.encoding import normalise, text_array
 from tasks.settings import Recipe
-from tasks.training import METRICS, Split, fit, predict
+from tasks.training import HISTORY_METRICS, Split, fit, predict
 
 PREDICTED_SPLITS = ("validation", "test")
 LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "scipy")
@@ -149,7 +149,7 @@ def make_baseline(
         "best_epoch": 0, "best_seconds": seconds, "status": "finished", "train_reviews": len(rows["train"]),
         **latency(lambda chosen: baseline.predict(texts[chosen]), len(texts)),
     }  # fmt: skip
-    history = pd.DataFrame(columns=["epoch", "split", *METRICS, "seconds"])
+    history = pd.DataFrame(columns=["epoch", "split", *HISTORY_METRICS, "seconds"])
     return _made(name, 0, history, answers, facts, baseline.weights)
 
 

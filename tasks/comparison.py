@@ -11,8 +11,9 @@ import pandas as pd
 
 from tasks.baselines import BASELINES
 from tasks.errors import UserError
+from tasks.metrics import Floats
 from tasks.pairs import LEAST_SEEDS, compare_pairs
-from tasks.panel import Floats, Panel, contributions, panel
+from tasks.panel import Panel, contributions, panel
 from tasks.power import power_frame, seeds_for_exact_test
 from tasks.ranking import expected_validation, omnibus, rank_groups
 from tasks.resampling import item_draws

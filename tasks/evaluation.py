@@ -1,112 +1,22 @@
 """How good each cell is: scores, reports per class, confusion matrices, and what they come to over the seeds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-Metric = Callable[[np.ndarray, np.ndarray], float]
+from tasks.metrics import METRICS, predicted_labels
 
 CLASSES = {0: "negative", 1: "positive"}
-# Keras clips at the same distance from 0 and 1, so that a log-loss here and a loss in the history mean the same.
-NEAREST_TO_CERTAIN = 1e-7
 CELL = ["architecture", "seed", "split"]
 # With a smaller share of one class, accuracy alone misleads.
 BALANCED_ENOUGH = 0.4
-
-
-def predicted_labels(probabilities: np.ndarray) -> np.ndarray:
-    """Tell the class that each probability stands for.
-
-    Args:
-        probabilities: (reviews,) float, of the positive class, in [0, 1].
-
-    Returns:
-        (reviews,) int8: 1 where the probability is above one half, else 0.
-    """
-    return (np.asarray(probabilities) > 0.5).astype(np.int8)
 
 
 def imbalanced(labels: Iterable[int]) -> bool:
     """Tell whether one class is so rare among the labels, 0 or 1, that accuracy alone misleads."""
     share = float(np.mean(np.fromiter(labels, float)))
     return min(share, 1 - share) < BALANCED_ENOUGH
-
-
-def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the share of reviews whose class is right, in [0, 1]."""
-    return float(np.mean(np.asarray(labels) == predicted_labels(probabilities)))
-
-
-def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the mean of both classes' shares of right answers, in [0, 1]; one half for knowing nothing."""
-    from sklearn.metrics import recall_score
-
-    return float(recall_score(labels, predicted_labels(probabilities), labels=np.unique(labels), average="macro"))
-
-
-def precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the share of truly positive ones among the reviews called positive, in [0, 1]; 0 where none is."""
-    from sklearn.metrics import precision_score
-
-    return float(precision_score(labels, predicted_labels(probabilities), zero_division=0))
-
-
-def recall(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the share of the positive reviews that were called positive, in [0, 1]; 0 where there are none."""
-    from sklearn.metrics import recall_score
-
-    return float(recall_score(labels, predicted_labels(probabilities), zero_division=0))
-
-
-def f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the harmonic mean of precision and recall of the positive class, in [0, 1]."""
-    from sklearn.metrics import f1_score
-
-    return float(f1_score(labels, predicted_labels(probabilities), zero_division=0))
-
-
-def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the area under the ROC curve, in [0, 1]; NaN where all reviews are of one class."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, probabilities)) if len(np.unique(labels)) == 2 else float("nan")
-
-
-def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the area under the precision-recall curve, in [0, 1]; NaN where no review is positive.
-
-    Knowing nothing comes to the share of positive reviews: it tells apart models of a rare class that AUC flatters.
-    """
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(labels, probabilities)) if np.any(labels) else float("nan")
-
-
-def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Measure the mean negative log-likelihood of the true class, in nats, from 0 (perfect) upwards.
-
-    Args:
-        labels: (reviews,) 0 or 1.
-        probabilities: (reviews,) float, of the positive class, in [0, 1].
-        weights: (reviews,) how much each counts; alike where None.
-    """
-    from sklearn.metrics import log_loss as mean_log_loss
-
-    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), NEAREST_TO_CERTAIN, 1 - NEAREST_TO_CERTAIN)
-    return float(mean_log_loss(labels, clipped, labels=[0, 1], sample_weight=weights))
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": accuracy,
-    "precision": precision,
-    "recall": recall,
-    "f1": f1,
-    "auc": auc,
-    "balanced_accuracy": balanced_accuracy,
-    "average_precision": average_precision,
-    "log_loss": log_loss,
-}
 
 
 def evaluate(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +36,7 @@ def evaluate(predictions: pd.DataFrame) -> pd.DataFrame:
         cells = predictions.loc[wrong, CELL].drop_duplicates().astype(str).agg("/".join, axis=1)
         raise ValueError(f"{wrong.sum()} probabilities outside [0, 1], in {', '.join(cells.head())}")
     rows = [
-        (*cell, name, metric(group["label"].to_numpy(), group["probability"].to_numpy()))
+        (*cell, name, metric.score(group["label"].to_numpy(), group["probability"].to_numpy()))
         for cell, group in predictions.groupby(CELL, sort=False, observed=True)
         for name, metric in METRICS.items()
     ]

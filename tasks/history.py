@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tasks import store
-from tasks.evaluation import METRICS
+from tasks.metrics import METRICS
 from tasks.settings import Recipe
 
 DIGITS = 16  # of fingerprint and key in the names of folders

@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.errors import UserError
-from tasks.panel import Floats, Panel, contributions, panel
+from tasks.metrics import Floats
+from tasks.panel import Panel, contributions, panel
 from tasks.resampling import interval, noise, share_interval
 
 METRIC = "accuracy"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.errors import UserError
-from tasks.panel import NEAREST_TO_CERTAIN
+from tasks.metrics import CLIP
 
 if TYPE_CHECKING:
     import keras
@@ -145,7 +145,7 @@ def _writer(layer: keras.Layer) -> Callable[[Graph, Any, list[str]], str]:
 
 def _calibrate(graph: Graph, logit: str, temperature: float) -> None:
     """Write what `tasks.calibration.scaled` does, the bounds of certainty included; the result is the output."""
-    furthest = np.log1p(-NEAREST_TO_CERTAIN) - np.log(NEAREST_TO_CERTAIN)
+    furthest = np.log1p(-CLIP) - np.log(CLIP)
     low, high, divisor = (graph.number(each, np.float32) for each in (-furthest, furthest, temperature))
     bounded = graph.add("Clip", graph.add("Squeeze", logit, graph.number([1])), low, high)
     graph.add("Sigmoid", graph.add("Div", bounded, divisor), output=OUTPUT)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.panel import Floats
+from tasks.metrics import Floats
 
 # Dietterich 1998: with fewer discordant reviews the chi-square approximation of McNemar's test is not to be trusted.
 FEWEST_DISCORDANT = 25

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from tasks import pairing
-from tasks.panel import LOWER_IS_BETTER, Floats, Panel, averaged_answers
+from tasks.metrics import LOWER_IS_BETTER, Floats
+from tasks.panel import Panel, averaged_answers
 from tasks.resampling import Noise, interval, noise, seed_weights, tail
 
 LEAST_SEEDS = 5

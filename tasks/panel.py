@@ -1,10 +1,6 @@
-"""The predictions as arrays (architecture x seed x review), and what each review contributes to each metric.
+"""The predictions as arrays (architecture x seed x review), and what each review contributes to each metric."""
 
-Every statistic of the comparison works on these contributions: a metric is the mean of its contributions over the
-reviews, so that one resampling and one analysis of variance serve accuracy, F1, AUC and log-loss alike.
-"""
-
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.errors import UserError
+from tasks.metrics import METRICS, THRESHOLD, Floats
 
-Floats = NDArray[np.float64]
 COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
 CELL = ["architecture", "seed"]
-# As in the scores of a single cell: positive above one half; log-loss never meets an exact 0 or 1.
-CUT = 0.5
-NEAREST_TO_CERTAIN = 1e-7
 
 
 class Panel(NamedTuple):
@@ -94,7 +87,7 @@ def _refuse_faults(
 
 def right(data: Panel) -> NDArray[np.bool_]:
     """Tell which answers are right: (architectures, seeds, reviews) bool, False for missing cells."""
-    return np.asarray(((data.probabilities > CUT) == data.labels.astype(bool)) & data.present[..., None])
+    return np.asarray(((data.probabilities > THRESHOLD) == data.labels.astype(bool)) & data.present[..., None])
 
 
 def averaged_answers(data: Panel) -> NDArray[np.bool_]:
@@ -103,80 +96,7 @@ def averaged_answers(data: Panel) -> NDArray[np.bool_]:
     A review then counts once however many seeds there are, as the tests on answers (McNemar, Cochran) need it.
     """
     means = np.stack([each[there].mean(axis=0) for each, there in zip(data.probabilities, data.present, strict=True)])
-    return np.asarray((means > CUT) == data.labels.astype(bool))
-
-
-def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give 1 for each right answer and 0 for each wrong one.
-
-    Args:
-        labels: (reviews,) int8, 0 or 1.
-        probabilities: (..., reviews) float, of the positive class, in [0, 1].
-
-    Returns:
-        (..., reviews) float; their mean is the accuracy.
-    """
-    return np.asarray((probabilities > CUT) == labels.astype(bool), dtype=np.float64)
-
-
-def log_loss_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give the negative log-likelihood of each true class, in nats; shapes as in `accuracy_contributions`."""
-    clipped = np.clip(probabilities, NEAREST_TO_CERTAIN, 1 - NEAREST_TO_CERTAIN)
-    return -np.log(np.where(labels == 1, clipped, 1 - clipped))
-
-
-def f1_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give the F1 score plus each review's influence on it; shapes as in `accuracy_contributions`.
-
-    F1 = 2 TP / (called positive + truly positive) is a ratio of two means, so that a review moves it, to first order,
-    by (2 tp - F1 (called + true)) / mean(called + true). Source: Efron 1982, "The Jackknife, the Bootstrap and Other
-    Resampling Plans", chapter 6 (infinitesimal jackknife). The mean of the contributions is exactly the F1 score;
-    it is 0 where no review is positive and none is called so.
-    """
-    called = (probabilities > CUT).astype(np.float64)
-    both = called + labels
-    mean_both = both.mean(axis=-1, keepdims=True)
-    hits = 2 * called * labels
-    score = np.divide(hits.mean(axis=-1, keepdims=True), mean_both, out=np.zeros_like(mean_both), where=mean_both > 0)
-    influence = np.divide(hits - score * both, mean_both, out=np.zeros_like(both), where=mean_both > 0)
-    return np.asarray(score + influence)
-
-
-def auc_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give the AUC plus each review's influence on it; shapes as in `accuracy_contributions`.
-
-    The influence of a positive review is the share of negatives below it, minus the AUC, over the share of
-    positives; and the like for a negative one. Source: DeLong, DeLong & Clarke-Pearson 1988, "Comparing the areas
-    under two or more correlated ROC curves". The mean of the contributions is exactly the AUC. Needs both classes.
-    """
-    flat = probabilities.reshape(-1, len(labels))
-    return np.stack([_auc_of_one(labels == 1, row) for row in flat]).reshape(probabilities.shape)
-
-
-def _auc_of_one(positive: NDArray[np.bool_], scores: Floats) -> Floats:
-    """Give the AUC contributions of one cell, from sorted scores: ties count half."""
-    own, others = np.sort(scores[positive]), np.sort(scores[~positive])
-
-    def share_below(values: Floats, among: Floats) -> Floats:
-        return (np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")) / (2 * len(among))
-
-    placement = np.empty_like(scores, dtype=np.float64)
-    placement[positive] = share_below(scores[positive], others)
-    placement[~positive] = 1 - share_below(scores[~positive], own)
-    area = placement[positive].mean()
-    share = np.where(positive, positive.mean(), 1 - positive.mean())
-    return np.asarray(area + (placement - area) / share)
-
-
-# A metric whose differences are tested: what each review contributes, (labels, probabilities) -> contributions.
-CONTRIBUTIONS: dict[str, Callable[[NDArray[np.int8], Floats], Floats]] = {
-    "accuracy": accuracy_contributions,
-    "f1": f1_contributions,
-    "auc": auc_contributions,
-    "log_loss": log_loss_contributions,
-}
-LOWER_IS_BETTER = {"log_loss"}
-NEED_BOTH_CLASSES = {"f1", "auc"}
+    return np.asarray((means > THRESHOLD) == data.labels.astype(bool))
 
 
 def contributions(data: Panel, metrics: Collection[str] | None = None) -> dict[str, Floats]:
@@ -184,7 +104,7 @@ def contributions(data: Panel, metrics: Collection[str] | None = None) -> dict[s
 
     Args:
         data: The predictions of one split.
-        metrics: Which of `CONTRIBUTIONS` to compute; all of them where None.
+        metrics: Which metrics that have contributions to compute; all of them where None.
 
     Returns:
         Metric to (architectures, seeds, reviews) float64, NaN throughout where a cell is missing. With one class
@@ -192,8 +112,11 @@ def contributions(data: Panel, metrics: Collection[str] | None = None) -> dict[s
     """
     one_class = len(np.unique(data.labels)) < 2
     found: dict[str, Floats] = {}
-    for name, contribute in CONTRIBUTIONS.items():
-        if (metrics is None or name in metrics) and not (one_class and name in NEED_BOTH_CLASSES):
+    for name, metric in METRICS.items():
+        if metric.contributions is None or (one_class and metric.needs_both_classes):
+            continue
+        if metrics is None or name in metrics:
             found[name] = np.full(data.probabilities.shape, np.nan)
-            found[name][data.present] = contribute(data.labels, data.probabilities[data.present].astype(np.float64))
+            probabilities = data.probabilities[data.present].astype(np.float64)
+            found[name][data.present] = metric.contributions(data.labels, probabilities)
     return found

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import scipy  # loads its parts when they are used: processes that train need none
 
-from tasks.panel import Floats
+from tasks.metrics import Floats
 from tasks.resampling import Noise
 
 MOST_SEEDS = 1_000

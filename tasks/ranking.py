@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from tasks.panel import LOWER_IS_BETTER, Floats, Panel, averaged_answers
+from tasks.metrics import LOWER_IS_BETTER, Floats
+from tasks.panel import Panel, averaged_answers
 
 COSTS = ("parameters", "latency_ms", "train_seconds")
 

@@ -19,9 +19,9 @@ from scipy.stats import t as student
 
 from tasks.appearance import in_order
 from tasks.baselines import BASELINES
+from tasks.metrics import Floats
 from tasks.pairing import holm
 
-Floats = NDArray[np.float64]
 Nights = NDArray[np.int_]  # (architectures, watched): places in the sequence of nights
 
 ALL = "all"  # stands where an architecture's name would, for all together

@@ -26,7 +26,7 @@ import numpy as np
 import scipy  # loads its parts when they are used: processes that train need none
 from numpy.typing import NDArray
 
-from tasks.panel import Floats
+from tasks.metrics import Floats
 
 DRAWS_AT_ONCE = 250
 

@@ -6,7 +6,8 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from tasks.panel import LOWER_IS_BETTER, Floats, Panel
+from tasks.metrics import LOWER_IS_BETTER, Floats
+from tasks.panel import Panel
 from tasks.resampling import interval, noise, seed_weights, share_interval
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BUCKETS = 16
-METRICS = ("loss", "accuracy", "precision", "recall")
+HISTORY_METRICS = ("loss", "accuracy", "precision", "recall")
 
 Forward = Callable[[np.ndarray], Any]
 
@@ -239,7 +239,7 @@ def fit(
         "best_seconds": best["seconds"],
         "status": status,
     }
-    return model, pd.DataFrame(rows, columns=["epoch", "split", *METRICS, "seconds"]), facts, best["given"]
+    return model, pd.DataFrame(rows, columns=["epoch", "split", *HISTORY_METRICS, "seconds"]), facts, best["given"]
 
 
 @contextmanager

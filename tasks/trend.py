@@ -12,7 +12,8 @@ from scipy.stats import t as student
 from tasks.appearance import in_order, label
 from tasks.baselines import BASELINES
 from tasks.history import fresh, of
-from tasks.regression import ALL, Floats, alarms_of
+from tasks.metrics import Floats
+from tasks.regression import ALL, alarms_of
 from tasks.report_tables import Rounded, joined, number
 
 TREND = [

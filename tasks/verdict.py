@@ -6,7 +6,7 @@ import pandas as pd
 
 from tasks.appearance import label
 from tasks.baselines import BASELINES
-from tasks.panel import LOWER_IS_BETTER
+from tasks.metrics import LOWER_IS_BETTER
 from tasks.ranking import MAJORITY, versus
 
 

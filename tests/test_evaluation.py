@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks import evaluation
+from tasks import evaluation, metrics
+from tasks.metrics import METRICS
 from tests import synthetic
 
 # By hand: 2 true positives, 1 false positive, 1 false negative, 3 true negatives.
@@ -24,25 +25,25 @@ def test_metrics_by_hand():
     expected["log_loss"] = -np.mean(np.log(chances))
     expected["balanced_accuracy"] = (2 / 3 + 3 / 4) / 2
     expected["average_precision"] = (1 + 1 + 3 / 5) / 3  # the positives stand first, second and fifth
-    found = {name: metric(LABELS, PROBABILITIES) for name, metric in evaluation.METRICS.items()}
+    found = {name: metric.score(LABELS, PROBABILITIES) for name, metric in METRICS.items()}
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_weighted_loss_counts_a_review_as_often_as_its_weight_says():
-    thrice = evaluation.log_loss(np.array([1, 1, 1, 0]), np.array([0.3, 0.3, 0.3, 0.2]))
-    found = evaluation.log_loss(np.array([1, 0]), np.array([0.3, 0.2]), np.array([3.0, 1.0]))
+    thrice = metrics.log_loss(np.array([1, 1, 1, 0]), np.array([0.3, 0.3, 0.3, 0.2]))
+    found = metrics.log_loss(np.array([1, 0]), np.array([0.3, 0.2]), np.array([3.0, 1.0]))
     assert found == pytest.approx(thrice)
 
 
 def test_knowing_nothing_is_one_half_of_balanced_accuracy_and_the_share_of_average_precision():
     labels = np.array([1, 0, 0, 0], dtype=np.int8)
-    assert evaluation.balanced_accuracy(labels, np.zeros(4)) == 0.5
-    assert evaluation.average_precision(labels, np.full(4, 0.25)) == 0.25
-    assert np.isnan(evaluation.average_precision(np.zeros(4, dtype=np.int8), np.full(4, 0.25)))
+    assert metrics.balanced_accuracy(labels, np.zeros(4)) == 0.5
+    assert metrics.average_precision(labels, np.full(4, 0.25)) == 0.25
+    assert np.isnan(metrics.average_precision(np.zeros(4, dtype=np.int8), np.full(4, 0.25)))
 
 
 def test_certain_and_wrong_costs_a_finite_loss():
-    assert evaluation.log_loss(np.array([1, 0]), np.array([0.0, 0.0])) == pytest.approx(-np.log(1e-7) / 2, abs=1e-3)
+    assert metrics.log_loss(np.array([1, 0]), np.array([0.0, 0.0])) == pytest.approx(-np.log(1e-7) / 2, abs=1e-3)
 
 
 def test_one_class_has_no_auc_but_an_accuracy():
@@ -93,5 +94,5 @@ def test_best_is_by_validation_and_then_by_size():
 
 def test_every_cell_split_and_metric_has_one_score():
     frames = synthetic.frames(reviews=40, seeds=2)
-    expected = 5 * 2 * 2 * len(evaluation.METRICS)
+    expected = 5 * 2 * 2 * len(METRICS)
     assert len(frames["scores"].drop_duplicates(["architecture", "seed", "split", "metric"])) == expected

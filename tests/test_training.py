@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.architectures import ARCHITECTURES
 from tasks.settings import Recipe
-from tasks.training import METRICS, Split, batches, class_weights, fit, padded, predict, scores, widths
+from tasks.training import HISTORY_METRICS, Split, batches, class_weights, fit, padded, predict, scores, widths
 
 TINY = Recipe(
     vocabulary_size=11, max_tokens=7, embedding_size=5, units=3, dropout=0, learning_rate=0.05, batch_size=8, epochs=12
@@ -104,7 +104,7 @@ def test_learns_whether_a_word_occurs(trained):
 
 def test_history_and_facts(trained):
     _, history, facts, _, told = trained
-    assert list(history.columns) == ["epoch", "split", *METRICS, "seconds"]
+    assert list(history.columns) == ["epoch", "split", *HISTORY_METRICS, "seconds"]
     assert told == list(range(1, facts["epochs"] + 1))
     assert history.groupby("split", sort=False)["epoch"].apply(list).to_dict() == {"train": told, "validation": told}
     assert history["seconds"].is_monotonic_increasing
@@ -128,7 +128,7 @@ def test_says_that_it_diverged_and_keeps_finite_weights():
     reckless = TINY.model_copy(update={"learning_rate": 1e38})
     model, history, facts, _ = fit(ARCHITECTURES["lstm"], reckless, toy(64, 0), toy(20, 1), 0, None)
     assert facts["status"] == "diverged"
-    assert np.isfinite(history[list(METRICS)].to_numpy(float)).all()
+    assert np.isfinite(history[list(HISTORY_METRICS)].to_numpy(float)).all()
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
