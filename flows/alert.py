@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import Artifact, FlowRun
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_UI_URL
@@ -18,6 +20,8 @@ from tasks.export import escape_markdown
 
 # A block of this name, of any kind that notifies (Slack, e-mail, Teams, a webhook, …), is told.
 BLOCK = "imdb-alert"
+# Key of the artifact by which a run says where its report was written.
+REPORT_FILE = "report-file"
 
 
 @flow(name="imdb-alert", flow_run_name="alert-{run}")
@@ -44,15 +48,25 @@ def story(run: UUID, alarms: str) -> tuple[str, list[str]]:
             found = client.read_flow_run(run)
         except ObjectNotFound:
             return f"imdb-compare: {run}", [alarms or "A run failed, of which Prefect knows no more."]
+        reports = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[REPORT_FILE])),
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])),
+            sort=ArtifactSort.CREATED_DESC,
+        )
     pages = f"{PREFECT_UI_URL.value() or ''}/runs/flow-run/{run}"
-    place = Path(str(found.parameters.get("results", "results"))) / "runs" / str(found.name)
     state = found.state.name if found.state else "unknown"
     return title_of(found, alarms), [
         alarms or f"State: {state}. {found.state.message or '' if found.state else ''}".strip(),
         f"The run and its log: {pages}",
-        f"Its report, if it came so far: {place / 'report.html'}",
+        *(f"The report: {report_place(report)}" for report in reports[:1]),
         "What is trained is kept: the next run goes on from there.",
     ]
+
+
+def report_place(artifact: Artifact) -> str:
+    """Return the path or address that a link artifact, `[text](address)`, leads to."""
+    address = str(artifact.data).rpartition("](")[2].removesuffix(")")
+    return unquote(address.removeprefix("file://")) if address.startswith("file://") else address
 
 
 def title_of(run: FlowRun, alarms: str) -> str:

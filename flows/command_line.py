@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict
 
-from tasks.errors import CellsFailedError, EngineLostError, UserError, without_tracebacks_for_mistakes
+from tasks.errors import CellsFailedError, EngineLostError, NightFailedError, UserError, without_tracebacks_for_mistakes
 from tasks.parameters import mistakes
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2
-    except CellsFailedError as failure:
+    except (CellsFailedError, NightFailedError) as failure:
         print(failure, file=sys.stderr)
         return 1
     except EngineLostError as lost:

@@ -22,8 +22,8 @@ from tasks import parameters as p
 from tasks import settings as s
 from tasks import store
 from tasks.baselines import BASELINES
-from tasks.errors import CellsFailedError, without_tracebacks_for_mistakes
-from tasks.nights import Night, NightFailedError, check_night, due_date, passed_over
+from tasks.errors import CellsFailedError, NightFailedError, without_tracebacks_for_mistakes
+from tasks.nights import Night, check_night, due_date, passed_over
 from tasks.own_architectures import check_own
 from tasks.parameters import Parameters
 from tasks.preparation import encode, load

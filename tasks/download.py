@@ -79,6 +79,26 @@ def download(
     return part.rename(target)
 
 
+def check_archive(path: Path, *, sha256: str | None = None) -> None:
+    """Compare the checksum of an archive that was put there by hand with the published one.
+
+    Args:
+        path: The archive.
+        sha256: 64 hexadecimal digits; None for those of the official archive.
+
+    Raises:
+        UserError: If they differ. The file is left as it is.
+    """
+    expected = sha256 or SHA256
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise UserError(
+            f"{path} has the SHA-256 {found}; the official archive has {expected}. Delete the file and download the "
+            "archive again (--data imdb), or use the bundled reviews (--data bundled)."
+        )
+
+
 class _NotTheArchiveError(Exception):
     """The server answered, but not with the archive."""
 

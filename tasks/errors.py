@@ -2,8 +2,9 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 
 import httpx
 
@@ -23,6 +24,16 @@ class CellsFailedError(RuntimeError):
         """Name each failed cell with its reason."""
         reasons = "\n".join(f"  {cell}: {reason}" for cell, reason in failures.items())
         super().__init__(f"{summary}\n{len(failures)} trainings failed:\n{reasons}\nThe same command tries them again.")
+
+
+class NightFailedError(RuntimeError):
+    """A nightly run lacks the score of a trial that it was asked to add."""
+
+    def __init__(self, night: date, missing: Sequence[str], summary: str) -> None:
+        """Name the trials without a score, behind the summary of those that have one."""
+        super().__init__(
+            f"{summary}\nThe nightly run of {night} has no score of {len(missing)} new trials: {', '.join(missing)}."
+        )
 
 
 class TrainingLostError(RuntimeError):
@@ -64,7 +75,7 @@ def without_tracebacks_for_mistakes() -> None:
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
-    told = UserError | CellsFailedError | TrainingLostError | EngineLostError | httpx.TransportError
+    told = UserError | CellsFailedError | NightFailedError | TrainingLostError | EngineLostError | httpx.TransportError
     if record.exc_info and isinstance(record.exc_info[1], told):
         record.exc_info = None
     return True

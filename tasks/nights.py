@@ -31,7 +31,6 @@ from tasks.baselines import BASELINES
 from tasks.cells import make_baseline, make_cell
 from tasks.code_version import code_version
 from tasks.encoding import encode
-from tasks.errors import CellsFailedError
 from tasks.export import table_records
 from tasks.preparation import doing_without_server
 from tasks.publication import surroundings
@@ -77,17 +76,6 @@ def newer_night(run: UUID) -> datetime | None:
         )
     times = (other.expected_start_time for other in waiting if other.auto_scheduled and other.id != run)
     return next((time for time in times if time and time > this.expected_start_time), None)
-
-
-class NightFailedError(CellsFailedError):
-    """A night measured less than it was asked to."""
-
-    def __init__(self, night: date, missing: Sequence[str], summary: str) -> None:
-        """Name the cells that have no score."""
-        said = (
-            f"{summary}\nThe night of {night} measured fewer cells than asked; without a score: {', '.join(missing)}."
-        )
-        RuntimeError.__init__(self, said)
 
 
 @dataclass(frozen=True)

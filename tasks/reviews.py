@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tasks.download import ARCHIVE, Progress, download, read_archive, read_folder
+from tasks.download import ARCHIVE, Progress, check_archive, download, read_archive, read_folder
 from tasks.encoding import fingerprint, normalise, text_array
 from tasks.errors import UserError
 from tasks.evaluation import imbalanced
@@ -113,7 +113,11 @@ def imdb(*, data_folder: Path, on_progress: Progress | None = None) -> pd.DataFr
 
     Source: Maas et al., 2011, Learning Word Vectors for Sentiment Analysis.
     """
-    place = official_place(data_folder) or download(data_folder, on_progress=on_progress)
+    place = official_place(data_folder)
+    if place is None:
+        place = download(data_folder, on_progress=on_progress)
+    elif place.name == ARCHIVE:
+        check_archive(place)
     if place.suffix == ".parquet":
         frame = _official_parquet(place)
     else:

@@ -15,6 +15,7 @@ import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
@@ -30,10 +31,14 @@ def server(api: str) -> Iterator[str]:
         yield api
 
 
-def failed_run() -> UUID:
-    """Make a run of the comparison that failed."""
+def failed_run(report: str | None = None) -> UUID:
+    """Make a run of the comparison that failed, after it had written a report at an address or none."""
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(imdb_compare, parameters={"results": "kept"}, name="2026-01-02-nightly")
+        if report:
+            link = f"[2026-01-02-nightly: report.html]({report})"
+            artifact = {"key": "report-file", "type": "markdown", "data": link, "flow_run_id": run.id}
+            client.create_artifact(ArtifactCreate.model_validate(artifact))
         client.set_flow_run_state(run.id, Failed(message="1 trainings failed: <b>lstm</b>"), force=True)
     return run.id
 
@@ -44,10 +49,23 @@ def test_an_alert_says_what_happened_and_where_to_look(server: str) -> None:
     assert title == "imdb-compare 2026-01-02-nightly: failed"
     assert "1 trainings failed" in lines[0]
     assert str(run) in lines[1]
-    assert "kept/runs/2026-01-02-nightly/report.html" in lines[2]
+    assert not any("report.html" in line for line in lines)
     title, lines = alert.story(run, "LSTM: Accuracy is 1.20 points lower.")
     assert title == "imdb-compare 2026-01-02-nightly: the nights became worse"
     assert lines[0] == "LSTM: Accuracy is 1.20 points lower."
+
+
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("file:///kept/a%20b/runs/2026-01-02-nightly-2/report.html", "/kept/a b/runs/2026-01-02-nightly-2/report.html"),
+        ("s3://bucket/kept/runs/night/report.html", "s3://bucket/kept/runs/night/report.html"),
+    ],
+    ids=["suffix", "bucket"],
+)
+def test_an_alert_names_the_report_that_was_written(server: str, link: str, place: str) -> None:
+    lines = alert.story(failed_run(link), "")[1]
+    assert [line.split(": ")[1] for line in lines if "report.html" in line] == [place]
 
 
 def test_a_run_that_is_gone_is_told_by_its_id(server: str) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 import threading
 import time
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from tasks import download as module
 from tasks.download import ARCHIVE, download, read_archive, read_folder
 from tasks.errors import UserError
+from tasks.reviews import imdb
 
 
 def archive_of(members, kind=tarfile.REGTYPE):
@@ -301,6 +303,15 @@ def test_a_gigabyte_of_zeros_is_refused_in_little_memory(tmp_path, kind, name):
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_an_archive_put_there_by_hand_must_have_the_published_checksum(tmp_path, monkeypatch):
+    (tmp_path / ARCHIVE).write_bytes(CONTENT)
+    with pytest.raises(UserError, match=re.escape(hashlib.sha256(CONTENT).hexdigest())):
+        imdb(data_folder=tmp_path)
+    assert (tmp_path / ARCHIVE).read_bytes() == CONTENT
+    monkeypatch.setattr("tasks.download.SHA256", hashlib.sha256(CONTENT).hexdigest())
+    assert len(imdb(data_folder=tmp_path)) == len(read_archive(tmp_path / ARCHIVE))
 
 
 def refused_archive(folder, content, said):
