@@ -23,6 +23,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
 from flows.server import LOOPBACK_NAMES, check_host, is_loopback
+from tasks.errors import UserError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -60,15 +61,24 @@ def guarded(app: "ASGIApp", host: str, port: int) -> "ASGIApp":
     return TrustedHostMiddleware(pages, [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host], www_redirect=False)
 
 
-def serve(host: str, port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+def main(host: str, port: int) -> int:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Returns:
+        The exit code: 0, or 2 if the server would listen to other machines without a password.
+    """
+    try:
+        check_host(host)
+    except UserError as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
     from prefect.server.api.server import create_app
 
     application = guarded(create_app(final=True), host, port)
-    # No proxy is trusted. h11 refuses a request with two Host headers, or a later HTTP/1.1 request with none.
+    # No proxy is trusted. h11 refuses a request with two Host headers, or an HTTP/1.1 request with none.
     uvicorn.run(application, host=host, port=port, log_level="warning", proxy_headers=False, http="h11")
+    return 0
 
 
 if __name__ == "__main__":
-    check_host(sys.argv[1])
-    serve(sys.argv[1], int(sys.argv[2]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

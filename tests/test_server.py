@@ -349,12 +349,12 @@ def test_an_automation_acts_through_the_guards(request: pytest.FixtureRequest, p
 
 
 @pytest.mark.fault(36)
-def test_the_pages_open_to_others_are_refused_in_one_message() -> None:
+@pytest.mark.parametrize("words", [["flows.ui"], ["flows.guarded_server", "0.0.0.0", "{port}"]])
+def test_the_pages_open_to_others_are_refused_in_one_message(words: list[str]) -> None:
     port = free_port()
     open_to_all = {"PREFECT_SERVER_API_HOST": "0.0.0.0", "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.ui"], cwd=ROOT, env=os.environ | open_to_all, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | open_to_all, capture_output=True, text=True)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "PREFECT_SERVER_API_AUTH_STRING" in done.stderr
