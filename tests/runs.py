@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pandas as pd
+import pytest
 
+from flows.server import server_process, wait_for
 from tests.conftest import ROOT, TINY
 
 # How each kind of process is known by its command line.
@@ -131,6 +133,30 @@ def scores(results: Path) -> pd.DataFrame:
     return pd.read_parquet(results / "latest" / "tables" / "scores.parquet")
 
 
+def free_port() -> int:
+    """Return a port of 127.0.0.1 at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def guarded_server(home: Path, *, host: str = "127.0.0.1", password: str | None = None) -> Iterator[str]:
+    """Run the server as `make ui` does, its database and log in `home`, and yield the address of its API."""
+    port = free_port()
+    api = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/api"
+    with ExitStack() as running:
+        log = running.enter_context((home / "server.log").open("wb"))
+        with pytest.MonkeyPatch.context() as patch:  # of the server alone, not of the tests meanwhile
+            patch.setenv("PREFECT_HOME", str(home))
+            patch.setenv("PREFECT_API_URL", api)  # which the pages are told to ask
+            for name in ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"):
+                patch.setenv(name, password) if password else patch.delenv(name, raising=False)
+            process = running.enter_context(server_process(port, host=host, output=log))
+            wait_for(api, process)
+        yield api
+
+
 @contextmanager
 def pages(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
     """Run what `make ui` runs on a free port, its database and log in `folder`; yield the environment that finds it.
@@ -138,9 +164,7 @@ def pages(folder: Path, environment: Mapping[str, str] | None = None) -> Iterato
     Raises:
         AssertionError: If it is not ready in three minutes, or does not end by itself after Ctrl-C.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     found = {**os.environ, "PREFECT_HOME": str(folder), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     found |= dict(environment or {})
     said = folder / "ui.log"

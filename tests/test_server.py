@@ -8,25 +8,82 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
+from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.states import Running
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.typing import Subprotocol
 
 from flows import server as module
-from flows.server import server_process, wait_for
+from flows.server import server_process
 from flows.ui import end_runs
 from tasks.errors import UserError
 from tests.browser import needs_browser, opened
 from tests.conftest import ROOT
-from tests.runs import heeding_interrupts, pages, prefect, tiny_parameters
+from tests.runs import free_port, guarded_server, heeding_interrupts, pages, prefect, tiny_parameters
 
 EVIL = "https://evil.example"
+PASSWORD = "me:secret"
+SOCKETS = (
+    "/api/events/in",
+    "/api/events/out",
+    "/api/logs/out",
+    "/api/task_runs/subscriptions/scheduled",
+    "/api/work_pools/pool/workers/connect",
+)
+# What a page may add to its requests, and a proxy would: where they come from, and what they were sent to.
+FORGED = (
+    (),
+    ("X-Forwarded-For: 127.0.0.1:123",),
+    ("X-Forwarded-For: 127.0.0.1",),
+    ("X-Forwarded-For: 192.0.2.1, 127.0.0.1:123",),
+    ("X-Forwarded-For: [::1]:123",),
+    ("X-Forwarded-Host: 127.0.0.1",),
+    ("Forwarded: for=127.0.0.1;host=127.0.0.1",),
+    ("X-Real-IP: 127.0.0.1",),
+    ("X-Forwarded-Proto: https",),
+    ("X-Forwarded-For: 127.0.0.1:123", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: http", "X-Real-IP: ::1"),
+)
+# Names that a page's own site may have, or that a lenient reader may take for this machine's.
+FOREIGN = (
+    "evil.example",
+    "evil.example:{port}",
+    "EVIL.EXAMPLE:{port}",
+    "127.0.0.1.evil.example:{port}",
+    "localhost.evil.example:{port}",
+    "evil.localhost:{port}",
+    "127.0.0.1.:{port}",
+    "localhost.:{port}",
+    "127.1:{port}",
+    "2130706433:{port}",
+    "0x7f.0.0.1:{port}",
+    "0.0.0.0:{port}",
+    "[::]:{port}",
+    "[::ffff:127.0.0.1]:{port}",
+    "127.0.0.2:{port}",
+    "192.0.2.1:{port}",
+    "prefect-in-memory",
+    "ephemeral-prefect",
+    "",
+    "127.0.0.1@evil.example",
+    "127.0.0.1:{port}@evil.example",
+    "127.0.0.1:{port}/",
+    "127.0.0.1, evil.example",
+    "evil.example#127.0.0.1",
+)
 
 SCRIPT = """
 import os, sys, time
@@ -60,22 +117,37 @@ def test_the_server_ends_with_whoever_started_it(death: signal.Signals) -> None:
     assert time.monotonic() - ended < (2 if death == signal.SIGKILL else 5)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run the server as `make ui` and a run without one do, and return the address of its API."""
-    port, home = free_port(), tmp_path_factory.mktemp("guarded")
-    with pytest.MonkeyPatch.context() as patch, (home / "server.log").open("wb") as log:
-        patch.setenv("PREFECT_HOME", str(home))
-        patch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")  # which the pages are told to ask
-        with server_process(port, output=log) as process:
-            wait_for(f"http://127.0.0.1:{port}/api", process)
-            yield f"http://127.0.0.1:{port}/api"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORWARDED_ALLOW_IPS", "*")  # by which a machine's proxies are named to uvicorn
+        with guarded_server(tmp_path_factory.mktemp("guarded")) as api:
+            yield api
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server that listens to other machines, with a password, and return the address of its API."""
+    with guarded_server(tmp_path_factory.mktemp("locked"), host="0.0.0.0", password=PASSWORD) as api:
+        yield api
+
+
+def status_of(api: str, *lines: str) -> int:
+    """Send the lines of a request's head as they are, and return the status of the answer."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(api).port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+def handshake(api: str, path: str, *lines: str) -> int:
+    """Ask for a WebSocket, and return the status of the answer: 101 if it is opened."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(api).port), timeout=20) as connection:
+        asked_for = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+        offered = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: prefect"]
+        head = [f"GET {path} HTTP/1.1", *lines, *asked_for, *offered, "", ""]
+        connection.sendall("\r\n".join(head).encode())
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 @pytest.mark.fault(36)
@@ -108,10 +180,63 @@ def test_a_write_without_a_token_is_refused(guarded: str, headers: dict[str, str
 
 
 @pytest.mark.fault(36)
-def test_a_name_of_another_site_that_leads_here_is_refused(guarded: str) -> None:
-    rebound = {"Host": f"evil.example:{httpx.URL(guarded).port}"}
-    assert httpx.get(f"{guarded}/csrf-token?client=x", headers=rebound).status_code == 400
-    assert httpx.get(f"{guarded.removesuffix('/api')}/v2/", headers=rebound).status_code == 400
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_name_of_another_site_that_leads_here_is_refused_whatever_else_is_said(guarded: str, name: str) -> None:
+    host = f"Host: {name.format(port=httpx.URL(guarded).port)}"
+    for forged in FORGED:
+        for path in ("/api/health", "/api/csrf-token?client=x", "/v2/"):
+            assert status_of(guarded, f"GET {path} HTTP/1.1", host, *forged) == 400
+        assert [handshake(guarded, path, host, *forged) for path in SOCKETS] == [400] * len(SOCKETS)
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("forged", FORGED)
+def test_the_names_of_this_machine_are_answered_whatever_else_is_said(guarded: str, forged: tuple[str, ...]) -> None:
+    port = httpx.URL(guarded).port
+    for name in ("127.0.0.1", "127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"):
+        host = f"Host: {name.format(port=port)}"
+        assert status_of(guarded, "GET /api/health HTTP/1.1", host, *forged) == 200
+    for path in SOCKETS:
+        own = f"Host: 127.0.0.1:{port}"
+        assert handshake(guarded, path, own, *forged) == 101
+        assert handshake(guarded, path, own, f"Origin: http://localhost:{port}", *forged) == 101
+        assert handshake(guarded, path, own, f"Origin: {EVIL}", *forged) == 403
+        assert handshake(guarded, path, own, "Origin: null", *forged) == 403
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize(
+    "head",
+    [
+        ("GET http://evil.example/api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1"),
+        ("GET http://127.0.0.1/api/csrf-token?client=x HTTP/1.1", "Host: evil.example"),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Host: evil.example"),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: evil.example", "Host: 127.0.0.1"),
+        ("GET /api/csrf-token?client=x HTTP/1.1",),
+        ("GET /api/csrf-token?client=x HTTP/1.0",),
+        ("GET /api/csrf-token?client=x HTTP/1.0", "Host: evil.example"),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Origin: http://["),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Origin: http://127.0.0.1", f"Origin: {EVIL}"),
+    ],
+)
+def test_an_odd_request_is_refused(guarded: str, head: tuple[str, ...]) -> None:
+    for forged in FORGED:
+        assert status_of(guarded, *head, *forged) in (400, 403, 404)
+
+
+@pytest.mark.fault(36)
+def test_a_request_does_not_say_by_which_protocol_it_came(guarded: str) -> None:
+    moved = httpx.post(f"{guarded}/flows", headers={"X-Forwarded-Proto": "https", **tokens(guarded)}, json={})
+    assert moved.headers["location"] == f"{guarded}/flows/"
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+def test_another_address_of_this_machine_is_answered_by_its_own_name(tmp_path: Path) -> None:
+    with guarded_server(tmp_path, host="127.0.0.2") as api:
+        assert api.startswith("http://127.0.0.2:")
+        assert httpx.get(f"{api}/health").status_code == 200
+        assert httpx.get(f"{api}/health", headers={"Host": "evil.example"}).status_code == 400
 
 
 @pytest.mark.fault(36)
@@ -129,16 +254,17 @@ def test_a_websocket_of_another_site_is_refused(guarded: str) -> None:
 
 
 @pytest.mark.fault(36)
-def test_the_own_pages_and_commands_still_write(guarded: str) -> None:
+def test_the_own_pages_and_commands_still_write(guarded: str, tmp_path: Path) -> None:
     own = guarded.removesuffix("/api").replace("127.0.0.1", "localhost")
     for page in ("/", "/v2/"):
         assert "<html" in httpx.get(own + page, headers={"Accept": "text/html"}, follow_redirects=True).text
     allowed = httpx.get(f"{guarded}/csrf-token?client=x", headers={"Origin": own})
     assert allowed.headers["access-control-allow-origin"] == own
-    tokens = {"Prefect-Csrf-Token": allowed.json()["token"], "Prefect-Csrf-Client": "x", "Origin": own}
-    assert httpx.post(f"{guarded}/flows/", json={"name": "page"}, headers=tokens).status_code == 201
+    written = {"Prefect-Csrf-Token": allowed.json()["token"], "Prefect-Csrf-Client": "x", "Origin": own}
+    assert httpx.post(f"{guarded}/flows/", json={"name": "page"}, headers=written).status_code == 201
     command = [sys.executable, "-m", "prefect", "work-pool", "create", "pool", "--type", "process"]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"PREFECT_API_URL": guarded}, check=True, capture_output=True)
+    environment = os.environ | {"PREFECT_API_URL": guarded, "PREFECT_HOME": str(tmp_path)}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     assert httpx.get(f"{guarded}/work_pools/pool").json()["type"] == "process"
 
 
@@ -152,22 +278,83 @@ def test_the_own_pages_show_what_is_there_in_a_browser(guarded: str, tmp_path: P
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "elsewhere.example", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "0", "192.0.2.1", "elsewhere.example", "localhost.evil.example", "127.1", "2130706433", ""],
+)
 def test_the_server_listens_to_others_only_with_a_password(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
     with pytest.raises(UserError, match="PREFECT_SERVER_API_AUTH_STRING"), server_process(1, host=host):
         pass
-    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "me:secret")
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", PASSWORD)
     module.check_host(host)
 
 
+def tokens(api: str, password: str | None = None) -> dict[str, str]:
+    """Return the headers by which a write is allowed."""
+    known = {"Authorization": f"Basic {b64encode(password.encode()).decode()}"} if password else {}
+    token = httpx.get(f"{api}/csrf-token?client=x", headers=known).json()["token"]
+    return known | {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "x"}
+
+
 @pytest.mark.fault(36)
-def test_the_pages_open_to_others_are_refused_in_one_message() -> None:
+def test_a_server_with_a_password_has_any_name_but_answers_nobody_without_it(locked: str) -> None:
+    right, wrong = (f"Authorization: Basic {b64encode(word.encode()).decode()}" for word in (PASSWORD, "me:guessed"))
+    for host in ("Host: server:4200", "Host: 192.0.2.1", "Host: evil.example"):
+        for forged in FORGED:
+            asked = ("GET /api/csrf-token?client=x HTTP/1.1", host, *forged)
+            assert status_of(locked, *asked) == status_of(locked, *asked, wrong) == 401
+        assert status_of(locked, *asked, right) == 200
+        assert status_of(locked, *asked, right, "Origin: https://other.example") == 403
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("path", SOCKETS)
+def test_a_websocket_of_a_server_with_a_password_asks_for_it(locked: str, path: str) -> None:
+    async def said(token: str, *, origin: str | None = None) -> str:
+        address = locked.replace("http", "ws", 1).removesuffix("/api") + path
+        async with connect(address, origin=origin, subprotocols=[Subprotocol("prefect")]) as opened:
+            await opened.send(json.dumps({"type": "auth", "token": token}))
+            return json.loads(await opened.recv())["type"]
+
+    assert asyncio.run(said(PASSWORD)) == "auth_success"
+    for token in ("me:guessed", ""):
+        with pytest.raises(ConnectionClosedError) as closed:
+            asyncio.run(said(token))
+        assert closed.value.rcvd.code == 1008
+    with pytest.raises(InvalidStatus, match="403"):
+        asyncio.run(said(PASSWORD, origin=EVIL))
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("password", [None, PASSWORD])
+def test_an_automation_acts_through_the_guards(request: pytest.FixtureRequest, password: str | None) -> None:
+    api = request.getfixturevalue("locked" if password else "guarded")
+    happened = f"asked-by-a-test-{uuid4()}"
+    trigger = EventTrigger(posture=Posture.Reactive, expect={happened}, for_each={"prefect.resource.id"}, threshold=1)
+    action = ChangeFlowRunState(name="Crashed", state=StateType.CRASHED, message="Automatically.", force=True)
+    with (
+        temporary_settings({PREFECT_API_URL: api, PREFECT_API_AUTH_STRING: password}),
+        get_client(sync_client=True) as client,
+    ):
+        run = client.create_flow_run(flow(lambda: None, name="watched"), state=Running())
+        client.create_automation(AutomationCore(name=happened, trigger=trigger, actions=[action]))
+        resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
+        event = {"event": happened, "occurred": datetime.now(UTC).isoformat(), "resource": resource, "id": str(uuid4())}
+        httpx.post(f"{api}/events", json=[event], headers=tokens(api, password)).raise_for_status()
+        deadline = time.monotonic() + 30
+        while client.read_flow_run(run.id).state_type == StateType.RUNNING and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.read_flow_run(run.id).state.message == "Automatically."
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("words", [["flows.ui"], ["flows.guarded_server", "0.0.0.0", "{port}"]])
+def test_the_pages_open_to_others_are_refused_in_one_message(words: list[str]) -> None:
     port = free_port()
     open_to_all = {"PREFECT_SERVER_API_HOST": "0.0.0.0", "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.ui"], cwd=ROOT, env=os.environ | open_to_all, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | open_to_all, capture_output=True, text=True)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "PREFECT_SERVER_API_AUTH_STRING" in done.stderr
