@@ -4,6 +4,7 @@ Any page that a browser shows can send requests to 127.0.0.1. Prefect's settings
 tokens), but not its WebSockets, and not a name of the page's own that leads to 127.0.0.1 (DNS rebinding).
 """
 
+import os
 import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
+from flows.database import make_private
 from flows.server import LOOPBACK_NAMES, check_host, is_loopback
 
 if TYPE_CHECKING:
@@ -68,4 +70,6 @@ def app(host: str, port: int) -> "FastAPI":
 
 if __name__ == "__main__":
     check_host(sys.argv[1])
+    os.umask(0o077)  # the database is for its owner only
+    make_private()
     uvicorn.run(app(sys.argv[1], int(sys.argv[2])), host=sys.argv[1], port=int(sys.argv[2]), log_level="warning")
