@@ -75,6 +75,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except NotWrittenError:  # already told, of the file itself
+        raise
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise NotWrittenError(

@@ -174,6 +174,17 @@ def test_a_folder_that_cannot_be_filled_is_removed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     fill(101)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    with pytest.raises(store.NotWrittenError, match="run could not be written: File exists"):
+        fill(1)
+    assert (tmp_path / "run" / "report.html").read_text() == "x" * 101
+
+
+@pytest.mark.fault(8)
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    with room_for(10), pytest.raises(store.NotWrittenError) as told, store.unfinished(tmp_path / "run"):
+        store.write(tmp_path / "run" / "x.bin", b"x" * 11)
+    assert str(told.value).count("could not be written") == 1
+    assert "x.bin could not be written: File too large" in str(told.value)
 
 
 @pytest.mark.fault(8)
