@@ -13,8 +13,8 @@ COPY --from=packages /venv /venv
 COPY LICENSE README.md pyproject.toml prefect.yaml ./
 COPY flows flows
 COPY tasks tasks
-# The recurrent loops are compiled once and kept beside their source; results lie in a volume.
-RUN mkdir results && chown -R compare results tasks
+# The recurrent loops are compiled once and kept beside their source; results lie in a volume, which takes over the mode.
+RUN mkdir --mode=700 results && chown -R compare results tasks
 USER compare
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
 VOLUME /app/results

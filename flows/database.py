@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from tasks.errors import UserError
@@ -22,6 +22,22 @@ def database_file() -> Path | None:
     if any(name.endswith("_DATABASE_CONNECTION_URL") and name.startswith("PREFECT_") for name in os.environ):
         return None
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser() / "prefect.db"
+
+
+def make_private() -> None:
+    """Let only the owner read Prefect's database, which holds the reports of all runs.
+
+    SQLite gives its further files (-wal, -shm) the permissions of the database. Prefect's folder keeps its own, but is
+    made for the owner only if it is not there yet. A database that belongs to somebody else is left as it is.
+    """
+    file = database_file()
+    if file is None:
+        return
+    with suppress(OSError):  # the server itself says what it cannot write
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            file.with_name(file.name + suffix).chmod(0o600)
 
 
 def check_database(file: Path, say: Callable[[str], None], seconds: float = WAIT_SECONDS) -> None:

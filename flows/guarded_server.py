@@ -14,6 +14,7 @@ nobody knows here (of a container, of a proxy). There Prefect's password protect
 that reaches the server by a name of its own has no access to what the browser stored for another name.
 """
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
+from flows.database import make_private
 from flows.server import LOOPBACK_NAMES, check_host, is_loopback
 from tasks.errors import UserError
 
@@ -72,6 +74,8 @@ def main(host: str, port: int) -> int:
     except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2
+    os.umask(0o077)  # the database is for its owner only
+    make_private()
     from prefect.server.api.server import create_app
 
     application = guarded(create_app(final=True), host, port)

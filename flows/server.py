@@ -17,6 +17,7 @@ from typing import IO
 
 import httpx
 
+from flows.database import make_private
 from tasks.errors import UserError
 
 START_SECONDS = 90
@@ -110,6 +111,7 @@ def server_process(
         UserError: If it would listen to other machines without a password.
     """
     check_host(host)
+    make_private()  # before this process, too, makes Prefect's folder
     if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", password)  # of whoever asks it from this process, or below
     own = ",".join(f"http://{name}:{port}" for name in LOOPBACK_NAMES)

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import re
 import tarfile
 import zlib
@@ -112,6 +113,8 @@ def _fetch(address: str, part: Path, size: int, on_progress: Progress | None, lo
         if request.url.scheme != "https" and not local:
             raise _NotTheArchiveError(f"it leads to {request.url}, and only https is allowed")
 
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        part.unlink()  # somebody else's: a link would lead the download elsewhere
     there = part.stat().st_size if part.exists() else 0
     if there > size:
         part.unlink()
@@ -136,7 +139,7 @@ def _fetch(address: str, part: Path, size: int, on_progress: Progress | None, lo
         if announced.isdigit() and int(announced) + there != size:
             kind = answer.headers.get("content-type", "unknown")
             raise _NotTheArchiveError(f"size {int(announced) + there:,} bytes, expected {size:,} (content type {kind})")
-        with part.open("ab" if there else "wb") as file:
+        with _opened(part, append=there > 0) as file:
             for chunk in answer.iter_raw():
                 there += len(chunk)
                 if there > size:
@@ -149,6 +152,12 @@ def _fetch(address: str, part: Path, size: int, on_progress: Progress | None, lo
         raise _NotTheArchiveError(f"size above the expected {size:,} bytes")
     if there < size:
         raise _NotTheArchiveError(f"cut off after {there:,} of {size:,} bytes; the next try goes on from there")
+
+
+def _opened(part: Path, *, append: bool) -> IO[bytes]:
+    """Open the part file, but no link that took its place; reviews are public, so the umask decides who reads them."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+    return os.fdopen(os.open(part, flags, 0o666), "ab" if append else "wb")
 
 
 def read_archive(path: Path) -> pd.DataFrame:

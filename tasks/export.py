@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tasks.store import replacing
+
 NOT_KNOWN = "not known"
 # What Markdown reads as markup inside a line or a table cell.
 MARKUP = re.compile(r"([\\`*_\[\]|~#$!{}])")
@@ -54,9 +56,13 @@ def guard_formula(value: object) -> object:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame as CSV (UTF-8, full precision) that a spreadsheet opens without running anything in it."""
+    """Write a frame as CSV (UTF-8, full precision) that a spreadsheet opens without running anything in it.
+
+    The file is for its owner only.
+    """
     texts = frame.select_dtypes(exclude="number").columns
     guarded = frame.assign(**{name: frame[name].map(guard_formula) for name in texts})
     # Lines as in RFC 4180; with a mere line feed a carriage return in a text would stand unquoted and end its row.
-    guarded.rename(columns=guard_formula).to_csv(path, index=False, lineterminator="\r\n")
+    with replacing(path) as file:
+        guarded.rename(columns=guard_formula).to_csv(file, mode="wb", index=False, lineterminator="\r\n")
     return path

@@ -1,11 +1,11 @@
 """What a run leaves behind: tables, pictures and reports in a folder of its own, and artifacts in Prefect."""
 
+import errno
 import itertools
 import json
 import os
 import platform
 import shlex
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +21,7 @@ from prefect.logging import get_run_logger
 from tasks import store
 from tasks.export import table_records, write_csv
 from tasks.parameters import Parameters
+from tasks.partials import partial_path
 from tasks.pictures import pictures
 from tasks.preparation import doing_without_server
 from tasks.remote import in_bucket, put, upload, written_nearby
@@ -82,20 +83,25 @@ def write_run(report: Report, folder: Path, cache: Path, say: Callable[[str], No
         say: Told of damage in the cache.
     """
     place, figures = folder / "tables", folder / "figures"
-    place.mkdir(parents=True)
-    figures.mkdir()
+    store.make_folder(place)
+    store.make_folder(figures)
     for name, frame in report.frames.items():
-        (place / f"{name}.parquet").write_bytes(store.parquet(frame))
+        _write(place / f"{name}.parquet", store.parquet(frame))
         if name not in WITHOUT_CSV:
             write_csv(frame, place / f"{name}.csv")
     report = replace(report, pictures=pictures(report.frames, cache, say))
     for picture in report.pictures:
-        (figures / f"{picture.name}.png").write_bytes(picture.png)
-        (figures / f"{picture.name}.svg").write_bytes(picture.svg)
-    (folder / "report.html").write_text(render_html(report), encoding="utf-8")
-    (folder / "report.md").write_text(render_markdown(report, linked), encoding="utf-8")
-    (folder / "run.json").write_text(json.dumps(dict(report.facts), indent=2, default=str), encoding="utf-8")
+        _write(figures / f"{picture.name}.png", picture.png)
+        _write(figures / f"{picture.name}.svg", picture.svg)
+    _write(folder / "report.html", render_html(report).encode())
+    _write(folder / "report.md", render_markdown(report, linked).encode())
+    _write(folder / "run.json", json.dumps(dict(report.facts), indent=2, default=str).encode())
     return report
+
+
+def _write(path: Path, content: bytes) -> None:
+    with store.create(path) as file:
+        file.write(content)
 
 
 def of_a_fraction(settings: Mapping[str, Any], rows: int) -> list[str]:
@@ -116,16 +122,33 @@ def settle(partial: Path, results: Path, name: str) -> Path:
     """
     runs = results / "runs"
     candidates = (runs / (name if count == 1 else f"{name}-{count}") for count in range(1, 10_000))
-    target = next(path for path in candidates if not path.exists())
     if in_bucket(results):
+        target = next(path for path in candidates if not path.exists())
         upload(partial, target)
         put(results / "latest", f"runs/{target.name}\n".encode())
         return target
-    partial.rename(target)
-    link = results / f".latest.{os.getpid()}.partial"
-    link.symlink_to(target.relative_to(results))
-    link.replace(results / "latest")
+    target = next(path for path in candidates if _moved(partial, path))
+    link = partial_path(results / "latest")
+    try:
+        with store.writing(results / "latest"):
+            link.symlink_to(target.relative_to(results))
+            link.replace(results / "latest")
+    finally:
+        link.unlink(missing_ok=True)
     return target
+
+
+def _moved(partial: Path, target: Path) -> bool:
+    """Move a folder to a name that is not taken; another run may take the name at the same moment."""
+    if os.path.lexists(target):
+        return False
+    try:
+        partial.rename(target)  # fails if a folder with content is there
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
 
 
 def in_text(grid: Grid) -> str:
@@ -174,8 +197,7 @@ def publish(
     )
     report = Report(facts=facts, frames=frames, verdict=[*verdict(frames), *nights], tables=tables)
     with written_nearby(results) as near:
-        partial = near / "runs" / f".{name}.{os.getpid()}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = partial_path(near / "runs" / name)
         with store.unfinished(partial):
             report = write_run(report, partial, results / "cache", get_run_logger().warning)
         target = settle(partial, results, name)

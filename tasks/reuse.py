@@ -37,16 +37,17 @@ def kept(path: Path, make: Callable[[], Files], say: Callable[[str], None]) -> F
         make: Gives the files by name.
         say: Told of damage.
     """
-    try:
-        found = store.read_bytes(path)
-    except store.DamagedFileError as damage:
-        say(f"{damage}: made again")
-        found = None
-    if found is None:
-        files = make()
-        store.write(path, packed(files))
-        return files
-    return unpacked(found)
+    with store.locked(path):  # two runs at once make it once
+        try:
+            found = store.read_bytes(path)
+        except store.DamagedFileError as damage:
+            say(f"{damage}: made again")
+            found = None
+        if found is None:
+            files = make()
+            store.write(path, packed(files))
+            return files
+        return unpacked(found)
 
 
 _version = cache(version)  # which searches the disk every time

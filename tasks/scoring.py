@@ -1,7 +1,7 @@
 """A file of texts, read, answered and written a few thousand rows at a time, so that any number of rows will do."""
 
 import csv
-import os
+import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,9 +15,11 @@ from tasks.errors import UserError
 from tasks.export import guard_formula
 from tasks.prediction import Predictor
 from tasks.review_files import read_rows
-from tasks.store import writing
+from tasks.store import replacing
 
 ROWS_AT_A_TIME = 4_000
+# The output is an ordinary file where the user asked for it, not a part of the results: the umask decides who reads it.
+OUTPUT_MODE = 0o666
 ANSWER = ("label", "probability", "unknown")
 Write = Callable[[pd.DataFrame], None]
 
@@ -101,20 +103,8 @@ def _schema(columns: list[str]) -> pa.Schema:
 
 
 @contextmanager
-def _beside(output: Path) -> Iterator[Path]:
-    """Give a temporary name, which takes the place of `output` if all goes well and is removed if not."""
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    try:
-        with writing(output):
-            yield partial
-            partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
 def _parquet(output: Path, schema: pa.Schema) -> Iterator[Write]:
-    with _beside(output) as partial, pq.ParquetWriter(partial, schema, write_page_checksum=True) as file:
+    with replacing(output, OUTPUT_MODE) as whole, pq.ParquetWriter(whole, schema, write_page_checksum=True) as file:
 
         def write(rows: pd.DataFrame) -> None:
             texts = {name: rows[name].map(_or_none) for name in schema.names[1:-3]}
@@ -129,7 +119,8 @@ def _or_none(value: Any) -> str | None:
 
 @contextmanager
 def _csv(output: Path, schema: pa.Schema) -> Iterator[Write]:
-    with _beside(output) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(output, OUTPUT_MODE) as whole:
+        file = io.TextIOWrapper(whole, encoding="utf-8", newline="")
         lines = csv.writer(file, lineterminator="\r\n")
         lines.writerow([guard_formula(name) for name in schema.names])
 
@@ -138,6 +129,7 @@ def _csv(output: Path, schema: pa.Schema) -> Iterator[Write]:
                 lines.writerow(["" if value is None or value != value else guard_formula(value) for value in row])
 
         yield write
+        file.detach()  # writes what is left; `whole` stays open
 
 
 WRITERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[Write]]] = {".parquet": _parquet, ".csv": _csv}

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -19,10 +20,13 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from tasks.errors import UserError
+from tasks.partials import is_abandoned, partial_path, partials
 from tasks.remote import get, in_bucket, put
 
 # Rows that are written, and later read, at a time: few enough for the memory, many enough to be packed well.
 ROW_GROUP = 2**16
+# Modes of what is made in a results folder, whatever the mode of that folder and the umask.
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 class DamagedFileError(Exception):
@@ -37,7 +41,7 @@ def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
     """Write `content` to `path`, whole or not at all, and its checksum beside it.
 
     Args:
-        path: Where to; the folder is made, readable for its owner only.
+        path: Where to; file and folder are for their owner only. An earlier file is replaced.
         content: Bytes as they are; a frame (with its `attrs`) or table as Parquet.
 
     Returns:
@@ -71,6 +75,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except NotWrittenError:  # already told, of the file itself
+        raise
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise NotWrittenError(
@@ -83,16 +89,55 @@ def make_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for the owner only: `mkdir` would open these to all."""
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
+
+
+def create(path: Path, mode: int = PRIVATE_FILE) -> BinaryIO:
+    """Open a new file for writing.
+
+    Args:
+        path: Where to; nothing may be there yet, no link either, which would lead the content elsewhere.
+        mode: Permissions, of which the umask is taken away.
+
+    Raises:
+        FileExistsError: If something is there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags | os.O_CLOEXEC, mode), "wb")
 
 
 @contextmanager
-def unfinished(folder: Path) -> Iterator[None]:
-    """Remove `folder` again if it cannot be filled to the end.
+def replacing(path: Path, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of `path` if all goes well and is removed if not.
+
+    Args:
+        path: Where to; a link there is replaced, not followed.
+        mode: Permissions, of which the umask is taken away.
 
     Raises:
         NotWrittenError: If the system refuses to write.
     """
+    partial = partial_path(path)
+    try:
+        with writing(path):
+            with create(partial, mode) as file:
+                yield file
+                _sync(file)
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[None]:
+    """Make `folder`, for its owner only, and remove it again if it cannot be filled to the end.
+
+    Raises:
+        NotWrittenError: If the system refuses to write, or the folder is there already.
+    """
+    with writing(folder):
+        make_folder(folder.parent)
+        folder.mkdir(mode=PRIVATE_FOLDER)
     try:
         with writing(folder):
             yield
@@ -181,21 +226,19 @@ def locked(path: Path) -> Iterator[None]:
     locks = path.parent / ".locks"
     with writing(locks):
         make_folder(locks)
-    with FileLock(locks / f"{path.name}.lock"):
+    with FileLock(locks / f"{path.name}.lock", mode=PRIVATE_FILE):
         yield
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove what processes that are no longer alive left unfinished below `folder`; return those paths."""
+    """Remove what dead processes left unfinished below `folder`; return those paths.
+
+    Nothing else is touched, whatever its name, and nothing here stops a run: see `is_abandoned`.
+    """
     if in_bucket(folder):
         return []
-    abandoned = [path for path in folder.rglob(".*.partial") if not _alive(int(path.suffixes[-2][1:]))]
-    for path in abandoned:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return abandoned
+    abandoned = [path for path in partials(folder) if is_abandoned(path)]
+    return [path for path in abandoned if _removed(path)]
 
 
 def parquet(content: pd.DataFrame | pa.Table) -> bytes:
@@ -209,26 +252,32 @@ def parquet(content: pd.DataFrame | pa.Table) -> bytes:
 @contextmanager
 def _beside(path: Path, data: bytes) -> Iterator[Path]:
     """Write to a temporary name and sync, for a rename: after a crash there is the old file or the new one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     try:
-        with partial.open("wb") as file:
+        with create(partial) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
         yield partial
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _checksum_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _alive(pid: int) -> bool:
+def _removed(path: Path) -> bool:
+    """Remove a file, a link or a folder, if the system lets us."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError:
         return False
-    except PermissionError:
-        return True
     return True

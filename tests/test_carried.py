@@ -1,6 +1,7 @@
 """Models that travel: what is carried answers as the run's model, and what was changed on the way is refused."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tasks.saved_runs import Wanted, chosen, open_run
 from tests.conftest import ROOT
 from tests.test_models import ODD_TEXTS
 from tests.test_onnx_graph import answered
+from tests.test_private import open_to_others
 
 pytestmark = pytest.mark.usefixtures("with_tensorflow")
 
@@ -131,6 +133,18 @@ def test_a_card_of_no_model_is_refused_though_its_checksum_is_right(
     store.write(folder / carried.CARD, json.dumps(card).encode())
     with pytest.raises(store.DamagedFileError, match="describes no model"):
         load_predictor(Wanted(model=folder), lambda _: None)
+
+
+@pytest.mark.fault(23)
+def test_a_written_model_is_private_and_overwrites_nothing(past: Path, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        folder = written(past, tmp_path / "models" / "mine", "simple_rnn")
+    finally:
+        os.umask(before)
+    assert open_to_others(tmp_path) == []
+    with pytest.raises(UserError, match="is there already"):
+        written(past, folder, "nb_svm")
 
 
 @pytest.mark.fault(8)

@@ -41,3 +41,10 @@ def test_the_image_copies_what_there_is_and_runs_as_nobody_special() -> None:
     assert ignored[0] == "*"
     for line in ignored[1:]:
         assert list(Path(ROOT).glob(line.removeprefix("!"))), line
+
+
+def test_the_volume_of_results_is_for_its_owner_only() -> None:
+    """A new volume takes over the mode of the folder of the image on which it is mounted."""
+    (folder,) = COMPOSE["services"]["worker"]["volumes"]
+    assert folder == "results:/app/results"
+    assert "RUN mkdir --mode=700 results " in DOCKERFILE

@@ -153,6 +153,18 @@ def test_a_part_of_something_else_is_thrown_away_and_the_next_try_is_whole(tmp_p
     assert fetch(tmp_path, address).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("target", ["victim", "nowhere"])
+def test_a_download_follows_no_planted_link(tmp_path, serve, target):
+    (tmp_path / "victim").write_bytes(CONTENT[:10])
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / f"{ARCHIVE}.part").symlink_to(tmp_path / target)
+    assert fetch(folder, serve(lambda h, start: send(h, CONTENT))).read_bytes() == CONTENT
+    assert not (folder / ARCHIVE).is_symlink()
+    assert (tmp_path / "victim").read_bytes() == CONTENT[:10]
+    assert not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.fault(20)
 def test_a_server_that_cannot_go_on_starts_anew(tmp_path, serve):
     (tmp_path / f"{ARCHIVE}.part").write_bytes(b"x" * 50)

@@ -11,6 +11,7 @@ from flows.command_line import parse
 from tasks import publication
 from tasks.parameters import Parameters
 from tasks.report import Report
+from tasks.store import NotWrittenError
 from tests.synthetic import frames as synthetic_frames
 
 
@@ -37,6 +38,35 @@ def test_latest_leads_to_the_newest_and_no_run_is_overwritten(tmp_path: Path) ->
         partial.mkdir(parents=True)
         assert publication.settle(partial, tmp_path, "night").name == expected
         assert (tmp_path / "latest").resolve().name == expected
+
+
+def test_a_name_that_is_taken_in_any_way_is_not_used(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (runs / "night").mkdir(parents=True)
+    (runs / "night-2").symlink_to("nowhere")
+    (runs / "night-3").touch()
+    (runs / ".partial").mkdir()
+    assert publication.settle(runs / ".partial", tmp_path, "night").name == "night-4"
+    assert not list((runs / "night").iterdir())
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = tmp_path / "runs"
+    for name in ("night", ".partial"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "report.html").write_text(name)
+    monkeypatch.setattr(publication.os.path, "lexists", lambda path: False)  # as it was when it was looked for
+    assert publication.settle(runs / ".partial", tmp_path, "night").name == "night-2"
+    assert (runs / "night" / "report.html").read_text() == "night"
+
+
+def test_a_folder_named_latest_is_kept_and_told(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "runs" / ".partial").mkdir(parents=True)
+    with pytest.raises(NotWrittenError, match="latest could not be written: Is a directory"):
+        publication.settle(tmp_path / "runs" / ".partial", tmp_path, "night")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "runs"]
+    assert (tmp_path / "runs" / "night").is_dir()
 
 
 def test_a_part_of_the_training_reviews_is_told_as_such() -> None:

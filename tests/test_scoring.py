@@ -1,5 +1,7 @@
 """Files of texts answered: every row, in order, whole or not at all."""
 
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,31 @@ def test_a_file_that_breaks_off_leaves_no_half_of_an_output(tmp_path: Path) -> N
         score_file(PREDICTOR, tmp_path / "texts.csv", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "earlier"
     assert {path.name for path in tmp_path.iterdir()} == {"texts.csv", "out.csv"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_decides_who_reads_the_answers(file: Path, tmp_path: Path, kind: str, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        score_file(PREDICTOR, file, output := tmp_path / f"out.{kind}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(output.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_answers_follow_no_link(file: Path, tmp_path: Path, kind: str) -> None:
+    victim, output = tmp_path / "victim", tmp_path / f"out.{kind}"
+    victim.write_text("precious")
+    output.symlink_to(victim)
+    predictable = tmp_path / f".out.{kind}.{os.getpid()}.partial"
+    predictable.symlink_to(victim)
+    assert score_file(PREDICTOR, file, output)["good"] == 2
+    assert victim.read_text() == "precious"
+    assert output.stat().st_size > 0
+    assert not output.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"texts.csv", "victim", output.name, predictable.name}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Subprotocol
 
 from flows import server as module
-from flows.server import server_process
+from flows.server import server_process, wait_for
 from flows.ui import end_runs
 from tasks.errors import UserError
 from tests.browser import needs_browser, opened
@@ -87,7 +88,7 @@ FOREIGN = (
 
 SCRIPT = """
 import os, sys, time
-from flows.server import server_process
+from flows.server import server_process, wait_for
 with server_process(0) as process:
     print(process.pid, flush=True)
     time.sleep(60)
@@ -148,6 +149,24 @@ def handshake(api: str, path: str, *lines: str) -> int:
         head = [f"GET {path} HTTP/1.1", *lines, *asked_for, *offered, "", ""]
         connection.sendall("\r\n".join(head).encode())
         return int(connection.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_the_database_is_for_its_owner_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
+) -> None:
+    port, home = free_port(), tmp_path / "home"
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    if before:
+        home.mkdir(mode=0o755)
+        (home / "prefect.db").touch(mode=before)
+    with (tmp_path / "server.log").open("wb") as log, server_process(port, output=log) as process:
+        wait_for(f"http://127.0.0.1:{port}/api", process)
+        files = sorted(path for path in home.iterdir() if path.name.startswith("prefect.db"))
+        assert [path.name for path in files] == ["prefect.db", "prefect.db-shm", "prefect.db-wal"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE(home.stat().st_mode) == (0o755 if before else 0o700)
 
 
 @pytest.mark.fault(36)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tasks import store
 from tasks.cells import history_file, predictions_file, store_cell, stored_cell, weights_file
 from tests.conftest import ROOT, TINY
+from tests.namespaces import MOUNTS, needs, unshared
 
 
 @pytest.fixture
@@ -126,17 +127,28 @@ def test_wherever_the_disk_is_full_the_old_file_is_intact(
 
 
 @pytest.mark.fault(8)
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which is a full disk, on this system")
+@needs(MOUNTS)
 @pytest.mark.parametrize("of_checksum", [False, True])
 def test_no_space_left_on_the_device(tmp_path: Path, of_checksum: bool) -> None:
-    path = tmp_path / "x.bin"
-    store.write(path, b"old")
-    full = tmp_path / f".x.bin{'.sha256' if of_checksum else ''}.{os.getpid()}.partial"
-    full.symlink_to("/dev/full")
-    with pytest.raises(store.NotWrittenError, match=r"No space left on device\. Make room"):
-        store.write(path, b"new")
-    assert not full.is_symlink()
-    assert store.read_bytes(path) == b"old"
+    """Write on a disk of four pages, of which the old file and its checksum take two."""
+    script = f"""
+import subprocess
+from pathlib import Path
+from tasks import store
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", {str(tmp_path)!r}], check=True)
+path = Path({str(tmp_path)!r}) / "x.bin"
+store.write(path, b"old")
+try:
+    store.write(path, b"new" * {2_000 if of_checksum else 4_000})
+except store.NotWrittenError as error:
+    print(error)
+print(store.read_bytes(path), sorted(each.name for each in path.parent.iterdir()))
+"""
+    words = [*unshared(MOUNTS), sys.executable, "-c", script]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    message, left = done.stdout.splitlines()
+    assert "No space left on device. Make room" in message
+    assert left == "b'old' ['x.bin', 'x.bin.sha256']"
 
 
 @pytest.mark.fault(8)
@@ -155,7 +167,6 @@ def test_a_cell_that_finds_no_room_is_not_listed(tmp_path: Path, frame: pd.DataF
 def test_a_folder_that_cannot_be_filled_is_removed(tmp_path: Path) -> None:
     def fill(size: int) -> None:
         with store.unfinished(tmp_path / "run"):
-            (tmp_path / "run").mkdir()
             (tmp_path / "run" / "report.html").write_text("x" * size)
 
     with room_for(100), pytest.raises(store.NotWrittenError, match="run could not be written"):
@@ -163,6 +174,17 @@ def test_a_folder_that_cannot_be_filled_is_removed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     fill(101)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    with pytest.raises(store.NotWrittenError, match="run could not be written: File exists"):
+        fill(1)
+    assert (tmp_path / "run" / "report.html").read_text() == "x" * 101
+
+
+@pytest.mark.fault(8)
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    with room_for(10), pytest.raises(store.NotWrittenError) as told, store.unfinished(tmp_path / "run"):
+        store.write(tmp_path / "run" / "x.bin", b"x" * 11)
+    assert str(told.value).count("could not be written") == 1
+    assert "x.bin could not be written: File too large" in str(told.value)
 
 
 @pytest.mark.fault(8)
@@ -201,13 +223,6 @@ store.write(Path({str(tmp_path)!r}) / "x.parquet", pd.DataFrame({{"a": [1]}}))
     assert store.read(tmp_path / "x.parquet") is None
     assert len(store.sweep(tmp_path)) == 3 - step
     assert not list(tmp_path.glob(".*partial"))
-
-
-def test_sweeping_spares_a_living_writer(tmp_path: Path) -> None:
-    mine = tmp_path / f".x.parquet.{os.getpid()}.partial"
-    mine.touch()
-    assert store.sweep(tmp_path) == []
-    assert mine.exists()
 
 
 @pytest.mark.fault(12)

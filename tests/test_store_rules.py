@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tasks import store
+from tasks.partials import partial_path
 
 NAMES = st.sampled_from(["a.parquet", "deep/b.safetensors", "c.bin"])
 CONTENTS = st.binary(max_size=60)
 # No process has this number, so that what it left is a dead one's.
 NOBODY = 2**22 + 1
+
+
+def nobody_s(path: Path) -> Path:
+    """Name a temporary file as a process of this place that has ended."""
+    own = partial_path(path)
+    return own.with_name(own.name.replace(f"-{os.getpid()}-", f"-{NOBODY}-"))
 
 
 class Killed(BaseException):
@@ -62,7 +69,7 @@ class Store(RuleBasedStateMachine):
             return called
 
         with (
-            mock.patch.object(store.os, "getpid", return_value=NOBODY),
+            mock.patch.object(store, "partial_path", nobody_s),
             mock.patch.object(store.os, "fsync", die_at(os.fsync)),
             mock.patch.object(Path, "replace", die_at(Path.replace)),
             mock.patch.object(Path, "unlink", return_value=None),  # a dead process tidies nothing up
