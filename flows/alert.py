@@ -16,7 +16,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_UI_URL
 
-from tasks.export import escape_markdown
+from tasks.errors import without_tracebacks_for_mistakes
+from tasks.escape import escape_markdown, escape_terminal
 
 # A block of this name, of any kind that notifies (Slack, e-mail, Teams, a webhook, …), is told.
 BLOCK = "imdb-alert"
@@ -58,7 +59,7 @@ def story(run: UUID, alarms: str) -> tuple[str, list[str]]:
     return title_of(found, alarms), [
         alarms or f"State: {state}. {found.state.message or '' if found.state else ''}".strip(),
         f"The run and its log: {pages}",
-        *(f"The report: {report_place(report)}" for report in reports[:1]),
+        *(f"The report: {escape_terminal(report_place(report))}" for report in reports[:1]),
         "What is trained is kept: the next run goes on from there.",
     ]
 
@@ -73,15 +74,16 @@ def title_of(run: FlowRun, alarms: str) -> str:
     """Write one line for a subject."""
     ended = str(run.state.name).lower() if run.state else "failed"
     what = "the nights became worse" if alarms else ended
-    return f"imdb-compare {run.name}: {what}"
+    return f"imdb-compare {escape_terminal(run.name)}: {what}"
 
 
 @task(name="tell", task_run_name="tell-{title}")
 def tell(title: str, lines: Sequence[str]) -> str:
     """Write the alert on Prefect's page, and send it by every block of the name; the result says to which."""
+    without_tracebacks_for_mistakes()
     logger = get_run_logger()
-    shown = "\n\n".join(escape_markdown(line) for line in lines)
-    create_markdown_artifact(f"### {escape_markdown(title)}\n\n{shown}", key="alert", description=title)
+    head, *shown = (escape_markdown(line) for line in (title, *lines))
+    create_markdown_artifact("\n\n".join([f"### {head}", *shown]), key="alert", description=head)
     logger.warning("%s\n%s", title, "\n".join(lines))
     told, errors = [], []
     for name, block in blocks():

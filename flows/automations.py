@@ -8,6 +8,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
+from flows.command_line import say
+
 # Prefect sends a heartbeat of a deployment's run every three minutes; the third that is missing is one too many.
 SILENT_SECONDS = 540
 SILENT = "imdb-compare: silent runs crashed"
@@ -65,7 +67,7 @@ def ensure(wanted: AutomationCore) -> str:
 def main() -> int:
     """Make the automations on the server that the settings name, and return the exit code."""
     wanted = silent_runs()
-    print(f"Automation '{wanted.name}': {ensure(wanted)}.")
+    say(f"Automation '{wanted.name}': {ensure(wanted)}.")
     return 0
 
 

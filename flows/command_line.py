@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict
 
 from tasks.errors import CellsFailedError, EngineLostError, NightFailedError, UserError, without_tracebacks_for_mistakes
+from tasks.escape import MESSAGE, escape_terminal
 from tasks.parameters import mistakes
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -21,6 +22,30 @@ Model = TypeVar("Model", bound=BaseModel)
 QUICK = {"--architectures": "simple_rnn,lstm", "--seeds": "2", "--train-fractions": "0.25"}
 FIND_SECONDS = 3
 KEPT = "What is trained is kept: the same command goes on from there."
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line; what it says of a wrong one can be printed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with exit code 2."""
+        super().error(escape_terminal(message))
+
+
+def say(words: object, *, error: bool = False) -> None:
+    """Print words, the one way of all commands: control characters in them are shown, not sent to the terminal.
+
+    Args:
+        words: What to say, in one or several lines.
+        error: Whether to say it on stderr.
+    """
+    shown = escape_terminal(words, MESSAGE if error else None, lines=True)
+    print(shown, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def complain(words: object) -> None:
+    """Print words on stderr."""
+    say(words, error=True)
 
 
 def parse(model: type[Model], arguments: Sequence[str], program: str) -> Model:
@@ -90,7 +115,7 @@ def check_server() -> None:
     if address:
         find(address)
     elif (file := database_file()) and not answers(project_api()):
-        check_database(file, say=lambda words: print(words, file=sys.stderr))
+        check_database(file, say=complain)
 
 
 def find(address: str, seconds: float = FIND_SECONDS) -> None:
@@ -136,26 +161,26 @@ def main(arguments: Sequence[str]) -> int:
         with any_server(meanwhile=lambda: import_module("flows.imdb_compare")):
             summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     except (CellsFailedError, NightFailedError) as failure:
-        print(failure, file=sys.stderr)
+        complain(failure)
         return 1
     except EngineLostError as lost:
-        print(f"{lost} {KEPT}", file=sys.stderr)
+        complain(f"{lost} {KEPT}")
         return 1
     except httpx.HTTPError as error:
-        print(f"Prefect's server no longer answers ({error}). {KEPT}", file=sys.stderr, flush=True)
+        complain(f"Prefect's server no longer answers ({error}). {KEPT}")
         os._exit(1)  # at the usual end Prefect's threads try for minutes to send what is left
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break into the tidying up
-        print(f"Interrupted. {KEPT}", file=sys.stderr)
+        complain(f"Interrupted. {KEPT}")
         return 130
-    print(summary)
+    say(summary)
     return 0
 
 
 def _terminated(number: int, _: object) -> NoReturn:
     """End as by an error, so that processes are ended and files removed; Prefect, if it runs, was told before."""
-    print(f"Terminated. {KEPT}", file=sys.stderr)
+    complain(f"Terminated. {KEPT}")
     sys.exit(128 + number)

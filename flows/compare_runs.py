@@ -1,13 +1,12 @@
 """Compare two runs on the same reviews, before and after a change: `python -m flows.compare_runs BEFORE AFTER`."""
 # PYTHON_ARGCOMPLETE_OK
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.command_line import arguments_of
+from flows.command_line import Parser, arguments_of, complain, say
 from tasks.errors import UserError
 
 
@@ -17,7 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 compared, 2 a mistake of the user's.
     """
-    parser = argparse.ArgumentParser("python -m flows.compare_runs", description=__doc__)
+    parser = Parser("python -m flows.compare_runs", description=__doc__)
     parser.add_argument("before", help="run, by its folder in results/runs")
     parser.add_argument("after", help="run, by its folder in results/runs")
     parser.add_argument("--results", default="results", help="folder of results, or s3://bucket/prefix")
@@ -39,12 +38,12 @@ def main(arguments: Sequence[str]) -> int:
             with writing(asked.output):
                 asked.output.write_text(report, encoding="utf-8")
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     if asked.json:
-        print("\n".join(json.dumps(row) for row in table.to_dict("records")))
+        say("\n".join(json.dumps(row) for row in table.to_dict("records")))
     else:
-        print(report)
+        say(report)
     return 0
 
 

@@ -9,10 +9,11 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from pydantic_settings import CliImplicitFlag
 
-from flows.command_line import parse
+from flows.command_line import complain, parse, say
 from tasks import parameters as p
 from tasks import saved_runs as s
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 
 
 class Asked(BaseModel):
@@ -42,12 +43,12 @@ def main(arguments: Sequence[str]) -> int:
         wanted = s.Wanted(**asked.model_dump(exclude={"output", "onnx"}))
         (cell,) = s.chosen(run, wanted).to_dict("records")
         known = {str(name): value for name, value in cell.items()}
-        print(f"Written: {write_model(run, known, asked.output, asked.onnx)}")
+        say(escape_terminal(f"Written: {write_model(run, known, asked.output, asked.onnx)}"))
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     except (DamagedFileError, FileNotFoundError) as error:
-        print(f"{error}. The command that made the run makes it again.", file=sys.stderr)
+        complain(f"{escape_terminal(error)}. The command that made the run makes it again.")
         return 1
     return 0
 

@@ -9,10 +9,11 @@ from typing import Annotated
 import pandas as pd
 from pydantic import BaseModel, Field
 
-from flows.command_line import parse
+from flows.command_line import complain, parse, say
 from tasks import history, parameters
 from tasks.appearance import palette, save, style
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.remote import in_bucket, results_place
 from tasks.trend import alarms_in_words, night_frames, night_table
 
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         asked = parse(Asked, arguments, "flows.history")
-        print(told(results_place(asked.results), asked.configuration))
+        say(told(results_place(asked.results), asked.configuration))
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     return 0
 
@@ -47,22 +48,23 @@ def told(place: Path, configuration: str | None) -> str:
     Raises:
         UserError: If there are none.
     """
-    past = history.read(place, lambda words: print(words, file=sys.stderr))
+    past = history.read(place, complain)
     wanted = past if configuration is None else past[past["configuration"] == configuration]
     if wanted.empty:
-        known = ", ".join(dict.fromkeys(past["configuration"])) or "none yet; every run adds one"
-        raise UserError(f"{place / 'history'} has no such nights. Configurations in it: {known}.")
+        known = ", ".join(map(escape_terminal, dict.fromkeys(past["configuration"]))) or "none yet; every run adds one"
+        raise UserError(f"{escape_terminal(place / 'history')} has no such nights. Configurations in it: {known}.")
     where = {name: str(wanted[name].iloc[-1]) for name in ("data", "configuration")}
     frames = night_frames(past, where)
-    table = night_table(frames).drop(columns="Alarms").to_string(index=False)
+    table = night_table(frames).drop(columns="Alarms").map(escape_terminal).to_string(index=False)
     raised = {night: alarms_in_words(frames["alarms"], night) for night in dict.fromkeys(frames["alarms"]["night"])}
-    said = ["\n  ".join([f"Alarm of {night}:", *words]) for night, words in raised.items()]
+    said = ["\n  ".join([f"Alarm of {escape_terminal(night)}:", *words]) for night, words in raised.items()]
     others = len(past[list(where)].drop_duplicates()) - 1
-    title = f"Reviews {where['data']}, configuration {where['configuration']}" + (
-        f"; {others} others" if others else ""
-    )
+    named = f"Reviews {where['data']}, configuration {where['configuration']}"
+    title = escape_terminal(named) + (f"; {others} others" if others else "")
     drawn = drawing(frames, place)
-    return "\n\n".join([title, table, *(said or ["No alarm."]), *([f"Picture: {drawn}"] if drawn else [])])
+    return "\n\n".join(
+        [title, table, *(said or ["No alarm."]), *([f"Picture: {escape_terminal(drawn)}"] if drawn else [])]
+    )
 
 
 def drawing(frames: dict[str, pd.DataFrame], place: Path) -> Path | None:

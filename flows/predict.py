@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 from tasks import parameters as p
 from tasks import saved_runs as s
 from tasks.errors import without_tracebacks_for_mistakes
-from tasks.export import escape_markdown
+from tasks.escape import escape_markdown
 from tasks.prediction import load_predictor
 from tasks.preparation import doing_without_server
 from tasks.scoring import check_output, said, score_file

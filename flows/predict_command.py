@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from flows.command_line import arguments_of
+from flows.command_line import Parser, arguments_of, complain, say
 from tasks import parameters as p
 from tasks import saved_runs as s
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.saved_runs import Wanted
 
 if TYPE_CHECKING:
@@ -50,15 +51,15 @@ def main(arguments: Sequence[str]) -> int:
     try:
         answer(*parsed(arguments))
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     except (DamagedFileError, FileNotFoundError) as error:
-        print(f"{error}. The command that made the run makes it again.", file=sys.stderr)
+        complain(f"{escape_terminal(error)}. The command that made the run makes it again.")
         return 1
     except BrokenPipeError:  # the reader (`| head`) has seen enough
         sys.stdout = None  # or Python complains when it flushes at its end
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        complain("Interrupted.")
         return 130
     return 0
 
@@ -69,7 +70,7 @@ def parsed(arguments: Sequence[str]) -> tuple[list[str], Asked]:
     Raises:
         UserError: If a value is not allowed. Unknown options end the program with exit code 2, `--help` with 0.
     """
-    parser = argparse.ArgumentParser("python -m flows.predict", description=Asked.__doc__)
+    parser = Parser("python -m flows.predict", description=Asked.__doc__)
     parser.add_argument("texts", nargs="*", help="texts to answer; without any, and without --file, lines of stdin")
     for name, field in Asked.model_fields.items():
         option = f"--{(field.alias or name).replace('_', '-')}"
@@ -92,9 +93,9 @@ def answer(texts: list[str], asked: Asked) -> None:
     check(texts, asked)
     from tasks.prediction import load_predictor
 
-    predictor = load_predictor(asked, lambda words: print(words, file=sys.stderr))
+    predictor = load_predictor(asked, complain)
     if asked.file and asked.output:
-        print(scored(predictor, asked, asked.file, asked.output))
+        say(scored(predictor, asked, asked.file, asked.output))
         return
     for text in texts:
         show(predictor, [text], asked)
@@ -146,7 +147,7 @@ def show(predictor: "Predictor", texts: list[str], asked: Asked, *, explained: b
     """Print the answers to some texts, each with the words that moved it where that is asked for."""
     for text, row in zip(texts, predictor.predict(texts).to_dict("records"), strict=True):
         moved = predictor.moved(text, asked.words) if explained and asked.words else []
-        print(as_json(text, row, moved) if asked.as_json else in_words(text, row, moved), flush=True)
+        say(as_json(text, row, moved) if asked.as_json else in_words(text, row, moved))
 
 
 def as_json(text: str, row: Answer, moved: list[tuple[str, float]]) -> str:
@@ -157,11 +158,11 @@ def as_json(text: str, row: Answer, moved: list[tuple[str, float]]) -> str:
 
 def in_words(text: str, row: Answer, moved: list[tuple[str, float]]) -> str:
     """Write an answer for a person: label, probability of the positive class, and the text's beginning."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[: LETTERS_SHOWN + 1])
-    shown = shown if len(text) <= LETTERS_SHOWN else f"{shown[:LETTERS_SHOWN]}…"
-    words = f"\n    moved most: {', '.join(f'{word} {move:+.3f}' for word, move in moved)}" if moved else ""
+    shown = escape_terminal(text, LETTERS_SHOWN)
+    parts = (f"{escape_terminal(word, LETTERS_SHOWN)} {move:+.3f}" for word, move in moved)
+    words = f"\n    moved most: {', '.join(parts)}" if moved else ""
     unknown = f"\n    unknown: {row['unknown']:.0%} of the words" if row["unknown"] else ""
-    return f"{row['label']}  {row['probability']:.3f}  {shown}{words}{unknown}"
+    return f"{escape_terminal(row['label'])}  {row['probability']:.3f}  {shown}{words}{unknown}"
 
 
 def batches(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -12,8 +12,10 @@ import time
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
+from flows.command_line import complain, say
 from flows.server import answers, check_host, is_loopback, prefect_process, project_api, server_process, wait_for
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 
 POOL, WORKER = "local-process", "local"
 
@@ -28,7 +30,7 @@ def main() -> int:
     try:
         host, port = place(api)
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as running:
@@ -39,17 +41,16 @@ def main() -> int:
         python("flows.automations")
         running.callback(end_runs, api, WORKER)  # between the end of the worker and that of the server
         worker = running.enter_context(prefect_process("worker", "start", "--pool", POOL, "--name", WORKER))
-        print(
+        say(
             f"\nReady: {api.removesuffix('/api')}\n"
             "Start a run there, or in this folder with:  prefect deployment run imdb-compare/default --watch\n"
-            "End with Ctrl-C.\n",
-            flush=True,
+            "End with Ctrl-C.\n"
         )
         while server.poll() is None and worker.poll() is None:
             time.sleep(0.5)
-        print("The server or the worker stopped by itself; see its last lines above.", file=sys.stderr)
+        complain("The server or the worker stopped by itself; see its last lines above.")
         return 1
-    print("Ended.")
+    say("Ended.")
     return 0
 
 
@@ -86,11 +87,10 @@ def end_runs(api: str, worker: str) -> None:
             for run in client.read_flow_runs(flow_run_filter=begun):
                 if run.labels.get("prefect.worker.name") == worker:
                     client.set_flow_run_state(run.id, Crashed(message="The worker was ended in mid-run."), force=True)
-                    print(f"Run {run.name} was ended in mid-run. What it trained is kept: the next one goes on there.")
+                    name = escape_terminal(run.name)
+                    say(f"Run {name} was ended in mid-run. What it trained is kept: the next one goes on there.")
     except httpx.HTTPError as error:  # it is the server that stopped
-        print(
-            f"The server cannot be told of runs that were ended ({error}); later they count as silent.", file=sys.stderr
-        )
+        complain(f"The server cannot be told of runs that were ended ({error}); later they count as silent.")
 
 
 def prefect(*arguments: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.escape import escape_terminal
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -52,6 +54,7 @@ NAMES = {
     "p_holm": "p (Holm)",
     "train": "Training",
 }
+LONGEST = 100  # characters of a name in words; a longer one would leave a figure no room
 ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256", "flops", "ms"}
 
 STYLE: dict[Any, Any] = {
@@ -83,10 +86,14 @@ STYLE: dict[Any, Any] = {
 
 
 def label(name: str) -> str:
-    """Say the name of an architecture, metric or column in words: `my_models:my_gru` becomes `My GRU`."""
+    """Say the name of an architecture, metric or column in words: `my_models:my_gru` becomes `My GRU`.
+
+    The name may come from a file; the words can be printed and drawn.
+    """
     if name in NAMES:
         return NAMES[name]
-    words = [word.upper() if word in ACRONYMS else word for word in name.rpartition(":")[2].split("_")]
+    own = escape_terminal(name.rpartition(":")[2], LONGEST)
+    words = [word.upper() if word in ACRONYMS else word for word in own.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 

@@ -15,6 +15,7 @@ from tasks.architectures import ARCHITECTURES
 from tasks.baselines import BASELINES
 from tasks.cells import history_file, weights_file
 from tasks.errors import UserError
+from tasks.escape import escape_markdown, escape_terminal
 from tasks.models import load_network
 from tasks.onnx_graph import INPUT, OUTPUT, check_onnx, onnx_model
 from tasks.saved_runs import SavedRun
@@ -89,11 +90,12 @@ def check(architecture: str, folder: Path, onnx: bool) -> None:
     """Refuse, before any work, what cannot be written; arguments and errors as of `write_model`."""
     if folder.exists():
         raise UserError(f"output: {str(folder)!r:.300} is there already. Name a folder that is not.")
+    shown = escape_terminal(architecture)
     if onnx and architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise UserError(f"onnx: received {architecture}. An ONNX model is written of these networks alone: {known}.")
+        raise UserError(f"onnx: received {shown}. An ONNX model is written of these networks alone: {known}.")
     if architecture not in ARCHITECTURES and architecture not in BASELINES:
-        raise UserError(f"architecture: {architecture} is of your own code, which a folder cannot carry.")
+        raise UserError(f"architecture: {shown} is of your own code, which a folder cannot carry.")
     if onnx:
         check_onnx()
 
@@ -122,34 +124,37 @@ def read_card(folder: Path) -> Card:
 def described(run: SavedRun, card: Card, facts: Mapping[Any, Any], onnx: bool = False) -> str:
     """Write the model card: what it is, how well it does, what it costs, and what it is not for.
 
+    Every value stands there letter for letter: names of files and classes are no Markdown and no HTML.
+
     Source of its parts: Mitchell et al. 2019, "Model Cards for Model Reporting".
     """
     summary = run.table("summary")
     rows = summary[(summary["architecture"] == card.architecture) & (summary["split"] == "test")]
     scores = [scored(row) for row in rows.to_dict("records") if row["metric"] in SHOWN]
-    reviews, rows_of = run.facts["source"], ", ".join(f"{n:,} {split}" for split, n in run.facts["rows"].items())
+    rows_of = ", ".join(f"{n:,} {split}" for split, n in run.facts["rows"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in run.facts["versions"].items())
     reads = f"the last {card.recipe.max_tokens} words" if card.architecture in ARCHITECTURES else "all words"
     lines = [
-        f"# {label(card.architecture)}: {card.classes[0]} or {card.classes[1]}",
-        f"Cell `{card.name}` of run {run.name}, {run.facts['started']}, by imdb-compare.",
-        "## Data", f"{reviews}: {rows_of}. Fingerprint `{run.facts['fingerprint']}`.",
+        f"# {escape_markdown(f'{label(card.architecture)}: {card.classes[0]} or {card.classes[1]}')}",
+        escape_markdown(f"Cell {card.name} of run {run.name}, {run.facts['started']}, by imdb-compare."),
+        "## Data", escape_markdown(f"{run.facts['source']}: {rows_of}. Fingerprint {run.facts['fingerprint']}."),
         "## Scores on the test reviews", "Of the architecture, over its seeds; the mean and its 95% interval.",
         "\n".join(scores),
         f"This cell: {100 * card.accuracy:.2f}% right on the validation reviews. Temperature {card.temperature:.3f} "
         f"(applied), best threshold there {card.threshold:.3f} (not applied: the label changes at one half).",
         "## Cost",
         f"{facts['parameters']:,} parameters; trained in {facts['train_seconds']:.0f} s on "
-        f"{run.facts['hardware']['processor']}, one thread.",
+        f"{escape_markdown(run.facts['hardware']['processor'])}, one thread.",
         "## Limits",
         "\n".join(f"- {caveat}" for caveat in [
-            *run.facts["caveats"],
+            *map(escape_markdown, run.facts["caveats"]),
             f"It reads {reads} of a text, in lower case, and only words that its training reviews hold.",
             "On other kinds of text, other languages or another time the scores above do not hold.",
             "It finds no reasons, only words that went with a class in its training reviews.",
         ]),
-        "## Use", 'python -m flows.predict --model <this folder> "a text"',
+        "## Use", '`python -m flows.predict --model <this folder> "a text"`',
         *([with_onnx(card)] if onnx else []),
-        f"Versions: {', '.join(f'{name} {number}' for name, number in run.facts['versions'].items())}.",
+        escape_markdown(f"Versions: {versions}."),
         "## Licence", "The code that runs it is under the MIT licence. The reviews have owners of their own.",
     ]  # fmt: skip
     return "\n\n".join(lines) + "\n"
@@ -160,7 +165,8 @@ def with_onnx(card: Card) -> str:
     return (
         f"`{ONNX}` is the same network for any program that runs ONNX models. Input `{INPUT}`: (reviews, width) int64, "
         f"the numbers of each review's last {card.recipe.max_tokens} words in `{VOCABULARY}` (1 for others), 0 before "
-        f"them where a review is shorter. Output `{OUTPUT}`: (reviews,) float32, of {card.classes[1]}, calibrated."
+        f"them where a review is shorter. Output `{OUTPUT}`: (reviews,) float32, of "
+        f"{escape_markdown(card.classes[1])}, calibrated."
     )
 
 

@@ -8,6 +8,8 @@ from datetime import date
 
 import httpx
 
+from tasks.escape import MESSAGE, escape_terminal
+
 
 class UserError(ValueError):
     """A mistake in parameters, files or data that the user can mend.
@@ -64,18 +66,28 @@ def telling_of_memory() -> Iterator[None]:
 
 
 def without_tracebacks_for_mistakes() -> None:
-    """Let Prefect's loggers print a traceback for the program's errors only.
+    """Let Prefect's loggers print a traceback for the program's errors only, and nothing that a terminal acts on.
 
     Those above, and a server that does not answer, are told in one line.
     """
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
-        if _drop_traceback not in logger.filters:
-            logger.addFilter(_drop_traceback)
+        for each in (_drop_traceback, _escape):
+            if each not in logger.filters:
+                logger.addFilter(each)
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
     told = UserError | CellsFailedError | NightFailedError | TrainingLostError | EngineLostError | httpx.TransportError
     if record.exc_info and isinstance(record.exc_info[1], told):
         record.exc_info = None
+    return True
+
+
+def _escape(record: logging.LogRecord) -> bool:
+    record.msg, record.args = escape_terminal(record.getMessage(), MESSAGE, lines=True), None
+    if record.exc_info and record.exc_info[1]:
+        # Formatters take this text, where there is one.
+        traceback = logging.Formatter().formatException(record.exc_info)
+        record.exc_text = escape_terminal(traceback, MESSAGE, lines=True)
     return True

@@ -1,6 +1,5 @@
-"""Tables that leave the program: for Prefect, for Markdown and for spreadsheets, with nothing in them that acts."""
+"""Tables that leave the program: for Prefect and for spreadsheets, with nothing in them that acts."""
 
-import html
 import math
 import re
 from pathlib import Path
@@ -10,19 +9,9 @@ import pandas as pd
 from tasks.store import replacing
 
 NOT_KNOWN = "not known"
-# What Markdown reads as markup inside a line or a table cell.
-MARKUP = re.compile(r"([\\`*_\[\]|~#$!{}])")
 # A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
 FORMULA = tuple("=+-@＝＋－＠")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-
-
-def escape_markdown(value: object) -> str:
-    """Write a value so that Markdown shows it letter for letter, on one line and within one table cell."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
-    escaped = MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
-    # An address stays text: otherwise GitHub's flavour makes a link of it.
-    return escaped.replace("://", "&#58;//")
 
 
 def table_records(frame: pd.DataFrame, digits: int = 4) -> list[dict[str, object]]:

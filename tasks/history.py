@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tasks import store
+from tasks.escape import escape_terminal
 from tasks.metrics import METRICS
 from tasks.settings import Recipe
 
@@ -117,7 +118,7 @@ def read(place: Path, say: Callable[[str], None]) -> pd.DataFrame:
         try:
             table = store.read(file)
         except store.DamagedFileError as damage:
-            say(f"{damage}: that night is left out of the history")
+            say(f"{escape_terminal(damage)}: that night is left out of the history")
             continue
         if table is not None:
             named = dict(part.split("=", 1) for part in (file.parent.parent.name, file.parent.name))

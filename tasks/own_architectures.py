@@ -14,6 +14,7 @@ import numpy as np
 
 from tasks.architectures import ARCHITECTURES, OWN, builder
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.settings import Recipe
 
 WANTED = (
@@ -64,7 +65,7 @@ def own_file(name: str) -> Path:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise UserError(f"architectures: {path.name}, line {error.lineno}: {error.msg}.") from None
+        raise UserError(f"architectures: {path.name}, line {error.lineno}: {escape_terminal(error.msg)}.") from None
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if function not in functions:
         there = ", ".join(functions) or "none"

@@ -16,6 +16,7 @@ from tasks.calibration import scaled
 from tasks.carried import VOCABULARY, WEIGHTS, read_card
 from tasks.encoding import UNKNOWN, normalise, text_array, tokenise
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.models import baseline, load_baseline, load_network, network
 from tasks.remote import results_place
 from tasks.saved_runs import Wanted, chosen, open_run
@@ -115,7 +116,8 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     architecture, accuracy = str(cells["architecture"].iloc[0]), 100 * cells["accuracy"].mean()
     network = architecture not in BASELINES
     seeds = f", seed{'s' * (len(cells) > 1)} {', '.join(cells['seed'].astype(str))}" if network else ""
-    say(f"Model: {label(architecture)}{seeds} of run {run.name}, {accuracy:.2f}% right on validation reviews.")
+    of = f"Model: {label(architecture)}{seeds} of run {run.name}, {accuracy:.2f}% right on validation reviews."
+    say(escape_terminal(of))
     if network:
         load_tensorflow()
         vocabulary = store.frame(run.cache / "encoded" / run.facts["vocabulary"])
@@ -135,7 +137,8 @@ def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     if wanted.model is None or given:
         raise UserError(f"model: received {str(wanted.model)!r:.300} beside {', '.join(given)}. Leave these out.")
     card = read_card(wanted.model)
-    say(f"Model: {label(card.architecture)} of {wanted.model}, {100 * card.accuracy:.2f}% right on validation reviews.")
+    of = f"Model: {label(card.architecture)} of {wanted.model}, {100 * card.accuracy:.2f}% right on validation reviews."
+    say(escape_terminal(of))
     weights = wanted.model / WEIGHTS
     if card.architecture in BASELINES:
         read = read_by_baseline(baseline(card.architecture, weights), card.recipe)

@@ -17,6 +17,7 @@ from prefect.states import Completed
 
 from tasks import encoding, store
 from tasks.code_version import code_version
+from tasks.escape import escape_terminal
 from tasks.learning_curve import training_fraction
 from tasks.remote import in_bucket
 from tasks.reviews import load_reviews, source_fingerprint
@@ -99,7 +100,7 @@ def load(
         return reviews, {**{str(name): fact for name, fact in reviews.attrs.items()}, "file": path.name}
 
     facts, cached = prepared(path, make, logger.warning)
-    logger.info("%s, fingerprint %s", facts["source"], facts["fingerprint"][:16])
+    logger.info("%s, fingerprint %s", escape_terminal(facts["source"]), facts["fingerprint"][:16])
     return outcome(facts, cached=cached)
 
 

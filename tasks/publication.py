@@ -19,6 +19,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.logging import get_run_logger
 
 from tasks import store
+from tasks.escape import escape_markdown, escape_terminal
 from tasks.export import table_records, write_csv
 from tasks.parameters import Parameters
 from tasks.partials import partial_path
@@ -208,12 +209,13 @@ def publish(
     ]
     shown = render_markdown(report, inlined)
     with doing_without_server(get_run_logger().warning, retries=2):
-        create_markdown_artifact(shown, key="report", description=name)
+        create_markdown_artifact(shown, key="report", description=escape_markdown(name))
         create_table_artifact(records, key="summary", description="Each architecture over its seeds")
         where = f"{target}/report.html" if in_bucket(target) else (target / "report.html").as_uri()
         create_link_artifact(
-            where, link_text=f"{name}: report.html", key="report-file", description="With all pictures"
+            where, link_text=f"{escape_markdown(name)}: report.html", key="report-file", description="With all pictures"
         )
-    get_run_logger().info("Report: %s", target / "report.html")
+    place = escape_terminal(f"Report: {target / 'report.html'}")
+    get_run_logger().info("%s", place)
     said = "\n".join([*of_a_fraction(settings, reviews["rows"]["train"]), *report.verdict[:2], *nights])
-    return f"\n{reviews['source']}\n\n{in_text(summary)}\n\n{said}\n\nReport: {target / 'report.html'}"
+    return f"\n{escape_terminal(reviews['source'])}\n\n{in_text(summary)}\n\n{said}\n\n{place}"

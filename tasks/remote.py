@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 
 PACKAGES = ("s3fs", "universal-pathlib")
 
@@ -41,8 +42,9 @@ def results_place(results: str) -> Path:
     try:
         put(place / ".imdb-compare", b"Results of imdb-compare.\n")
     except OSError as error:
+        why = escape_terminal(error) or type(error).__name__
         raise UserError(
-            f"results: {results} cannot be written to: {str(error) or type(error).__name__}. Check the bucket's name, "
+            f"results: {results} cannot be written to: {why}. Check the bucket's name, "
             "and the credentials and AWS_ENDPOINT_URL in the environment."
         ) from None
     return place

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tasks.appearance import in_order, label
+from tasks.escape import escape_html, escape_markdown
 from tasks.evaluation import CLASSES
-from tasks.export import NOT_KNOWN, escape_markdown
+from tasks.export import NOT_KNOWN
 from tasks.report_tables import best_in_words, class_table, gap_table, number, plain_table, summary_table
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def render_html(report: Report) -> str:
     ]
     # Ours, and letter for letter what the policy's hashes are of.
     own = {name: Markup((TEMPLATES / f"report.{end}").read_text("utf-8")) for name, end in OWN.items()}  # noqa: S704
-    pages = environment(autoescape=True)
+    pages = environment(escape_html)
     pages.filters["source_hash"] = source_hash
     return pages.get_template("report.html.j2").render(**report.said, **own, pictures=pictures)
 
@@ -156,7 +157,7 @@ def render_markdown(report: Report, address: Callable[[Picture], str]) -> str:
     from markupsafe import Markup
 
     pictures = [{"title": p.title, "caption": p.caption, "uri": address(p)} for p in report.pictures]
-    page = environment(finalize=lambda value: value if isinstance(value, Markup) else escape_markdown(value))
+    page = environment(escape_markdown)
     return page.get_template("report.md.j2").render(**report.said, pictures=pictures, raw=Markup)
 
 
@@ -170,15 +171,16 @@ def linked(picture: Picture) -> str:
     return f"figures/{picture.name}.png"
 
 
-def environment(*, autoescape: bool = False, finalize: Callable[[Any], object] | None = None) -> Environment:
-    """Open the templates; whoever asks says how texts are escaped: HTML by autoescape, Markdown by finalize."""
+def environment(escape: Callable[[object], str]) -> Environment:
+    """Open the templates, whose values `escape` writes; `Markup` is written as it is."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=autoescape,  # noqa: S701  (Markdown has its own, in finalize)
-        finalize=finalize,
+        autoescape=True,  # so that macros return Markup, too
+        finalize=lambda value: value if isinstance(value, Markup) else Markup(escape(value)),  # noqa: S704
     )

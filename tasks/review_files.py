@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 
 COMPRESSED = (".gz", ".zst")
 LABELS = {
@@ -66,7 +67,8 @@ def read_reviews(
     check_file(path)
     named = [text_column, label_column, *([group] if group else [])]
     if len(set(named)) < len(named):
-        raise UserError(f"text_column, label_column and group name one of {', '.join(named)} twice, of {path}.")
+        said = escape_terminal(f"{', '.join(named)} twice, of {path}")
+        raise UserError(f"text_column, label_column and group name one of {said}.")
     problems: Problems = {}
     places: list[int] = []
     values: dict[str, list[Any]] = {**{name: [] for name in named}, "split": []}
@@ -76,7 +78,7 @@ def read_reviews(
             for column, cells in values.items():
                 cells.append(row.get(column))
     except (OSError, pa.ArrowException) as error:
-        _note(problems, "cannot be read to its end", f"{error}")
+        _note(problems, "cannot be read to its end", escape_terminal(error))
     unit = "row" if _ending(path) == ".parquet" else "line"
     where = [f"{unit} {place}" for place in places]
     if not places and not problems:
@@ -120,7 +122,7 @@ def read_rows(path: Path, columns: list[str], at_a_time: int) -> Iterator[list[d
                 yield chosen
                 chosen = []
     except (OSError, pa.ArrowException) as error:
-        _note(problems, "cannot be read to its end", f"{error}")
+        _note(problems, "cannot be read to its end", escape_terminal(error))
     if chosen:
         yield chosen
     _refuse(path, problems)
@@ -161,7 +163,7 @@ def _refuse(path: Path, problems: Problems) -> None:
         shown = ", ".join(places[:5]) + (", …" if len(places) > 5 else "")
         lines.append(f"- {problem}" + (f" ({len(places):,} in all: {shown})" if places else ""))
     if lines:
-        raise UserError("\n".join([f"{path} cannot be used:", *lines]))
+        raise UserError("\n".join([f"{escape_terminal(path)} cannot be used:", *lines]))
 
 
 def _check_columns(found: list[str], wanted: list[str], problems: Problems, path: Path) -> None:

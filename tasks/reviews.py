@@ -14,6 +14,7 @@ import pyarrow as pa
 from tasks.download import ARCHIVE, Progress, check_archive, download, read_archive, read_folder
 from tasks.encoding import fingerprint, normalise, text_array
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.evaluation import imbalanced
 from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, read_reviews
 
@@ -300,7 +301,8 @@ def _official_parquet(path: Path) -> pd.DataFrame:
         columns = [name for name in ("split", "label", "text", "title") if name in names]
         frame: pd.DataFrame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} is not a sound Parquet file ({error}); put it there again, or delete it.") from error
+        why = escape_terminal(error)
+        raise UserError(f"{path} is not a sound Parquet file ({why}); put it there again, or delete it.") from error
     if (
         frame.isna().any().any()
         or not frame["label"].isin([0, 1]).all()

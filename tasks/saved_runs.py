@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tasks import parameters as p
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.parameters import SAFE_NAME
 from tasks.remote import get, in_bucket
 from tasks.settings import Recipe
@@ -109,9 +110,10 @@ def open_run(place: Path, name: str | None) -> SavedRun:
     except FileNotFoundError:
         raise UserError(_no_run(place, name)) from None
     if "vocabulary" not in facts:
+        where, command = escape_terminal(folder), escape_terminal(facts.get("command", ""))
         raise UserError(
-            f"{folder} is of an earlier version, which did not write down what its models need. Run the same "
-            f"comparison again; what is trained already is not trained again: {facts.get('command', '')}"
+            f"{where} is of an earlier version, which did not write down what its models need. Run the same "
+            f"comparison again; what is trained already is not trained again: {command}"
         )
     return SavedRun(facts["run_name"], folder, place / "cache", facts, _cells(**tables))
 
@@ -132,8 +134,8 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
 def _no_run(place: Path, name: str | None) -> str:
     runs = place / "runs"
     known = sorted(path.name for path in runs.iterdir() if not path.name.startswith(".")) if runs.is_dir() else []
-    which = f"{runs} has no finished run {name!r}." if name else f"{place} has no finished run."
-    there = f" Runs in it: {', '.join(known[-10:])}." if known else ""
+    which = f"{escape_terminal(runs if name else place)} has no finished run{f' {name!r}' if name else ''}."
+    there = f" Runs in it: {', '.join(map(escape_terminal, known[-10:]))}." if known else ""
     return f"{which}{there} `make run` makes one; --results names another folder."
 
 
@@ -156,11 +158,12 @@ def chosen(run: SavedRun, wanted: Wanted) -> pd.DataFrame:
         raise UserError(f"seed: received {wanted.seed} beside ensemble, which means all seeds. Leave one out.")
     means = run.cells.groupby("architecture", sort=False)["accuracy"].mean()
     architecture = wanted.architecture or str(means.idxmax())
+    shown = escape_terminal(architecture, 100)
     of_architecture = run.cells[run.cells["architecture"] == architecture]
     if of_architecture.empty:
         raise UserError(
-            f"architecture: received {architecture[:100]!r}, of which run {run.name} has no model. "
-            f"Choose from: {', '.join(means.index)}."
+            f"architecture: received {architecture[:100]!r}, of which run {escape_terminal(run.name)} has no model. "
+            f"Choose from: {escape_terminal(', '.join(means.index))}."
         )
     if wanted.ensemble:
         return of_architecture
@@ -169,5 +172,5 @@ def chosen(run: SavedRun, wanted: Wanted) -> pd.DataFrame:
     of_seed = of_architecture[of_architecture["seed"] == wanted.seed]
     if of_seed.empty:
         seeds = ", ".join(of_architecture["seed"].astype(str))
-        raise UserError(f"seed: received {wanted.seed}, of which {architecture} has no model. Choose from: {seeds}.")
+        raise UserError(f"seed: received {wanted.seed}, of which {shown} has no model. Choose from: {seeds}.")
     return of_seed

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.export import guard_formula
 from tasks.prediction import Predictor
 from tasks.review_files import read_rows
@@ -67,7 +68,7 @@ def score_file(
 def said(counts: dict[str, int], output: Path) -> str:
     """Say in a sentence how many rows were given which answer."""
     parts = ", ".join(f"{number:,} {label}" for label, number in sorted(counts.items()))
-    return f"{sum(counts.values()):,} rows: {parts or 'nothing'}. Answers: {output}"
+    return escape_terminal(f"{sum(counts.values()):,} rows: {parts or 'nothing'}. Answers: {output}")
 
 
 def check_output(path: Path, output: Path, columns: tuple[str, ...]) -> None:

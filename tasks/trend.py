@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from tasks.appearance import in_order, label
 from tasks.baselines import BASELINES
+from tasks.escape import escape_terminal
 from tasks.history import fresh, of
 from tasks.metrics import Floats
 from tasks.regression import ALL, alarms_of
@@ -83,7 +84,8 @@ def changes(past: pd.DataFrame, where: Mapping[str, str], night: date) -> list[s
         said += [f"{name} {old.get(name)} → {new.get(name)}" for name in new if old.get(name) != new.get(name)]
     codes = [dict(zip(rows["architecture"], rows["code"], strict=True)) for rows in (run, tonight)]
     other = [name for name, code in codes[1].items() if codes[0].get(name, code) != code]
-    return [*said, f"code of {', '.join(other)}"] if other else said
+    said += [f"code of {', '.join(other)}"] if other else []
+    return [escape_terminal(sentence) for sentence in said]
 
 
 def in_words(alarm: Mapping[Any, Any]) -> str:

@@ -8,7 +8,7 @@ from tasks.appearance import in_order, label
 from tasks.baselines import BASELINES
 from tasks.comparison import compare
 from tasks.errors import UserError
-from tasks.export import escape_markdown
+from tasks.escape import escape_markdown, escape_terminal
 from tasks.saved_runs import SavedRun
 
 ALPHA = 0.05  # over all architectures together
@@ -37,13 +37,17 @@ def compare_two(before: SavedRun, after: SavedRun) -> pd.DataFrame:
         UserError: If they are of different reviews, or share no architecture.
     """
     if before.facts["fingerprint"] != after.facts["fingerprint"]:
-        named = [f"{run.name} is on {run.facts['source']} ({run.facts['fingerprint'][:16]})" for run in (before, after)]
+        named = [
+            escape_terminal(f"{run.name} is on {run.facts['source']} ({run.facts['fingerprint'][:16]})")
+            for run in (before, after)
+        ]
         raise UserError(f"Run {', run '.join(named)}. Only runs on the same reviews can be compared.")
     predictions = [run.table("predictions") for run in (before, after)]
     cells = [run.table("cells") for run in (before, after)]
     shared = in_order(set(before.cells["architecture"]) & set(after.cells["architecture"]) - {"majority"})
     if not shared:
-        raise UserError(f"Runs {before.name} and {after.name} have no architecture in common.")
+        names = " and ".join(escape_terminal(run.name) for run in (before, after))
+        raise UserError(f"Runs {names} have no architecture in common.")
     rows = []
     for name in shared:
         parts = [_called(frame, name, when) for frame, when in zip(predictions, ("before", "after"), strict=True)]
@@ -89,7 +93,7 @@ def changes(before: SavedRun, after: SavedRun) -> list[str]:
 def in_markdown(table: pd.DataFrame, before: SavedRun, after: SavedRun) -> str:
     """Write the comparison as a report for people."""
     lines = [
-        f"# {before.name} → {after.name}", escape_markdown(before.facts["source"]),
+        f"# {escape_markdown(before.name)} → {escape_markdown(after.name)}", escape_markdown(before.facts["source"]),
         "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Verdict | Time |",
         "|---|---:|---:|---|---:|---:|---|---:|",
     ]  # fmt: skip
