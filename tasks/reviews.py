@@ -15,7 +15,7 @@ from tasks.download import ARCHIVE, Progress, download, read_archive, read_folde
 from tasks.encoding import fingerprint, normalise, text_array
 from tasks.errors import UserError
 from tasks.evaluation import imbalanced
-from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, read_reviews
+from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, parquet_batches, read_reviews
 
 HELD_OUT = 0.2
 BUNDLED_TEST = 5_000
@@ -294,9 +294,10 @@ def _official_parquet(path: Path) -> pd.DataFrame:
                 f"{path} has no column {', '.join(missing)}; needed: split, label, text (and title, the film)."
             )
         columns = [name for name in ("split", "label", "text", "title") if name in names]
-        frame: pd.DataFrame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
+        batches = list(parquet_batches(path, columns, whole=True))
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is not a sound Parquet file ({error}); put it there again, or delete it.") from error
+    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas() if batches else pd.DataFrame(columns=columns)
     if (
         frame.isna().any().any()
         or not frame["label"].isin([0, 1]).all()
