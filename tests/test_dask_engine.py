@@ -279,8 +279,8 @@ def test_an_address_that_leads_nowhere_is_told(address: str, monkeypatch: pytest
 
 def test_a_scheduler_without_workers_is_told_and_one_with_a_worker_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.dask_engine.ANSWER_SECONDS", 2)
-    own = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
-    with LocalCluster(n_workers=0, **own) as cluster:
+    own = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=0, protocol="tcp", host="127.0.0.1", **own) as cluster:
         with pytest.raises(UserError, match="has no workers"):
             check_engine("dask", cluster.scheduler_address)
         cluster.scale(1)
