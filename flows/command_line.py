@@ -7,13 +7,21 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict
 
-from tasks.errors import CellsFailedError, EngineLostError, NightFailedError, UserError, without_tracebacks_for_mistakes
+from tasks.errors import (
+    CellsFailedError,
+    EngineLostError,
+    NightFailedError,
+    UserError,
+    told_at_the_end,
+    without_tracebacks_for_mistakes,
+)
 from tasks.escape import MESSAGE, escape_terminal
 from tasks.parameters import mistakes
 
@@ -102,6 +110,28 @@ def in_full(words: Sequence[str]) -> list[str]:
     return [*(word for word in words if word != "--quick"), *added]
 
 
+def check_results(results: str) -> None:
+    """Make sure, before anything is loaded, that a folder of results can be written to; a bucket is tried later.
+
+    Raises:
+        UserError: If not. What goes wrong when the run is on its way, such as a disk that fills, is no mistake.
+    """
+    if "://" in results:
+        return
+    folder = Path(results).resolve()
+    for place in (folder, folder / "cache", folder / "runs", folder / "history"):
+        try:
+            there = next(each for each in (place, *place.parents) if each.exists())
+            writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        except (OSError, ValueError):  # a name that no folder can have, or one behind a folder that is closed
+            there, writable = place, False
+        if not writable:
+            raise UserError(
+                f"results: received {results[:300]!r}, but {str(there)[:300]} is no folder that can be written to. "
+                "Let it be written to, or name another folder."
+            )
+
+
 def check_server() -> None:
     """Make sure, before anything is loaded, that a run will find a server, or can have one of its own.
 
@@ -149,6 +179,7 @@ def main(arguments: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, _terminated)
     without_tracebacks_for_mistakes()
+    told_at_the_end()
     # Prefect reads these when it is imported. With its own 5 a run whose server is gone takes minutes to say so.
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
     # Else each event that could not be sent is shown whole, behind the line which says that events cannot be sent.
@@ -157,12 +188,13 @@ def main(arguments: Sequence[str]) -> int:
         parameters = parse(Parameters, arguments, "flows.imdb_compare")
         # Not before: --help and a mistake in an option need no pandas.
         import_module("tasks.reviews").check_source(parameters.data)
+        check_results(parameters.results)
         check_server()
         with any_server(meanwhile=lambda: import_module("flows.imdb_compare")):
             summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
     except UserError as mistake:
         complain(mistake)
-        return 2
+        return 1 if isinstance(mistake, OSError) else 2  # what the system refused later on is no mistake
     except (CellsFailedError, NightFailedError) as failure:
         complain(failure)
         return 1

@@ -23,6 +23,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
+from flows.command_line import complain
 from flows.database import make_private
 from flows.server import LOOPBACK_NAMES, check_host, is_loopback
 from tasks.errors import UserError
@@ -72,7 +73,7 @@ def main(host: str, port: int) -> int:
     try:
         check_host(host)
     except UserError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(mistake)
         return 2
     os.umask(0o077)  # the database is for its owner only
     make_private()

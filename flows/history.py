@@ -25,6 +25,10 @@ class Asked(BaseModel):
     configuration: Annotated[
         str | None, Field(description="Which nights, by the name in their folder configuration=…; by default the last.")
     ] = None
+    remove: Annotated[
+        str | None,
+        Field(min_length=1, description="Take the run of exactly this name out of the history, and print no trend."),
+    ] = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         asked = parse(Asked, arguments, "flows.history")
-        say(told(results_place(asked.results), asked.configuration))
+        place = results_place(asked.results)
+        say(told(place, asked.configuration) if asked.remove is None else removed(place, asked.remove))
     except UserError as mistake:
         complain(mistake)
         return 2
@@ -65,6 +70,24 @@ def told(place: Path, configuration: str | None) -> str:
     return "\n\n".join(
         [title, table, *(said or ["No alarm."]), *([f"Picture: {escape_terminal(drawn)}"] if drawn else [])]
     )
+
+
+def removed(place: Path, run: str) -> str:
+    """Take a run out of the history, and say what was removed.
+
+    Raises:
+        UserError: If no run of the history has that name.
+    """
+    files = history.remove(place, run)
+    if not files:
+        past = history.read(place, complain)
+        known = list(dict.fromkeys(past["run"][::-1])) if len(past) else []
+        shown = ", ".join(f"{name!r:.120}" for name in known[:10]) + (", …" if len(known) > 10 else "")
+        raise UserError(
+            f"remove: no run in {place / 'history'} is called {run!r:.120}. The last are: {shown or 'none'}."
+        )
+    names = ", ".join(str(file.relative_to(place)) for file in files)
+    return f"Removed {run!r:.120} from the history ({names}). Its report in {place / 'runs'} and its trainings stay."
 
 
 def drawing(frames: dict[str, pd.DataFrame], place: Path) -> Path | None:

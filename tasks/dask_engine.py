@@ -4,13 +4,14 @@ Dask knows the workers, brings calls to them and results back, and replaces thos
 know: how a process is made ready for training, that one trains a single cell at a time, and when a cell is given up.
 """
 
+import asyncio
 import logging
 import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,7 +20,8 @@ from uuid import UUID
 
 from dask import config as dask_config
 from dask.base import annotate
-from distributed import Client, Worker, WorkerPlugin, wait
+from distributed import Client, Security, Worker, WorkerPlugin, wait
+from distributed.comm.core import connect
 from prefect import Task
 from prefect.client.schemas.objects import TaskRunResult
 from prefect.futures import PrefectFuture
@@ -105,20 +107,45 @@ def check_scheduler(address: str) -> None:
     Raises:
         UserError: If not.
     """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
-    except OSError as error:
+        with ThreadPoolExecutor(1) as thread:  # this one may have an event loop already
+            workers = thread.submit(asyncio.run, _count_workers(address)).result()
+    except Exception as error:  # what is no scheduler may answer with anything, and Dask raise anything of it
+        reason = f"nothing for {ANSWER_SECONDS} seconds" if isinstance(error, TimeoutError) else str(error)
         raise UserError(
-            f"No Dask scheduler answers at {address}, which --dask-address names ({error}). Start one: dask scheduler. "
+            f"No Dask scheduler answers at {address}, which --dask-address names "
+            f"({' '.join(reason.split())[:200] or type(error).__name__}). Start one: dask scheduler. "
             "Or leave --dask-address out: the run then has a cluster of its own on this machine."
         ) from None
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=ANSWER_SECONDS)
-        except TimeoutError:
-            raise UserError(
-                f"The Dask scheduler at {address} has no workers. Start some: dask worker {address}"
-            ) from None
+    if not workers:
+        raise UserError(f"The Dask scheduler at {address} has no workers. Start some: dask worker {address}")
+
+
+async def _count_workers(address: str) -> int:
+    """Ask a scheduler for its workers until it has one, or `ANSWER_SECONDS` are over.
+
+    A `Client` would wait for minutes for the answer of something that takes connections and says nothing.
+
+    Raises:
+        TimeoutError: If there is no answer.
+        Exception: Whatever Dask raises of one that is no scheduler's.
+    """
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            how = Security().get_connection_args("client")
+            comm = await connect(address, timeout=ANSWER_SECONDS, **how)
+            try:
+                await comm.write({"op": "identity", "reply": True})
+                answer = await comm.read()
+            finally:
+                comm.abort()
+        if not isinstance(answer, dict) or answer.get("type") != "Scheduler":
+            raise ValueError("what answers is no scheduler")
+        if answer["workers"] or time.monotonic() > deadline:
+            return len(answer["workers"])
+        await asyncio.sleep(0.5)
 
 
 def supervise(

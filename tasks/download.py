@@ -189,11 +189,16 @@ def read_folder(path: Path) -> pd.DataFrame:
     """Read the labelled reviews of the unpacked archive, the folder aclImdb; columns as from `read_archive`."""
 
     def members() -> Iterable[Member]:
+        total = 0
         for file in sorted(path.glob("*/*.txt")) + sorted(path.glob("*/*/*.txt")):
             name = f"aclImdb/{file.relative_to(path).as_posix()}"
             if _allowed(name) and file.is_file():
                 with file.open("rb") as stream:
-                    yield name, _read_capped(stream, name, path)
+                    content = _read_capped(stream, name, path)
+                total += len(content)
+                if total > MOST_BYTES:
+                    raise UserError(f"{path} has more than {MOST_BYTES:,} bytes of reviews; it is not the archive.")
+                yield name, content
 
     return _frame(members(), path)
 

@@ -10,12 +10,16 @@ import httpx
 
 from tasks.escape import MESSAGE, escape_terminal
 
+# What Prefect says of a run that ended by one of these: `NotWrittenError` is that of `tasks.store`.
+MISTAKE = re.compile(r"encountered an exception:? (UserError|NotWrittenError)\b")
+
 
 class UserError(ValueError):
     """A mistake in parameters, files or data that the user can mend.
 
     The message says what was received, what is allowed, and how to mend it. It is shown
-    without a traceback, and the command ends with exit code 2.
+    without a traceback, and the command ends with exit code 2; with 1 where it is an `OSError` too:
+    what the system refused in the middle of a run, such as to write to a full disk, is no mistake.
     """
 
 
@@ -75,6 +79,23 @@ def without_tracebacks_for_mistakes() -> None:
         for each in (_drop_traceback, _escape):
             if each not in logger.filters:
                 logger.addFilter(each)
+
+
+def told_at_the_end() -> None:
+    """Leave the words of a mistake out of the log, where Prefect has them up to four times: the command prints them."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logger = logging.getLogger(name)
+        if _leave_to_the_end not in logger.filters:
+            logger.filters.insert(0, _leave_to_the_end)  # before the one that takes the error out of the record
+
+
+def _leave_to_the_end(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], UserError):
+        return False
+    text = record.getMessage()
+    if text.startswith("Finished in state Failed(") and MISTAKE.search(text):
+        record.msg, record.args = "Finished in state Failed()", None
+    return True
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:

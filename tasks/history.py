@@ -9,6 +9,7 @@ with them is what the history is for. DuckDB reads all at once:
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,9 @@ def append(place: Path, where: Mapping[str, str], run: str, frame: pd.DataFrame)
 
 
 def read(place: Path, say: Callable[[str], None]) -> pd.DataFrame:
-    """Read the whole history, the oldest night first, with its folders' names as columns data and configuration.
+    """Read the whole history, the oldest run first, with its folders' names as columns data and configuration.
+
+    The order is that in which runs began. The date of a night may be any that a person gave.
 
     A file that is damaged is left out, and `say` is told.
     """
@@ -125,7 +128,40 @@ def read(place: Path, say: Callable[[str], None]) -> pd.DataFrame:
             frames.append(table.to_pandas().assign(**named))
     if not frames:
         return pd.DataFrame(columns=["data", "configuration", "night", "started", "seed", "cell", "status"])
-    return pd.concat(frames, ignore_index=True).sort_values(["night", "started"], kind="stable", ignore_index=True)
+    return pd.concat(frames, ignore_index=True).sort_values(["started", "night"], kind="stable", ignore_index=True)
+
+
+def files_of(place: Path, run: str) -> list[Path]:
+    """Find what a run added to the history, by its exact name; `run` is compared, and never becomes part of a path.
+
+    Damaged files are left out: which run wrote them cannot be known.
+    """
+    found = []
+    for file in sorted((place / "history").glob("data=*/configuration=*/*.parquet")):
+        with suppress(store.DamagedFileError):
+            table = store.read(file)
+            if table is not None and run in set(table.column("run").to_pylist()):
+                found.append(file)
+    return found
+
+
+def remove(place: Path, run: str) -> list[Path]:
+    """Take a run out of the history: its files there with their checksums, and nothing else of it.
+
+    Its report in `runs` and its trainings in the cache stay. Of several runs of one name all are removed.
+
+    Args:
+        place: The folder of results.
+        run: Its exact name.
+
+    Returns:
+        The files that were removed; none if no run has that name.
+    """
+    files = files_of(place, run)
+    for file in files:
+        file.unlink()
+        file.with_name(f"{file.name}.sha256").unlink(missing_ok=True)
+    return files
 
 
 def of(past: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:

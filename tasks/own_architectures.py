@@ -1,11 +1,12 @@
 """Architectures of the user's own, `my_models:attention_lstm`: found, and tried before a run relies on them."""
 
 import ast
+import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -45,33 +46,47 @@ def check_own(architectures: Sequence[str], recipe: Recipe) -> None:
 
 
 def own_file(name: str) -> Path:
-    """Find the file of `module:function`, without running it.
+    """Find the file of `module:function`, without running it, or the packages that it is in.
 
     Raises:
-        UserError: If it is not in the folder in which the run was started, or has no such function.
+        UserError: If it is not in the folder in which the run was started, is not what would be imported under that
+            name, or has no such function.
     """
     if not OWN.fullmatch(name):
         raise UserError(f"architectures: received {name[:100]!r}, which is no module:function.")
     module, _, function = name.partition(":")
-    here = Path.cwd().resolve()
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    path = Path(spec.origin).resolve() if spec and spec.origin and spec.origin.endswith(".py") else None
-    if path is None or not path.is_relative_to(here) or "site-packages" in path.parts:
-        wanted = here.joinpath(*module.split(".")).with_suffix(".py")
-        raise UserError(f"architectures: received {name!r}, but there is no file {wanted}.")
+    path = _file_below(Path.cwd().resolve(), name, module.split("."))
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise UserError(f"architectures: {path.name}, line {error.lineno}: {escape_terminal(error.msg)}.") from None
+    except (OSError, ValueError) as error:  # not to be read, not UTF-8, a NUL
+        raise UserError(f"architectures: {path.name} cannot be read as Python: {escape_terminal(error)}.") from None
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if function not in functions:
         there = ", ".join(functions) or "none"
         raise UserError(
             f"architectures: received {name!r}, but {path.name} has no function {function}. It has: {there}."
         )
+    return path
+
+
+def _file_below(here: Path, name: str, parts: list[str]) -> Path:
+    """Follow a module's name from `here` down, as an import would, but by paths alone: an import runs packages."""
+    wanted = here.joinpath(*parts).with_suffix(".py")
+    path = wanted.resolve()
+    package = here.joinpath(*parts, "__init__.py")
+    if package.is_file() or not path.is_file():
+        raise UserError(f"architectures: received {name!r}, but there is no file {wanted}.")
+    if not path.is_relative_to(here) or "site-packages" in path.parts:
+        raise UserError(
+            f"architectures: received {name!r}, but {wanted} leads out of {here}. Put the file itself there."
+        )
+    # An import takes what Python finds first: a built-in or installed module may hide the file.
+    first = PathFinder.find_spec(parts[0]) if parts[0] not in sys.builtin_module_names else None
+    places = [*(first.submodule_search_locations or []), first.origin] if first else []
+    if not any(place and path.is_relative_to(Path(place).resolve()) for place in places):
+        raise UserError(f"architectures: received {name!r}, but another module is called {parts[0]}. Rename {wanted}.")
     return path
 
 

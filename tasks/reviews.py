@@ -16,7 +16,7 @@ from tasks.encoding import fingerprint, normalise, text_array
 from tasks.errors import UserError
 from tasks.escape import escape_terminal
 from tasks.evaluation import imbalanced
-from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, read_reviews
+from tasks.review_files import SMALLEST_CLASS, SPLITS, check_file, parquet_batches, read_reviews
 
 HELD_OUT = 0.2
 BUNDLED_TEST = 5_000
@@ -299,10 +299,11 @@ def _official_parquet(path: Path) -> pd.DataFrame:
                 f"{path} has no column {', '.join(missing)}; needed: split, label, text (and title, the film)."
             )
         columns = [name for name in ("split", "label", "text", "title") if name in names]
-        frame: pd.DataFrame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
+        batches = list(parquet_batches(path, columns, whole=True))
     except (OSError, pa.ArrowException) as error:
         why = escape_terminal(error)
         raise UserError(f"{path} is not a sound Parquet file ({why}); put it there again, or delete it.") from error
+    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas() if batches else pd.DataFrame(columns=columns)
     if (
         frame.isna().any().any()
         or not frame["label"].isin([0, 1]).all()

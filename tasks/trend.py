@@ -71,8 +71,8 @@ def mean_interval(values: Floats) -> tuple[float, float]:
 def changes(past: pd.DataFrame, where: Mapping[str, str], night: date) -> list[str]:
     """Say in sentences what is other than in the run before `night`: reviews, settings, versions, code, hardware."""
     now = of(past, where).query("night == @night")
-    before = past[past["night"] < night]
-    if now.empty or before.empty:
+    before = past[(past["started"] < now["started"].min()) & (past["night"] != night)] if len(now) else now
+    if before.empty:
         return []
     same = of(before, where)
     last = (same if len(same) else before).iloc[-1]
@@ -128,7 +128,7 @@ def night_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tabulate the nights, the newest first: seeds so far, accuracy with its interval (%), what is missing, alarms."""
     nights, raised = frames["nights"], frames["alarms"]
     rows = []
-    for night, own in nights.groupby("night", sort=True):
+    for night, own in nights.groupby("night", sort=False):
         row: dict[str, object] = {"Night": str(night), "Seeds so far": int(own["seeds"].max())}
         row |= {label(each["architecture"]): _with_half_width(each) for each in own.to_dict("records")}
         alarms = [in_words(alarm) for alarm in raised[raised["night"] == night].to_dict("records")]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import in_full
+from flows.command_line import check_results, in_full, main
+from tasks.errors import UserError
+from tasks.store import NotWrittenError
 from tests.conftest import ROOT, command
 
 HEAVY = {"prefect", "tensorflow", "keras", "pandas", "numpy", "pyarrow", "sklearn", "scipy", "matplotlib", "seaborn"}
@@ -63,6 +65,51 @@ def test_a_shell_is_told_what_may_come_next(tmp_path: Path, module: str, typed: 
     assert found.returncode == 0  # or the shell would not ask
     subprocess.run([*python, f"flows.{module}"], cwd=ROOT, env=os.environ | asked, timeout=60)
     assert {word.strip() for word in (tmp_path / "offered").read_text().split("\n")} == offered
+
+
+@pytest.mark.parametrize("results", ["file", "file/deeper", "/proc/1/x", "/dev/null", "x" * 300, "bad/results"])
+def test_results_that_cannot_be_written_are_a_mistake_before_anything_begins(tmp_path: Path, results: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "bad" / "results").mkdir(parents=True)
+    (tmp_path / "bad" / "results" / "cache").touch()
+    with pytest.raises(UserError, match="Let it be written to, or name another folder"):
+        check_results(str(tmp_path / results))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_closed_folder_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="closed is no folder that can be written to"):
+        check_results(str(tmp_path / "closed" / "results"))
+
+
+def test_results_that_can_be_written_are_not_touched(tmp_path: Path) -> None:
+    check_results(str(tmp_path / "new" / "results"))
+    check_results("s3://bucket/prefix")
+    assert not list(tmp_path.iterdir())
+
+
+SAID = "x could not be written: No space left on device."
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotWrittenError(SAID), 1),
+        (UserError(SAID), 2),
+    ],
+)
+def test_the_code_tells_what_the_system_refused_from_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    def refused() -> None:
+        raise error
+
+    monkeypatch.setattr("flows.command_line.check_server", refused)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("flows.command_line.told_at_the_end", lambda: None)
+    assert main(["--results", str(tmp_path)]) == code
+    assert capsys.readouterr().err == f"{SAID}\n"
 
 
 @pytest.mark.slow

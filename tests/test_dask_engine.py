@@ -3,18 +3,23 @@
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
+from distributed import LocalCluster
 
 from tasks.dask_engine import Preparation, made_by
 from tasks.errors import UserError
@@ -198,6 +203,101 @@ def test_an_address_of_no_use_is_told(engine: str, address: str, said: str, monk
     monkeypatch.setattr("tasks.dask_engine.ANSWER_SECONDS", 1)
     with pytest.raises(UserError, match=re.escape(said)):
         check_engine(engine, address)
+
+
+def silent(connection: socket.socket) -> None:
+    connection.recv(1_000_000)
+    time.sleep(60)
+
+
+def web(connection: socket.socket) -> None:
+    connection.recv(10)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+
+
+def noisy(connection: socket.socket) -> None:
+    connection.sendall(random.Random(0).randbytes(65_536))
+    time.sleep(60)
+
+
+def short(connection: socket.socket) -> None:
+    """Send one frame in Dask's form which is no message."""
+    connection.sendall(struct.pack("<QQQ", 13, 1, 5) + b"abcde")
+    time.sleep(60)
+
+
+@pytest.fixture
+def listener() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+    """Return a function that listens on 127.0.0.1, treats each connection as it is told to, and returns the port."""
+    with ExitStack() as opened:
+
+        def listen(treat: Callable[[socket.socket], None]) -> int:
+            server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve() -> None:
+                with suppress(OSError):
+                    while True:
+                        connection, _ = server.accept()
+                        threading.Thread(target=quietly, args=(treat, connection), daemon=True).start()
+
+            threading.Thread(target=serve, daemon=True).start()
+            return server.getsockname()[1]
+
+        yield listen
+
+
+def quietly(treat: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    with suppress(OSError):
+        treat(connection)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+@pytest.mark.parametrize("treat", [silent, socket.socket.close, web, noisy, short])
+def test_what_listens_but_is_no_scheduler_is_told_in_one_sentence(
+    treat: Callable[[socket.socket], None],
+    scheme: str,
+    listener: Callable[[Callable[[socket.socket], None]], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.dask_engine.ANSWER_SECONDS", 1)
+    address = f"{scheme}://127.0.0.1:{listener(treat)}"
+    started = time.monotonic()
+    with pytest.raises(UserError) as refused:
+        check_engine("dask", address)
+    assert time.monotonic() - started < 4
+    assert str(refused.value).startswith(f"No Dask scheduler answers at {address}, which --dask-address names (")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["tcp://no-such-host.invalid:8786", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999"])
+def test_an_address_that_leads_nowhere_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.dask_engine.ANSWER_SECONDS", 1)
+    with pytest.raises(UserError, match=f"No Dask scheduler answers at {re.escape(address)}"):
+        check_engine("dask", address)
+
+
+def test_a_scheduler_without_workers_is_told_and_one_with_a_worker_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.dask_engine.ANSWER_SECONDS", 2)
+    own = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=0, protocol="tcp", host="127.0.0.1", **own) as cluster:
+        with pytest.raises(UserError, match="has no workers"):
+            check_engine("dask", cluster.scheduler_address)
+        cluster.scale(1)
+        check_engine("dask", cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_the_code_of_a_mistake_when_nothing_answers(
+    compare: Command, listener: Callable[[Callable[[socket.socket], None]], int], tmp_path: Path
+) -> None:
+    address = f"tcp://127.0.0.1:{listener(silent)}"
+    started = time.monotonic()
+    done = compare("--results", str(tmp_path), "--engine", "dask", "--dask-address", address)
+    assert done.returncode == 2
+    assert time.monotonic() - started < 60
+    assert done.stderr.splitlines()[-1].startswith(f"No Dask scheduler answers at {address}")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ def add(
     *,
     keras: str = "3.15.1",
     where: dict[str, str] = WHERE,
+    began: date | None = None,
+    run: str | None = None,
     **more: str,
 ) -> Path:
     """Add a run of an LSTM whose seeds have these test accuracies; one of NaN failed."""
@@ -48,8 +50,11 @@ def add(
     manifest = {
         "versions": {"keras": keras}, "hardware": {"cores": 2}, "code": {"lstm": "one"}, "settings": {}, **more,
     }  # fmt: skip
-    started = datetime(night.year, night.month, night.day, 3, tzinfo=UTC)
-    rows = history.rows(asked, cells, scores, manifest, run=f"{night}", night=night, started=started, new_seeds=1)
+    began = began or night
+    started = datetime(began.year, began.month, began.day, 3, tzinfo=UTC)
+    rows = history.rows(
+        asked, cells, scores, manifest, run=run or f"{night}", night=night, started=started, new_seeds=1
+    )
     return history.append(place, where, f"{night}", rows)
 
 
@@ -263,3 +268,77 @@ def test_what_stands_in_the_frames_can_be_written(tmp_path: Path) -> None:
         write_csv(frame, tmp_path / "x.csv")
         table_records(frame)
     assert synthetic.CELLS.keys() >= set(read(tmp_path)["architecture"])
+
+
+FAR = date(2099, 12, 31)
+
+
+def test_the_order_is_that_in_which_runs_began(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(tmp_path, FAR, {0: 0.5}, began=FIRST)
+    other = history.partition("f" * 64, Recipe(units=8), 1.0)
+    add(tmp_path, FAR, {0: 0.5}, where=other, began=FIRST + timedelta(days=1))
+    add(tmp_path, FIRST + timedelta(days=2), {0: 0.8, 1: 0.8})
+    assert read(tmp_path)["night"].tolist() == [FAR, FAR, *[FIRST + timedelta(days=2)] * 2]
+    assert night_table(night_frames(read(tmp_path), WHERE))["Night"].tolist() == ["2026-03-03", "2099-12-31"]
+    assert command.main([f"--results={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert f"configuration {WHERE['configuration']}; 1 others" in said
+    assert said.index("2026-03-03") < said.index("2099-12-31")
+
+
+def test_what_changed_is_held_against_the_run_that_began_before(tmp_path: Path) -> None:
+    add(tmp_path, FAR, {0: 0.8}, began=FIRST, keras="1.0")
+    add(tmp_path, FIRST + timedelta(days=1), {0: 0.8}, keras="2.0")
+    past = read(tmp_path)
+    assert changes(past, WHERE, FIRST + timedelta(days=1)) == ["keras 1.0 → 2.0"]
+    assert changes(past, WHERE, FAR) == []
+
+
+def contents(place: Path) -> set[str]:
+    return {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()}
+
+
+def test_a_run_is_removed_by_its_exact_name_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_nights(tmp_path, 3)
+    gone = add(tmp_path, FAR, {0: 0.5}, run="a mistake")
+    (tmp_path / "runs" / "a mistake").mkdir(parents=True)
+    (tmp_path / "runs" / "a mistake" / "report.html").touch()
+    before = contents(tmp_path)
+    assert command.main([f"--results={tmp_path}", "--remove=a mistake"]) == 0
+    assert gone.name in capsys.readouterr().out
+    removed = {str(gone.relative_to(tmp_path)), f"{gone.relative_to(tmp_path)}.sha256"}
+    assert contents(tmp_path) == before - removed
+    assert FAR not in read(tmp_path)["night"].tolist()
+    assert command.main([f"--results={tmp_path}", "--remove=a mistake"]) == 2
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize(
+    "name", ["../x", "2026-03-0", "2026-03-0?", "*", "..", "/etc/passwd", "x" * 5_000, "🎬", "2026-03-01 ", "-"]
+)
+def test_a_name_that_no_run_has_removes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    add_nights(tmp_path / "results", 3)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "x.parquet").touch()
+    before = contents(tmp_path)
+    assert command.main([f"--results={tmp_path / 'results'}", f"--remove={name}"]) == 2
+    said = capsys.readouterr().err
+    assert "'2026-03-03', '2026-03-02', '2026-03-01'" in said
+    assert len(said) < 1_000
+    assert contents(tmp_path) == before
+
+
+def test_a_run_whose_name_looks_like_a_path_is_removed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    file = add(tmp_path / "results", FIRST, {0: 0.5}, run="../x")
+    assert history.remove(tmp_path / "results", "../x") == [file]
+    assert contents(tmp_path) == {"x"}
+
+
+def test_a_damaged_file_is_never_removed(tmp_path: Path) -> None:
+    file = add(tmp_path, FIRST, {0: 0.8}, run="a")
+    file.write_bytes(file.read_bytes()[:-9])
+    assert history.remove(tmp_path, "a") == []
+    assert file.exists()

@@ -1,6 +1,8 @@
 """Architectures of the user's own: what works is compared and used like any other, what does not is told as theirs."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +15,7 @@ from tasks.code_version import reached
 from tasks.errors import UserError
 from tasks.own_architectures import check_own, own_file
 from tasks.settings import Recipe
-from tests.conftest import Command
+from tests.conftest import ROOT, Command
 
 RECIPE = Recipe(vocabulary_size=50, embedding_size=5, units=3, max_tokens=12)
 MODULE = "tests.own_models"
@@ -55,6 +57,78 @@ def test_a_file_that_is_no_python_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UserError, match=r"broken_models\.py, line 1"):
         own_file("broken_models:gru")
+
+
+CANARY = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
+BUILDS = "def gru(recipe):\n    pass\n"
+
+
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> Path:
+    """Make a folder with files the one in which a run is started."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["canary.models:gru", "canary.deep.models:gru", "canary.nothing:gru", "canary:gru"])
+def test_no_package_around_a_file_runs_when_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    inits = {"canary/__init__.py": CANARY, "canary/deep/__init__.py": CANARY}
+    models = {"canary/models.py": CANARY + BUILDS, "canary/deep/models.py": CANARY + BUILDS}
+    folder = project(tmp_path, monkeypatch, inits | models)
+    if name.endswith("models:gru"):
+        assert own_file(name) == folder.joinpath(*name.partition(":")[0].split(".")).with_suffix(".py")
+    else:
+        with pytest.raises(UserError, match="there is no file"):
+            own_file(name)
+    assert not list(folder.rglob("ran"))
+    assert "canary" not in sys.modules
+
+
+def test_an_installed_module_is_refused_unrun() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys\nfrom tasks.own_architectures import own_file\n"
+         "try:\n own_file('this.x:y')\nfinally:\n print('this' in sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "False\n"  # the module `this` prints a poem when it runs
+    assert "there is no file" in done.stderr
+
+
+def test_a_file_that_leads_out_of_the_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "outside.py").write_text(BUILDS)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "models.py").write_text(BUILDS)
+    folder = project(tmp_path / "here", monkeypatch, {"real.py": BUILDS})
+    (folder / "linked.py").symlink_to(tmp_path / "outside.py")
+    (folder / "package").symlink_to(tmp_path / "elsewhere")
+    (folder / "near.py").symlink_to(folder / "real.py")
+    for name in ("linked:gru", "package.models:gru"):
+        with pytest.raises(UserError, match="leads out of"):
+            own_file(name)
+    assert own_file("near:gru") == folder / "real.py"
+
+
+@pytest.mark.parametrize("name", ["json", "sys"])
+def test_a_file_that_another_module_hides_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text(BUILDS)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"another module is called {name}"):
+        own_file(f"{name}:gru")
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a\0"])
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    folder = project(tmp_path, monkeypatch, {"odd_models.py": ""})
+    (folder / "odd_models.py").write_bytes(content)
+    with pytest.raises(UserError, match=r"odd_models\.py"):
+        own_file("odd_models:gru")
 
 
 def test_its_own_source_is_in_the_name_of_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ import json
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks import review_files
 from tasks.errors import UserError
-from tasks.review_files import read_reviews
+from tasks.review_files import read_reviews, read_rows
 
 in_one_folder = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(str.strip)
@@ -236,3 +238,158 @@ def test_a_name_that_is_no_file_of_reviews(tmp_path, name):
 
 def test_one_column_cannot_be_both(tmp_path):
     assert "name one of text, text twice" in refusal(written(tmp_path, "text,label\n"), label_column="text")
+
+
+SMALL = {"LONGEST_FIELD": 20, "LONGEST_ROW": 60, "LONGEST_BYTES": 80, "MOST_ROWS": 12, "MOST_BYTES": 400}
+ENDINGS = [".csv", ".csv.gz", ".csv.zst", ".jsonl", ".ndjson.gz", ".jsonl.zst", ".parquet"]
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    for name, value in SMALL.items():
+        monkeypatch.setattr(review_files, name, value)
+
+
+def saved(folder, rows, ending):
+    """Write texts with alternating labels in any format."""
+    path = folder / f"own{ending}"
+    labels = [number % 2 for number in range(len(rows))]
+    if ending == ".parquet":
+        pd.DataFrame({"text": pd.Series(rows, dtype="str"), "label": labels}).to_parquet(path)
+        return path
+    if "csv" in ending:
+        file = io.StringIO()
+        csv.writer(file).writerows([["text", "label"], *zip(rows, labels, strict=True)])
+        content = file.getvalue().encode()
+    else:
+        lines = [json.dumps(row) for row in ({"text": t, "label": n} for t, n in zip(rows, labels, strict=True))]
+        content = "\n".join(lines).encode()
+    packed = {".gz": gzip.compress, ".zst": lambda content: pa.compress(content, "zstd", asbytes=True)}
+    path.write_bytes(packed.get(path.suffix, bytes)(content))
+    return path
+
+
+@pytest.mark.usefixtures("small_limits")
+@in_one_folder
+@given(
+    st.lists(st.text("ab ,\n", min_size=1, max_size=30).filter(str.strip), min_size=2, max_size=16),
+    st.sampled_from(ENDINGS),
+)
+def test_what_is_within_the_limits_is_read_and_what_is_beyond_is_refused(tmp_path, rows, ending):
+    path = saved(tmp_path, rows, ending)
+    fields, number = max(map(len, rows)) > 20, len(rows) > 12
+    beyond_bytes = sum(map(len, rows)) + 2 * len(rows) > 400  # of every format, which all take more than this
+    try:
+        frame = read_reviews(path)
+    except UserError as refused:
+        assert str(refused).startswith(f"{path} is not read: ")
+        assert len(str(refused).splitlines()) == 1
+    else:
+        assert list(frame["text"]) == rows
+        assert not number
+        assert not beyond_bytes
+        assert not fields or ending == ".parquet"  # where a limit of bytes stands for that of characters
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_each_limit_is_named_with_what_was_found(tmp_path, ending):
+    assert len(read_reviews(saved(tmp_path, ["a" * 10] * 7, ending))) == 7
+    assert "at most 12 can be trained on. Take a sample" in refusal(saved(tmp_path, ["a"] * 13, ending))
+    too_long = refusal(saved(tmp_path, ["fine", "a" * 21, "fine"] if ending != ".parquet" else ["a" * 500], ending))
+    assert "has more than 20 characters. Shorten it" in too_long
+    many = [f"{number:02} {'a' * 17}" for number in range(12)]
+    if ending != ".parquet":
+        assert "more than the 400 bytes" in refusal(saved(tmp_path, [f'{text[:18]}"' for text in many] * 2, ending))
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.csv", "text,label\n" + "a" * 70, "ends in or after line 2 has more than 60 characters"),
+        ("x.csv", "text,label\na,1\n" + '"\n",' * 30, "ends in or after line 18 has more than 60 characters"),
+        ("x.csv", 'text,label\n"a\n' + "good,1\n" * 9, "a text of line 2 has more than 20"),
+        ("x.csv.gz", "\n" * 401, "more than the 400 bytes"),
+        ("x.csv.gz", "text,label\n" + "\n" * 14, "it has more than 12 rows"),
+        ("x.csv.gz", "\0" * 99, "ends in or after line 1 has more than 60"),
+        ("x.jsonl", "\n" * 14, "it has more than 12 rows"),
+        ("x.jsonl", '{"text": "' + "a" * 60, "ends in or after line 1 has more than 60"),
+        ("x.jsonl", '{"text": "' + "a" * 25 + '"}', "a text of line 1 has more than 20"),
+    ],
+    ids=range(9),
+)
+def test_what_would_fill_the_memory_is_refused_where_it_begins(tmp_path, name, content, said):
+    data = content.encode()
+    assert said in refusal(written(tmp_path, gzip.compress(data) if name.endswith(".gz") else data, name))
+
+
+def test_a_line_nested_deeper_than_the_limit_is_no_object(tmp_path):
+    lines = [
+        json.dumps({"text": "a", "label": 1}),
+        '{"text": "a", "label": ' + "[" * 99 + "]" * 99 + "}",
+        '{"text": "a", "label": ' + "[" * 100 + "]" * 100 + "}",
+        json.dumps({"text": "[" * 500, "label": 0}),
+    ]
+    message = refusal(written(tmp_path, "\n".join(lines), "own.jsonl"))
+    assert "not one JSON object on a line (1 in all: line 3)" in message
+
+
+def test_a_file_that_is_answered_may_have_any_number_of_rows(tmp_path, small_limits):
+    for ending in ENDINGS:
+        path = saved(tmp_path, ["some text"] * 30, ending)
+        assert sum(len(rows) for rows in read_rows(path, ["text"], 4)) == 30
+    with pytest.raises(UserError, match="a text of line 3 has more than 20 characters"):
+        list(read_rows(saved(tmp_path, ["fine", "a" * 21], ".csv"), ["text"], 4))
+
+
+def test_long_texts_are_given_fewer_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(review_files, "BYTES_AT_A_TIME", 100)
+    for ending in (".csv", ".parquet"):
+        path = saved(tmp_path, [f"{number}{'a' * 39}" for number in range(9)], ending)
+        parts = list(read_rows(path, ["text"], 1_000))
+        assert max(map(len, parts)) == 3
+        assert [row["text"][0] for rows in parts for row in rows] == list("012345678")
+
+
+def test_one_text_of_a_dictionary_for_many_rows_is_counted_for_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(review_files, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(review_files, "BYTES_AT_A_TIME", 100_000)
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), ["x" * 10_000])
+    path = tmp_path / "own.parquet"
+    pq.write_table(pa.table({"text": column, "label": [0, 1] * 2_500}), path, store_schema=False)
+    assert path.stat().st_size < 50_000
+    assert "1,000,000 is the most" in refusal(path)
+    assert max(map(len, read_rows(path, ["text"], 4_000))) <= 11
+
+
+def test_lists_are_no_cells_and_those_of_equal_numbers_are_as_long_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(review_files, "MOST_BYTES", 1_000_000)
+    path = tmp_path / "own.parquet"
+    pq.write_table(pa.table({"text": ["a"], "label": [[0] * 1_000_000]}), path)
+    assert path.stat().st_size < 10_000
+    assert "column 'label' holds lists or the like" in refusal(path)
+    with pytest.raises(UserError, match="1,000,000 is the most that a row group may have"):
+        list(read_rows(path, ["text", "label"], 10))
+
+
+def test_the_rows_of_a_parquet_file_are_counted_before_any_is_read(tmp_path, small_limits, monkeypatch):
+    path = saved(tmp_path, ["a"] * 13, ".parquet")
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("read"))
+    assert "it has 13 rows, and at most 12" in refusal(path)
+
+
+def test_problems_without_end_take_no_memory(tmp_path):
+    path = written(tmp_path, "text,label\n" + "a\n" * 50_000)
+    problems = {}
+    assert not list(review_files.READERS[".csv"](path, ["text"], problems, whole=False))
+    (places,) = problems.values()
+    assert (places.count, len(places.first)) == (50_000, 5)
+    assert "(50,000 in all: line 2 has 1, line 3 has 1" in refusal(path)
+
+
+def test_a_header_of_very_many_columns_is_told_at_once(tmp_path):
+    names = [f"c{number}" for number in range(200_000)]
+    message = refusal(written(tmp_path, ",".join(["text", "label", *names, *names]) + "\n"))
+    assert "column 'c0' stands 2 times" in message
+    assert len(message) < 5_000
