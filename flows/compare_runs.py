@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
     """Compare what the command line names.
 
     Returns:
-        The exit code: 0 compared, 2 a mistake of the user's.
+        The exit code: 0 compared, 1 a stored file is gone or damaged, 2 a mistake of the user's.
     """
     parser = argparse.ArgumentParser("python -m flows.compare_runs", description=__doc__)
     parser.add_argument("before", help="run, by its folder in results/runs")
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     from tasks.parameters import checked
     from tasks.remote import results_place
     from tasks.saved_runs import Wanted, open_run
-    from tasks.store import writing
+    from tasks.store import DamagedFileError, writing
     from tasks.two_runs import compare_two, in_markdown
 
     try:
@@ -41,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as mistake:
         print(mistake, file=sys.stderr)
         return 2
+    except (DamagedFileError, FileNotFoundError) as error:
+        print(f"{error}. The command that made the run makes it again.", file=sys.stderr)
+        return 1
     if asked.json:
         print("\n".join(json.dumps(row) for row in table.to_dict("records")))
     else:
