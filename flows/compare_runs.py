@@ -14,7 +14,7 @@ def main(arguments: Sequence[str]) -> int:
     """Compare what the command line names.
 
     Returns:
-        The exit code: 0 compared, 2 a mistake of the user's.
+        The exit code: 0 compared, 1 a stored file is gone or damaged, 2 a mistake of the user's.
     """
     parser = Parser("python -m flows.compare_runs", description=__doc__)
     parser.add_argument("before", help="run, by its folder in results/runs")
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     from tasks.parameters import checked
     from tasks.remote import results_place
     from tasks.saved_runs import Wanted, open_run
-    from tasks.store import writing
+    from tasks.store import DamagedFileError, writing
     from tasks.two_runs import compare_two, in_markdown
 
     try:
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as mistake:
         complain(mistake)
         return 2
+    except (DamagedFileError, FileNotFoundError) as error:
+        complain(f"{error}. The command that made the run makes it again.")
+        return 1
     if asked.json:
         say("\n".join(json.dumps(row) for row in table.to_dict("records")))
     else:

@@ -16,15 +16,16 @@ from tasks.baselines import BASELINES
 from tasks.cells import history_file, weights_file
 from tasks.errors import UserError
 from tasks.escape import escape_markdown, escape_terminal
-from tasks.models import load_network
+from tasks.models import load_network, read_vocabulary
 from tasks.onnx_graph import INPUT, OUTPUT, check_onnx, onnx_model
+from tasks.remote import get
+from tasks.safe_files import LARGEST_CARD, SMALL_TABLE, Name, json_model, reasons
 from tasks.saved_runs import SavedRun
 from tasks.settings import Recipe
 from tasks.tensorflow_loading import load_tensorflow
 
 CARD, WEIGHTS, VOCABULARY, TEXT = "model.json", "weights.safetensors", "vocabulary.parquet", "README.md"
 ONNX = "model.onnx"
-LARGEST_CARD = 1_000_000  # bytes
 SHOWN = ("accuracy", "f1", "auc", "log_loss")
 
 
@@ -34,11 +35,11 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    name: str = Field(max_length=200, description="Of the cell.")
-    architecture: str = Field(description="In ARCHITECTURES or BASELINES; it is rebuilt from the project's code.")
+    name: Name = Field(description="Of the cell.")
+    architecture: Name = Field(description="In ARCHITECTURES or BASELINES; it is rebuilt from the project's code.")
     recipe: Recipe
-    classes: tuple[str, str] = Field(description="What 0 and 1 are called.")
-    temperature: float = Field(gt=0, description="Divides the log-odds; fitted on validation.")
+    classes: tuple[Name, Name] = Field(description="What 0 and 1 are called.")
+    temperature: float = Field(gt=0, allow_inf_nan=False, description="Divides the log-odds; fitted on validation.")
     threshold: float = Field(ge=0, le=1, description="Of the raw probability, the best on validation; not applied.")
     accuracy: float = Field(ge=0, le=1, description="On the validation reviews, at one half.")
 
@@ -67,16 +68,20 @@ def write_model(run: SavedRun, cell: dict[str, Any], folder: Path, onnx: bool = 
         FileNotFoundError, DamagedFileError: If a file of the cell is gone, or is not what was written.
     """
     check(cell["architecture"], folder, onnx)
-    facts = store.frame(history_file(run.cache, cell["name"])).attrs
+    facts = store.frame(history_file(run.cache, cell["name"]), SMALL_TABLE).attrs
     weights = store.read_bytes(weights_file(run.cache, cell["name"]))
     if weights is None:
         raise FileNotFoundError(f"{weights_file(run.cache, cell['name'])} is gone; run again")
     known = {name: cell[name] for name in ("name", "architecture", "temperature", "threshold", "accuracy")}
-    card = Card(recipe=run.recipe, classes=run.facts["classes"], **known)
+    try:
+        card = Card(recipe=run.recipe, classes=run.facts["classes"], **known)
+    except ValidationError as error:
+        raise UserError(f"This model cannot be exported: {reasons(error)}") from None
     with store.unfinished(folder):
         store.write(folder / WEIGHTS, weights)
         if card.architecture in ARCHITECTURES:
-            store.write(folder / VOCABULARY, store.frame(run.cache / "encoded" / run.facts["vocabulary"]))
+            words = read_vocabulary(run.cache / "encoded" / run.facts["vocabulary"], run.recipe)
+            store.write(folder / VOCABULARY, words)
         if onnx:
             load_tensorflow()
             network = load_network(run.cache, card.name, card.recipe)
@@ -108,17 +113,16 @@ def read_card(folder: Path) -> Card:
         DamagedFileError: If it is not what was written, or describes no model of this project.
     """
     path = folder / CARD
-    if not path.is_file():
-        raise UserError(f"model: {str(folder)!r:.300} holds no {CARD}. Give a folder that flows.export wrote.")
-    if path.stat().st_size > LARGEST_CARD:
-        raise store.DamagedFileError(f"{path} is larger than {LARGEST_CARD:,} bytes, and describes no model")
-    content = store.read_bytes(path)
-    if content is None:
-        raise store.DamagedFileError(f"{path} has no checksum beside it")
     try:
-        return Card.model_validate_json(content)
-    except ValidationError as error:
-        raise store.DamagedFileError(f"{path} describes no model of this project: {error.errors()[0]}") from None
+        get(path, LARGEST_CARD)
+    except FileNotFoundError:
+        raise UserError(
+            f"model: {str(folder)!r:.300} holds no {CARD}. Give a folder that flows.export wrote."
+        ) from None
+    content = store.read_bytes(path, LARGEST_CARD)
+    if content is None:
+        raise store.DamagedFileError(f"{escape_terminal(path)} has no checksum beside it")
+    return json_model(content, Card, path)
 
 
 def described(run: SavedRun, card: Card, facts: Mapping[Any, Any], onnx: bool = False) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks import store
 from tasks.architectures import builder
@@ -26,6 +27,8 @@ from tasks.baselines import BASELINES, Baseline, Labelled
 from tasks.code_version import code_version
 from tasks.costs import forget_peak_memory, latency, peak_memory_mb
 from tasks.encoding import normalise, text_array
+from tasks.escape import escape_terminal
+from tasks.safe_files import SMALL_TABLE, TABLE, Kind, Name, as_frame, check_columns, reasons
 from tasks.settings import Recipe
 from tasks.training import HISTORY_METRICS, Split, fit, predict
 
@@ -34,9 +37,35 @@ LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "scipy")
 BASELINE_RECIPE = {"tokeniser", "class_weights"}
 BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 
+PREDICTIONS: dict[str, Kind] = {
+    "architecture": "text", "seed": "number", "review_id": "text", "split": "text", "label": "number",
+    "probability": "number",
+}  # fmt: skip
+HISTORY: dict[str, Kind] = {
+    "architecture": "text", "seed": "number", "epoch": "number", "split": "text", "loss": "number",
+    "accuracy": "number",
+}  # fmt: skip
+
 Made = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
 OnEpoch = Callable[[int, dict[str, float]], None]
 Weight = TypeVar("Weight")
+
+
+class CellFacts(BaseModel):
+    """What must be known of a stored cell; it holds more, all of it numbers."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=True, strict=True)
+    __pydantic_extra__: dict[str, int | float] = Field(init=False)
+
+    architecture: Name
+    seed: int = Field(ge=0)
+    status: Literal["finished", "diverged"]
+    weights: Name
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    parameters: int = Field(ge=0)
+    epochs: int = Field(ge=0)
+    best_epoch: int = Field(ge=0)
+    train_seconds: float = Field(ge=0)
 
 
 def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) -> str:
@@ -71,17 +100,47 @@ def stored_cell(folder: Path, name: str) -> dict[str, Any] | None:
     """Return the facts of a cell that is stored whole, or None.
 
     Raises:
-        DamagedFileError: If one of its files is not what was written.
+        DamagedFileError: If one of its files is not what was written, or not of this cell.
     """
-    history = store.read(history_file(folder, name))
-    predictions = store.read_bytes(predictions_file(folder, name))
+    history = store.read(history_file(folder, name), SMALL_TABLE)
+    predictions = store.read(predictions_file(folder, name), TABLE)
     weights = store.read_bytes(weights_file(folder, name))
     if history is None or predictions is None or weights is None:
         return None
-    facts = _facts(history.to_pandas())
+    facts = _checked_facts(history, history_file(folder, name))
+    if facts["weights"] != weights_file(folder, name).name:
+        raise store.DamagedFileError(f"{escape_terminal(history_file(folder, name))} is not of this cell")
     if hashlib.sha256(weights).hexdigest() != facts["weights_sha256"]:
-        raise store.DamagedFileError(f"{weights_file(folder, name)} is not of this cell")
+        raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} is not of this cell")
+    _check_predictions(predictions, facts, predictions_file(folder, name))
     return facts
+
+
+def _checked_facts(history: pa.Table, path: Path) -> dict[str, Any]:
+    """Return the facts of a cell, after a check of them and of the history's columns."""
+    check_columns(history, HISTORY, path)
+    facts = _facts(as_frame(history, path))
+    try:
+        CellFacts.model_validate(facts)
+    except ValidationError as error:
+        raise store.DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
+    return facts
+
+
+def _check_predictions(table: pa.Table, facts: Mapping[str, Any], path: Path) -> None:
+    """Refuse predictions that are not of this cell, or no probabilities; a cell that diverged has none."""
+    check_columns(table, PREDICTIONS, path)
+    if len(table) == 0 and facts["status"] == "diverged":
+        return
+    known = {"architecture": {facts["architecture"]}, "seed": {facts["seed"]}, "label": {0, 1},
+             "split": set(PREDICTED_SPLITS)}  # fmt: skip
+    values = {name: set(pc.unique(table[name]).to_pylist()) for name in known}
+    probability = pc.min_max(table["probability"]).as_py()
+    # NaN is neither the least nor the greatest: it is counted.
+    missing = pc.sum(pc.is_null(table["probability"], nan_is_null=True)).as_py()
+    wrong = [name for name, allowed in known.items() if not values[name] or values[name] - allowed]
+    if wrong or missing or not 0 <= probability["min"] <= probability["max"] <= 1:
+        raise store.DamagedFileError(f"{escape_terminal(path)} does not hold this cell's predictions")
 
 
 def make_cell(

@@ -23,6 +23,10 @@ class UserError(ValueError):
     """
 
 
+class DamagedFileError(Exception):
+    """A stored file is not what was written, or not what may be read."""
+
+
 class CellsFailedError(RuntimeError):
     """Some cells could not be trained; the others are kept and reported."""
 

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks import store
 from tasks.escape import escape_terminal
 from tasks.metrics import METRICS
+from tasks.parameters import SAFE_NAME
+from tasks.safe_files import SMALL_TABLE, Kind, as_frame, check_columns, check_names
 from tasks.settings import Recipe
 
 DIGITS = 16  # of fingerprint and key in the names of folders
@@ -26,6 +30,14 @@ KEPT_NIGHTS = 30  # of whose new seeds a run makes use at most
 FIRST_NIGHT = 19_000_101_0  # seeds from here on are those of nights
 CELL_FACTS = ("train_seconds", "probe_seconds", "parameters", "train_reviews")
 MANIFEST = ("versions", "code", "hardware", "settings")  # as JSON text
+STATUSES = {"finished", "diverged", "failed"}
+COLUMNS: dict[str, Kind] = {
+    "run": "text", "night": "time", "started": "time", "new_seeds": "number", "architecture": "text",
+    "seed": "number", "cell": "text", "status": "text", **dict.fromkeys([*METRICS, *CELL_FACTS], "number"),
+    "relative_seconds": "number", **dict.fromkeys(MANIFEST, "text"),
+}  # fmt: skip
+TYPES = {"night": pa.date32(), "started": pa.timestamp("us", "UTC"), "seed": pa.int64(), "new_seeds": pa.int64()}
+LONGEST_MANIFEST = 100_000  # characters; the settings of a run have about 1,000
 
 
 def partition(fingerprint: str, recipe: Recipe, fraction: float) -> dict[str, str]:
@@ -114,18 +126,19 @@ def read(place: Path, say: Callable[[str], None]) -> pd.DataFrame:
 
     The order is that in which runs began. The date of a night may be any that a person gave.
 
-    A file that is damaged is left out, and `say` is told.
+    A file that is damaged, or lies in a folder that no run makes, is left out, and `say` is told.
     """
     frames = []
     for file in sorted((place / "history").glob("data=*/configuration=*/*.parquet")):
+        named = dict(part.split("=", 1) for part in (file.parent.parent.name, file.parent.name))
         try:
-            table = store.read(file)
+            if not all(SAFE_NAME.fullmatch(name) for name in named.values()):
+                raise store.DamagedFileError(f"{escape_terminal(file)} lies in a folder that no run makes")
+            table = store.read(file, SMALL_TABLE)
+            if table is not None:
+                frames.append(as_frame(_checked(table, file), file).assign(**named))
         except store.DamagedFileError as damage:
             say(f"{escape_terminal(damage)}: that night is left out of the history")
-            continue
-        if table is not None:
-            named = dict(part.split("=", 1) for part in (file.parent.parent.name, file.parent.name))
-            frames.append(table.to_pandas().assign(**named))
     if not frames:
         return pd.DataFrame(columns=["data", "configuration", "night", "started", "seed", "cell", "status"])
     return pd.concat(frames, ignore_index=True).sort_values(["started", "night"], kind="stable", ignore_index=True)
@@ -162,6 +175,37 @@ def remove(place: Path, run: str) -> list[Path]:
         file.unlink()
         file.with_name(f"{file.name}.sha256").unlink(missing_ok=True)
     return files
+
+
+def _checked(table: pa.Table, file: Path) -> pa.Table:
+    """Return the rows of a run as `rows` makes them.
+
+    Raises:
+        DamagedFileError: Naming what is wrong.
+    """
+    check_columns(table, COLUMNS, file)
+    check_names(table, ("run", "architecture", "cell", "status"), file)
+    try:
+        for name, kind in TYPES.items():
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
+    except pa.ArrowException as error:
+        raise store.DamagedFileError(f"{escape_terminal(file)}: a date or a seed is none") from error
+    if any(table[name].null_count for name in TYPES) or set(pc.unique(table["status"]).to_pylist()) - STATUSES:
+        raise store.DamagedFileError(f"{escape_terminal(file)}: a date, a seed or a status is missing or unknown")
+    if not all(
+        _is_manifest(text) for name in MANIFEST if name != "code" for text in pc.unique(table[name]).to_pylist()
+    ):
+        raise store.DamagedFileError(f"{escape_terminal(file)}: versions, hardware or settings are no JSON objects")
+    return table
+
+
+def _is_manifest(text: str | None) -> bool:
+    if text is None or len(text) > LONGEST_MANIFEST:
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def of(past: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:

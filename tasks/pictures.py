@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import BaseModel, Field
 
 from tasks import reuse
 from tasks.appearance import rendered, style
 from tasks.encoding import fingerprint
+from tasks.errors import DamagedFileError
+from tasks.escape import escape_terminal
 from tasks.figures import FIGURES, inputs
 from tasks.report import Picture
+from tasks.safe_files import json_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,11 +43,35 @@ def pictures(frames: Mapping[str, pd.DataFrame], folder: Path, say: Callable[[st
         read = {argument: prints.get(argument, value) for argument, value in arguments.items()}
         made_of = reuse.key([FIGURES[name], picture_files], LIBRARIES, name=name, read=read)
         make = partial(picture_files, name, FIGURES[name], arguments)
-        if files := reuse.kept(folder / "figures" / f"{name}-{made_of}.zip", make, say):
-            words = json.loads(files["words.json"])
+        path = folder / "figures" / f"{name}-{made_of}.zip"
+        if files := reuse.kept(path, make, say, partial(check_picture, path=path)):
+            words = json_model(files["words.json"], Words, path)
             images = (files[form] for form in ("large.png", "large.svg", "small.png"))
-            found.append(Picture(name, words["title"], words["caption"], *images))
+            found.append(Picture(name, words.title, words.caption, *images))
     return found
+
+
+class Words(BaseModel):
+    """What is written beside a figure (words.json)."""
+
+    title: str = Field(max_length=10_000)
+    caption: str = Field(max_length=10_000)
+
+
+def check_picture(files: reuse.Files, path: Path) -> None:
+    """Refuse files that are not as `picture_files` makes them.
+
+    Raises:
+        DamagedFileError: Naming `path`.
+    """
+    if not files:
+        return
+    if list(files) != ["words.json", "large.png", "large.svg", "small.png"]:
+        raise DamagedFileError(f"{escape_terminal(path)} holds other files than a figure's")
+    json_model(files["words.json"], Words, path)
+    begins = {"large.png": b"\x89PNG\r\n\x1a\n", "large.svg": b"<?xml ", "small.png": b"\x89PNG\r\n\x1a\n"}
+    if any(not files[name].startswith(begin) for name, begin in begins.items()):
+        raise DamagedFileError(f"{escape_terminal(path)} holds pictures of another format")
 
 
 def picture_files(name: str, figure: Callable[..., Figure | None], arguments: Mapping[str, Any]) -> reuse.Files:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tasks import store
 from tasks.appearance import label
 from tasks.baselines import BASELINES, Baseline
 from tasks.calibration import scaled
@@ -17,7 +16,7 @@ from tasks.carried import VOCABULARY, WEIGHTS, read_card
 from tasks.encoding import UNKNOWN, normalise, text_array, tokenise
 from tasks.errors import UserError
 from tasks.escape import escape_terminal
-from tasks.models import baseline, load_baseline, load_network, network
+from tasks.models import baseline, load_baseline, load_network, network, read_vocabulary
 from tasks.remote import results_place
 from tasks.saved_runs import Wanted, chosen, open_run
 from tasks.settings import Recipe
@@ -120,7 +119,7 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     say(escape_terminal(of))
     if network:
         load_tensorflow()
-        vocabulary = store.frame(run.cache / "encoded" / run.facts["vocabulary"])
+        vocabulary = read_vocabulary(run.cache / "encoded" / run.facts["vocabulary"], run.recipe)
         models = (load_network(run.cache, name, run.recipe) for name in cells["name"])
         reads = [read_by_network(model, run.recipe, vocabulary) for model in models]
     else:
@@ -144,7 +143,7 @@ def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
         read = read_by_baseline(baseline(card.architecture, weights), card.recipe)
     else:
         load_tensorflow()
-        vocabulary = store.frame(wanted.model / VOCABULARY)
+        vocabulary = read_vocabulary(wanted.model / VOCABULARY, card.recipe)
         read = read_by_network(network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
     members = [Member(card.name, read, card.temperature)]
     return Predictor(members, card.classes, card.recipe.tokeniser, wanted.threshold)

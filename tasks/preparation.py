@@ -14,6 +14,7 @@ from prefect import task
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks import encoding, store
 from tasks.code_version import code_version
@@ -21,10 +22,14 @@ from tasks.escape import escape_terminal
 from tasks.learning_curve import training_fraction
 from tasks.remote import in_bucket
 from tasks.reviews import load_reviews, source_fingerprint
+from tasks.safe_files import VOCABULARY, reasons
 
 
 def prepared(
-    path: Path, make: Callable[[], tuple[Any, dict[str, Any]]], say: Callable[[str], None]
+    path: Path,
+    make: Callable[[], tuple[Any, dict[str, Any]]],
+    say: Callable[[str], None],
+    check: Callable[[dict[str, Any]], object] = len,
 ) -> tuple[dict[str, Any], bool]:
     """Return the notes of the table at `path`, made now if it is not there, and whether it was there.
 
@@ -32,20 +37,69 @@ def prepared(
         path: A Parquet file in the cache, named by all that it is made of.
         make: Gives the frame or table, and notes on it (plain data that JSON can hold).
         say: Told of damage.
+        check: Raises DamagedFileError where notes, or what they name, are not as `make` gives them.
     """
     with store.locked(path):
         try:
             found = store.metadata(path)
+            if found is not None:
+                noted = _notes(found, path)
+                check(noted)
+                return noted, True
         except store.DamagedFileError as damage:
             say(f"{damage}: made again")
-            found = None
-        if found is not None:
-            return json.loads(found[b"notes"]), True
         content, notes = make()
         table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), b"notes": json.dumps(notes).encode()}
         store.write(path, table.replace_schema_metadata(metadata))
         return notes, False
+
+
+def _notes(found: dict[bytes, bytes], path: Path) -> dict[str, Any]:
+    try:
+        notes = json.loads(found[b"notes"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise store.DamagedFileError(f"{escape_terminal(path)} has no notes") from error
+    if not isinstance(notes, dict):
+        raise store.DamagedFileError(f"{escape_terminal(path)} has no notes")
+    return notes
+
+
+class ReviewNotes(BaseModel):
+    """What is noted of loaded reviews, as far as later steps use it."""
+
+    model_config = ConfigDict(strict=True)
+
+    source: str
+    rows: dict[str, int]
+    caveats: list[str]
+    classes: list[str] = Field(min_length=2, max_length=2)
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    file: str
+
+
+class TokenNotes(BaseModel):
+    """What is noted of encoded reviews."""
+
+    model_config = ConfigDict(strict=True)
+
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    file: str
+    vocabulary: str
+
+
+def check_notes(notes: dict[str, Any], model: type[BaseModel], path: Path, **files: str) -> None:
+    """Check notes, and that they name no other files than these.
+
+    Raises:
+        DamagedFileError: Naming `path`.
+    """
+    try:
+        model.model_validate(notes)
+    except ValidationError as error:
+        raise store.DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
+    if any(notes[name] != file for name, file in files.items()):
+        raise store.DamagedFileError(f"{escape_terminal(path)} names other files")
 
 
 def key(**made_of: object) -> str:
@@ -99,7 +153,9 @@ def load(
         reviews = load_reviews(data, data_folder=data_folder, on_progress=_tenths(logger.info), **how)
         return reviews, {**{str(name): fact for name, fact in reviews.attrs.items()}, "file": path.name}
 
-    facts, cached = prepared(path, make, logger.warning)
+    facts, cached = prepared(
+        path, make, logger.warning, lambda notes: check_notes(notes, ReviewNotes, path, file=path.name)
+    )
     logger.info("%s, fingerprint %s", escape_terminal(facts["source"]), facts["fingerprint"][:16])
     return outcome(facts, cached=cached)
 
@@ -142,6 +198,11 @@ def encode(
         store.write(words, vocabulary)
         return table, {"fingerprint": encoding.fingerprint(table), "file": path.name, "vocabulary": words.name}
 
-    notes, cached = prepared(path, make, logger.warning)
+    def check(notes: dict[str, Any]) -> None:
+        check_notes(notes, TokenNotes, path, file=path.name, vocabulary=words.name)
+        if store.read_bytes(words, VOCABULARY.file) is None:  # models are of no use without it
+            raise store.DamagedFileError(f"{escape_terminal(words)} is gone")
+
+    notes, cached = prepared(path, make, logger.warning, check)
     made_from = {"train_fraction": fraction, "reviews": facts["fingerprint"], "reviews_file": facts["file"]}
     return outcome({**notes, **made_from}, cached=cached)

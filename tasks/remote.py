@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from tasks.errors import UserError
+from tasks.errors import DamagedFileError, UserError
 from tasks.escape import escape_terminal
+from tasks.safe_files import read_limited
 
 PACKAGES = ("s3fs", "universal-pathlib")
 
@@ -50,17 +51,35 @@ def results_place(results: str) -> Path:
     return place
 
 
-def get(path: Path) -> bytes:
+def get(path: Path, limit: int) -> bytes:
     """Return the content of a file or object, by one request.
+
+    Args:
+        path: Where it lies.
+        limit: The most bytes that it may have; no more are fetched.
 
     Raises:
         FileNotFoundError: If it is not there.
-        OSError: If it cannot be read.
+        DamagedFileError: If it is larger; or, for a file, cannot be read.
+        OSError: If an object cannot be fetched.
     """
     if not in_bucket(path):
-        return path.read_bytes()
+        return read_limited(path, limit)
     with _as_system_error():
-        return cast(Any, path).fs.cat_file(cast(Any, path).path)
+        content = _first_bytes(cast(Any, path), limit + 1)
+    if len(content) > limit:
+        raise DamagedFileError(f"{escape_terminal(path)} is larger than {limit:,} bytes")
+    return content
+
+
+def _first_bytes(path: Any, count: int) -> bytes:
+    try:
+        return path.fs.cat_file(path.path, start=0, end=count)
+    except OSError as error:
+        # S3 refuses a range of an object without any byte.
+        if isinstance(error, FileNotFoundError) or path.fs.info(path.path)["size"]:
+            raise
+        return b""
 
 
 def put(path: Path, content: bytes) -> None:

@@ -1,6 +1,5 @@
 """From what the cells left in the cache to all frames of a comparison."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,60 @@ from tasks.baselines import BASELINES
 from tasks.calibration import calibrate, reliabilities
 from tasks.cells import history_file, predictions_file
 from tasks.comparison import compare
-from tasks.errors import UserError
+from tasks.errors import DamagedFileError, UserError
+from tasks.escape import escape_terminal
 from tasks.evaluation import classification_reports, confusion_matrices, evaluate, generalisation_gaps
 from tasks.learning_curve import learning_curve
 from tasks.panel import panel
+from tasks.safe_files import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, parquet_table
 from tasks.slices import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
 
 Frames = dict[str, pd.DataFrame]
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
+# The columns of each table of an evaluation; learning_curve is there for several fractions only.
+COLUMNS = {
+    "cells": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights weights_sha256",
+    "history": "architecture seed epoch split loss accuracy precision recall seconds",
+    "predictions": "architecture seed review_id split label probability",
+    "scores": "architecture seed split metric value",
+    "classes": "architecture seed split class precision recall f1 support",
+    "confusions": "architecture seed split label predicted count",
+    "gaps": (
+        "architecture seed best_epoch train_accuracy validation_accuracy accuracy_gap train_loss "
+        "validation_loss loss_gap"
+    ),
+    "setup": "metric alpha margin pairs least_seeds seeds_for_exact_test draws validation_reviews test_reviews",
+    "summary": (
+        "architecture split metric mean std min max low high seeds diverged seed_variance item_variance "
+        "bootstrap_low bootstrap_high note"
+    ),
+    "pairs": (
+        "first second metric difference low high p p_holm p_sign_flip smallest_p verdict p_equivalent_holm "
+        "seeds noise bootstrap_low bootstrap_high probability_first_better probability_low probability_high "
+        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance note"
+    ),
+    "power": "first second seeds level minimum_detectable power_one_point power_low power_high target seeds_needed",
+    "omnibus": "test statistic p over note",
+    "groups": (
+        "architecture group best cheapest validation_mean test_mean difference low high verdict parameters "
+        "latency_ms train_seconds"
+    ),
+    "expected": "architecture runs expected seconds",
+    "calibration": (
+        "architecture seed temperature threshold log_loss brier ece log_loss_scaled brier_scaled ece_scaled "
+        "accuracy accuracy_threshold"
+    ),
+    "reliability": "architecture seed bin predicted observed low high reviews",
+    "slices": "architecture slice accuracy low high reviews rest_accuracy p p_adjusted note",
+    "disagreement": "architecture",
+    "mistakes": "review_id label probability text",
+    "learning_curve": "architecture fraction train_reviews mean std low high seeds gain gain_low gain_high",
+}  # fmt: skip
+TEXTS = {
+    "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
+    "noise", "note", "test", "slice", "review_id", "text",
+}  # fmt: skip
+NEVER_EMPTY = {"cells", "history", "predictions", "scores", "setup", "summary", "groups", "calibration", "slices"}
 
 
 def kept_frames(cells: list[dict[str, Any]], reviews: str, folder: Path, say: Callable[[str], None]) -> Frames:
@@ -40,8 +85,43 @@ def kept_frames(cells: list[dict[str, Any]], reviews: str, folder: Path, say: Ca
     def make() -> reuse.Files:
         return {name: store.parquet(frame) for name, frame in all_frames(cells, reviews, folder).items()}
 
-    found = reuse.kept(folder / "evaluations" / f"evaluation-{made_of}.zip", make, say)
-    return {name: pd.read_parquet(io.BytesIO(content)) for name, content in found.items()}
+    path = folder / "evaluations" / f"evaluation-{made_of}.zip"
+    read: Frames = {}
+
+    def check(files: reuse.Files) -> None:
+        read.clear()
+        read.update(checked_frames(files, path))
+        if read["cells"]["weights"].tolist() != [cell["weights"] for cell in of_largest_fraction(cells)]:
+            raise DamagedFileError(f"{escape_terminal(path)} is of other cells")
+
+    reuse.kept(path, make, say, check)
+    return read
+
+
+def checked_frames(files: reuse.Files, path: Path) -> Frames:
+    """Return the frames of an evaluation.
+
+    Args:
+        files: Parquet files by the frame's name.
+        path: The archive that they are of, named in messages.
+
+    Raises:
+        DamagedFileError: If one is missing, or lacks columns or rows that an evaluation has.
+    """
+    if set(files) - {"learning_curve"} != set(COLUMNS) - {"learning_curve"}:
+        raise DamagedFileError(f"{escape_terminal(path)} does not hold the tables of an evaluation")
+    frames = {}
+    for name, content in files.items():
+        table = parquet_table(content, path, TABLE if name == "predictions" else SMALL_TABLE)
+        check_columns(table, {column: _kind(column) for column in COLUMNS[name].split()}, path)
+        if not len(table) and name in NEVER_EMPTY:
+            raise DamagedFileError(f"{escape_terminal(path)} holds an empty table {name}")
+        frames[name] = as_frame(table, path)
+    return frames
+
+
+def _kind(column: str) -> Kind:
+    return "text" if column in TEXTS else "number"
 
 
 def all_frames(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:

@@ -19,18 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from tasks import safe_files
+from tasks.errors import DamagedFileError as DamagedFileError
 from tasks.errors import UserError
+from tasks.escape import escape_terminal
 from tasks.partials import is_abandoned, partial_path, partials
 from tasks.remote import get, in_bucket, put
+from tasks.safe_files import LARGEST_CHECKSUM, LARGEST_FILE, TABLE, Limits
 
 # Rows that are written, and later read, at a time: few enough for the memory, many enough to be packed well.
 ROW_GROUP = 2**16
 # Modes of what is made in a results folder, whatever the mode of that folder and the umask.
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
-
-
-class DamagedFileError(Exception):
-    """A stored file is not what was written."""
 
 
 class NotWrittenError(UserError, OSError):
@@ -146,18 +146,22 @@ def unfinished(folder: Path) -> Iterator[None]:
         raise
 
 
-def read_bytes(path: Path) -> bytes | None:
+def read_bytes(path: Path, limit: int = LARGEST_FILE) -> bytes | None:
     """Return exactly the bytes that were written, or None where nothing (complete) is stored.
 
+    Args:
+        path: The file, with its checksum beside it.
+        limit: The most bytes that it may have.
+
     Raises:
-        DamagedFileError: If the file does not match its checksum.
+        DamagedFileError: If the file does not match its checksum, is larger, or no regular file.
     """
     try:
-        expected, data = checksum(path), get(path)
+        expected, data = checksum(path), get(path, limit)
     except FileNotFoundError:
         return None
     if hashlib.sha256(data).hexdigest() != expected:
-        raise DamagedFileError(f"{path} does not match its checksum")
+        raise DamagedFileError(f"{escape_terminal(path)} does not match its checksum")
     return data
 
 
@@ -166,52 +170,47 @@ def checksum(path: Path) -> str:
 
     Raises:
         FileNotFoundError: Where nothing (complete) is stored.
+        DamagedFileError: If it cannot be read.
     """
-    return get(_checksum_file(path)).decode(errors="replace").partition(" ")[0]
+    return get(_checksum_file(path), LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
 
 
-def read(path: Path) -> pa.Table | None:
+def read(path: Path, limits: Limits = TABLE) -> pa.Table | None:
     """Return the table that was written, or None where nothing (complete) is stored.
 
+    Args:
+        path: The file, with its checksum beside it.
+        limits: The most that it may hold.
+
     Raises:
-        DamagedFileError: If the file does not match its checksum.
+        DamagedFileError: If the file does not match its checksum, is no Parquet file, or holds more.
     """
-    data = read_bytes(path)
-    if data is None:
-        return None
-    try:
-        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"{path} is no Parquet file") from error
+    data = read_bytes(path, limits.file)
+    return None if data is None else safe_files.parquet_table(data, path, limits)
 
 
 def metadata(path: Path) -> dict[bytes, bytes] | None:
     """Return the notes in the schema of the table that was written, without its rows; None and errors as in `read`."""
-    data = read_bytes(path)
-    if data is None:
-        return None
-    try:
-        return pq.read_schema(pa.BufferReader(data)).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"{path} is no Parquet file") from error
+    data = read_bytes(path, TABLE.file)
+    return None if data is None else safe_files.parquet_schema(data, path).metadata or {}
 
 
-def table(path: Path) -> pa.Table:
-    """Return the table that was written, which is known to be there.
+def table(path: Path, limits: Limits = TABLE) -> pa.Table:
+    """Return the table that was written, which is known to be there; arguments as of `read`.
 
     Raises:
         FileNotFoundError: Where nothing (complete) is stored.
-        DamagedFileError: If the file does not match its checksum.
+        DamagedFileError: As of `read`.
     """
-    found = read(path)
+    found = read(path, limits)
     if found is None:
-        raise FileNotFoundError(f"{path} is gone; run again")
+        raise FileNotFoundError(f"{escape_terminal(path)} is gone; run again")
     return found
 
 
-def frame(path: Path) -> pd.DataFrame:
-    """Return the frame that was written, its `attrs` included; raises as `table` does."""
-    return table(path).to_pandas()
+def frame(path: Path, limits: Limits = TABLE) -> pd.DataFrame:
+    """Return the frame that was written, its `attrs` included; arguments and errors as of `table`."""
+    return safe_files.as_frame(table(path, limits), path)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def test_a_card_of_no_model_is_refused_though_its_checksum_is_right(
     folder = written(past, tmp_path / "model", "nb_svm")
     card = json.loads((folder / carried.CARD).read_text()) | change
     store.write(folder / carried.CARD, json.dumps(card).encode())
-    with pytest.raises(store.DamagedFileError, match="describes no model"):
+    with pytest.raises(store.DamagedFileError, match=r"model\.json is not valid"):
         load_predictor(Wanted(model=folder), lambda _: None)
 
 

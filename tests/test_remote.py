@@ -76,6 +76,17 @@ def test_a_damaged_object_is_never_used_and_a_missing_one_is_not_there(bucket: s
     assert store.read_bytes(path) == b"again"
 
 
+@pytest.mark.parametrize(("content", "limit"), [(b"", 0), (b"", 9), (b"12345678", 8), (b"12345678", 7)])
+def test_no_more_of_an_object_is_fetched_than_it_may_have(bucket: str, content: bytes, limit: int) -> None:
+    path = results_place(bucket) / "cache" / "z.bin"
+    store.write(path, content)
+    if limit < len(content):
+        with pytest.raises(store.DamagedFileError, match="larger than 7 bytes"):
+            store.read_bytes(path, limit)
+    else:
+        assert store.read_bytes(path, limit) == content
+
+
 def test_a_run_is_put_there_whole_beside_earlier_ones(bucket: str) -> None:
     place = results_place(bucket)
     for _ in range(2):

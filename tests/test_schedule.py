@@ -72,7 +72,11 @@ def saved_until(step, folder):
             os.kill(os.getpid(), 9)
         return rename(self, target)
     Path.replace = dying
-    history, predictions = pd.DataFrame({{"epoch": [1]}}), pd.DataFrame({{"probability": [0.5]}})
+    of = {{"architecture": ["lstm"], "seed": [0], "split": ["validation"]}}
+    history = pd.DataFrame({{**of, "epoch": [1], "loss": [0.5], "accuracy": [1.0]}})
+    history.attrs = dict(architecture="lstm", seed=0, status="finished", parameters=3, epochs=1, best_epoch=1)
+    history.attrs["train_seconds"] = 1.0
+    predictions = pd.DataFrame({{**of, "review_id": ["a"], "label": [1], "probability": [0.5]}})
     cells.store_cell(folder, "x", history, predictions, {{"w": np.ones(3, np.float32)}})
 for step in range(7):
     folder = Path({str(tmp_path)!r}) / str(step)
