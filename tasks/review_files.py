@@ -385,7 +385,9 @@ def _json_object(line: str) -> dict[str, Any] | None:
         return None
     if not isinstance(row, dict):
         return None
-    inside: list[Any] = [row] if line.count("[") + line.count("{") > DEEPEST else []
+    if line.count("[") + line.count("{") <= DEEPEST:
+        return row
+    inside: list[Any] = [row]
     for _ in range(DEEPEST):
         inside = [value for each in inside if isinstance(each, list | dict) for value in _values(each)]
     return None if any(isinstance(each, list | dict) for each in inside) else row
