@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from flows.command_line import parse
-from tasks import history, parameters
+from tasks import history, parameters, store
 from tasks.appearance import palette, save, style
 from tasks.errors import UserError
 from tasks.remote import in_bucket, results_place
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print and draw the trend.
 
     Returns:
-        The exit code: 0, or 2 for a mistake, such as a folder without a history.
+        The exit code: 0; 1 if the system refuses to remove a run; 2 for a mistake, such as a folder without a history.
     """
     try:
         asked = parse(Asked, arguments, "flows.history")
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         print(told(place, asked.configuration) if asked.remove is None else removed(place, asked.remove))
     except UserError as mistake:
         print(mistake, file=sys.stderr)
-        return 2
+        return 1 if isinstance(mistake, OSError) else 2
     return 0
 
 
@@ -76,7 +76,8 @@ def removed(place: Path, run: str) -> str:
     Raises:
         UserError: If no run of the history has that name.
     """
-    files = history.remove(place, run)
+    with store.writing(place / "history"):
+        files = history.remove(place, run)
     if not files:
         past = history.read(place, lambda words: print(words, file=sys.stderr))
         known = list(dict.fromkeys(past["run"][::-1])) if len(past) else []
@@ -96,7 +97,11 @@ def drawing(frames: dict[str, pd.DataFrame], place: Path) -> Path | None:
         figure = nights(**frames, colours=palette(frames["nights"]["architecture"]))
     if figure is None or in_bucket(place):
         return None
-    return save(figure, place / "history", "trend")["png"]
+    try:
+        return save(figure, place / "history", "trend")["png"]
+    except OSError as error:  # a folder that may only be read: the table is told all the same
+        print(f"The picture was not written: {error}", file=sys.stderr)
+        return None
 
 
 if __name__ == "__main__":

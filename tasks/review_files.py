@@ -207,6 +207,11 @@ def _refuse_rows(path: Path, found: str) -> NoReturn:
     _refuse_beyond(path, f"it has {found} rows, and at most {MOST_ROWS:,} can be trained on", "Take a sample of them.")
 
 
+def _refuse_length(path: Path, most: float) -> NoReturn:
+    limit = f"unpacked it has more than the {most:,} bytes of text that can be trained on"
+    _refuse_beyond(path, limit, "Take a sample of its rows.")
+
+
 def _flat(value: Any, is_text: bool) -> Any:
     """Shorten a list or an object, which is wrong in every column: of each row it would take many times its bytes."""
     if not isinstance(value, list | dict):
@@ -245,11 +250,7 @@ class _Unpacked(io.RawIOBase):
         count: int = self.stream.readinto(buffer)
         self.count += count
         if self.count > self.most:
-            _refuse_beyond(
-                self.path,
-                f"unpacked it has more than the {self.most:,} bytes of text that can be trained on",
-                "Take a sample of its rows.",
-            )
+            _refuse_length(self.path, self.most)
         return count
 
     def close(self) -> None:
@@ -293,6 +294,8 @@ def _open_text(path: Path, most: float) -> tuple[TextIO, str]:
     Raises:
         UserError: If it has more than `most` bytes; of a compressed one, when as many have been read.
     """
+    if path.suffix.lower() not in COMPRESSED and path.stat().st_size > most:
+        _refuse_length(path, most)
     with pa.input_stream(path, compression="detect") as stream:
         start = stream.read(4)
     mark = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
