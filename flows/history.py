@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from flows.command_line import complain, parse, say
-from tasks import history, parameters
+from tasks import history, parameters, store
 from tasks.appearance import palette, save, style
 from tasks.errors import UserError
 from tasks.escape import escape_terminal
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print and draw the trend.
 
     Returns:
-        The exit code: 0, or 2 for a mistake, such as a folder without a history.
+        The exit code: 0; 1 if the system refuses to remove a run; 2 for a mistake, such as a folder without a history.
     """
     try:
         asked = parse(Asked, arguments, "flows.history")
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         say(told(place, asked.configuration) if asked.remove is None else removed(place, asked.remove))
     except UserError as mistake:
         complain(mistake)
-        return 2
+        return 1 if isinstance(mistake, OSError) else 2
     return 0
 
 
@@ -78,7 +78,8 @@ def removed(place: Path, run: str) -> str:
     Raises:
         UserError: If no run of the history has that name.
     """
-    files = history.remove(place, run)
+    with store.writing(place / "history"):
+        files = history.remove(place, run)
     if not files:
         past = history.read(place, complain)
         known = list(dict.fromkeys(past["run"][::-1])) if len(past) else []
@@ -98,7 +99,11 @@ def drawing(frames: dict[str, pd.DataFrame], place: Path) -> Path | None:
         figure = nights(**frames, colours=palette(frames["nights"]["architecture"]))
     if figure is None or in_bucket(place):
         return None
-    return save(figure, place / "history", "trend")["png"]
+    try:
+        return save(figure, place / "history", "trend")["png"]
+    except OSError as error:  # a folder that may only be read: the table is told all the same
+        complain(f"The picture was not written: {error}")
+        return None
 
 
 if __name__ == "__main__":

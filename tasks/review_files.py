@@ -209,6 +209,11 @@ def _refuse_rows(path: Path, found: str) -> NoReturn:
     _refuse_beyond(path, f"it has {found} rows, and at most {MOST_ROWS:,} can be trained on", "Take a sample of them.")
 
 
+def _refuse_length(path: Path, most: float) -> NoReturn:
+    limit = f"unpacked it has more than the {most:,} bytes of text that can be trained on"
+    _refuse_beyond(path, limit, "Take a sample of its rows.")
+
+
 def _flat(value: Any, is_text: bool) -> Any:
     """Shorten a list or an object, which is wrong in every column: of each row it would take many times its bytes."""
     if not isinstance(value, list | dict):
@@ -247,11 +252,7 @@ class _Unpacked(io.RawIOBase):
         count: int = self.stream.readinto(buffer)
         self.count += count
         if self.count > self.most:
-            _refuse_beyond(
-                self.path,
-                f"unpacked it has more than the {self.most:,} bytes of text that can be trained on",
-                "Take a sample of its rows.",
-            )
+            _refuse_length(self.path, self.most)
         return count
 
     def close(self) -> None:
@@ -295,6 +296,8 @@ def _open_text(path: Path, most: float) -> tuple[TextIO, str]:
     Raises:
         UserError: If it has more than `most` bytes; of a compressed one, when as many have been read.
     """
+    if path.suffix.lower() not in COMPRESSED and path.stat().st_size > most:
+        _refuse_length(path, most)
     with pa.input_stream(path, compression="detect") as stream:
         start = stream.read(4)
     mark = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
@@ -387,7 +390,9 @@ def _json_object(line: str) -> dict[str, Any] | None:
         return None
     if not isinstance(row, dict):
         return None
-    inside: list[Any] = [row] if line.count("[") + line.count("{") > DEEPEST else []
+    if line.count("[") + line.count("{") <= DEEPEST:
+        return row
+    inside: list[Any] = [row]
     for _ in range(DEEPEST):
         inside = [value for each in inside if isinstance(each, list | dict) for value in _values(each)]
     return None if any(isinstance(each, list | dict) for each in inside) else row

@@ -333,3 +333,15 @@ def refused_archive(folder, content, said):
         read_archive(path)
     assert said in str(caught.value)
     assert [file.name for file in folder.iterdir()] == ["evil.tar.gz"]
+
+
+def test_a_folder_has_no_more_bytes_than_the_archive(tmp_path, monkeypatch):
+    for name, content in SOUND.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    read = sum(len(content) for name, content in SOUND.items() if "README" not in name and "unsup" not in name)
+    monkeypatch.setattr(module, "MOST_BYTES", read)
+    assert len(read_folder(tmp_path / "aclImdb")) == 4
+    monkeypatch.setattr(module, "MOST_BYTES", read - 1)
+    with pytest.raises(UserError, match=f"more than {read - 1:,} bytes of reviews"):
+        read_folder(tmp_path / "aclImdb")

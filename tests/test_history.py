@@ -342,3 +342,15 @@ def test_a_damaged_file_is_never_removed(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
     assert history.remove(tmp_path, "a") == []
     assert file.exists()
+
+
+def test_a_picture_that_cannot_be_written_does_not_keep_the_table_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_nights(tmp_path, 4)
+    for ending in ("png", "svg"):
+        (tmp_path / "history" / f"trend.{ending}").mkdir()
+    assert command.main([f"--results={tmp_path}"]) == 0
+    said = capsys.readouterr()
+    assert "2026-03-04" in said.out
+    assert "The picture was not written" in said.err

@@ -379,6 +379,13 @@ def test_the_rows_of_a_parquet_file_are_counted_before_any_is_read(tmp_path, sma
     assert "it has 13 rows, and at most 12" in refusal(path)
 
 
+def test_a_text_file_that_is_too_long_is_refused_unread(tmp_path, small_limits, monkeypatch):
+    path = saved(tmp_path, ["a" * 18] * 20, ".csv")
+    assert path.stat().st_size > 400
+    monkeypatch.setattr(pa, "input_stream", lambda *_, **__: pytest.fail("read"))
+    assert "more than the 400 bytes of text that can be trained on" in refusal(path)
+
+
 def test_problems_without_end_take_no_memory(tmp_path):
     path = written(tmp_path, "text,label\n" + "a\n" * 50_000)
     problems = {}

@@ -122,6 +122,16 @@ def test_a_damaged_official_file_is_refused(tmp_path):
         load_reviews("auto", data_folder=tmp_path)
 
 
+def test_an_official_file_beyond_a_limit_is_refused_and_an_empty_one_too(tmp_path, monkeypatch):
+    frame = official(tmp_path)
+    monkeypatch.setattr("tasks.review_files.MOST_ROWS", 399)
+    with pytest.raises(UserError, match="it has 400 rows, and at most 399 can be trained on"):
+        load_reviews("imdb", data_folder=tmp_path)
+    frame[:0].to_parquet(tmp_path / "imdb.parquet")
+    with pytest.raises(UserError, match="must have no missing value"):
+        load_reviews("imdb", data_folder=tmp_path)
+
+
 def test_own_groups_are_never_parted(tmp_path):
     grouped = ROWS.assign(author=[f"author {n // 8}" for n in range(240)])
     grouped.to_csv(tmp_path / "own.csv", index=False)
