@@ -28,6 +28,7 @@ LABELS = {
 }
 SPLITS = ("train", "validation", "test")
 SMALLEST_CLASS = 10
+LONGEST_LABEL = 200  # characters; a saved run with a longer class name is not read again
 MINIMUM = f"the minimum is {SMALLEST_CLASS} reviews of each class in each split"
 # A small file may unpack to any length, and one wrong quote makes one text of a whole file. What is beyond these limits
 # is refused before it is in memory. The longest of the official reviews has 13,704 characters.
@@ -537,6 +538,8 @@ def _checked_labels(values: list[Any], where: list[str], positive: str | None, p
             _note(problems, "no label; fill in or delete these rows", place)
     counts = pd.Series([word for word in words if word], dtype="str").value_counts()
     shown = ", ".join(f"{str(word)[:60]!r} ({count:,} rows)" for word, count in counts.head(10).items())
+    if any(len(word) > LONGEST_LABEL or not word.isprintable() for word in counts.index):
+        problems[f"labels {shown}; a label has at most {LONGEST_LABEL} characters and no control characters"] = Places()
     mapping = LABELS if positive is None else {word: int(word == positive.strip().casefold()) for word in counts.index}
     if positive is None and not set(counts.index) <= LABELS.keys():
         problems[

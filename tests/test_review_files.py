@@ -175,6 +175,14 @@ def test_any_two_labels_with_the_positive_one_named(tmp_path):
 
 
 @pytest.mark.fault(28)
+@pytest.mark.parametrize("label", ["good\x1b[2J", "good\nbad", "g" * 201])
+def test_labels_that_no_saved_run_may_have_are_refused(tmp_path, label):
+    path = tmp_path / "labels.parquet"
+    pd.DataFrame({"text": ["a", "b"], "label": ["other", label]}).to_parquet(path)
+    with pytest.raises(UserError, match="control characters"):
+        read_reviews(path, positive="other")
+
+
 def test_missing_labels_in_parquet(tmp_path):
     pd.DataFrame({"text": ["a", "b", None], "label": [1.0, None, 0.0]}).to_parquet(tmp_path / "own.parquet")
     message = refusal(tmp_path / "own.parquet")
