@@ -36,8 +36,8 @@ LONGEST_FIELD = 1_000_000  # characters
 LONGEST_ROW = 10_000_000  # characters; of JSON lines: of a line
 LONGEST_BYTES = 4_000_000  # of a field in Parquet, where a character has at most four bytes
 DEEPEST = 100  # lists and objects of a JSON line in one another
-# Of reviews to train on, which are all in memory at once. A file that is only answered is read in parts, and has any
-# number of rows.
+# Of reviews to train on, which are all in memory at once: 10 GB at both limits, measured with ASCII texts. A file that
+# is only answered is read in parts, and has any number of rows.
 MOST_ROWS = 3_000_000
 MOST_BYTES = 2_000_000_000  # unpacked
 # Of a part of a file.
