@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from tasks import report_tables as tables
-from tasks.evaluation import balanced_accuracy, evaluate
+from tasks.evaluation import evaluate
+from tasks.metrics import balanced_accuracy
 from tests import synthetic
 
 
