@@ -9,7 +9,7 @@ run: .venv/ready
 	@$(BIN)/python -m flows.imdb_compare $(ARGS)
 
 ui: .venv/ready
-	@$(BIN)/python -m flows.ui
+	@$(BIN)/python -m flows.server.ui
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -24,16 +24,16 @@ check: .venv/ready
 	$(BIN)/mypy
 
 prove: .venv/ready
-	@$(BIN)/python -m tests.prove $(ARGS)
+	@$(BIN)/python -m tests.simulations.prove $(ARGS)
 
 # The slow tests first; stdout is for the soak's line of JSON alone.
 soak: .venv/ready
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup 1>&2
-	@$(BIN)/python -m tests.soak $(ARGS)
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 # Thirty simulated nights, at most ten minutes; progress goes to stderr, the last line of stdout is JSON.
 nights: .venv/ready
-	@$(BIN)/python -m tests.nights $(ARGS)
+	@$(BIN)/python -m tests.simulations.nightly $(ARGS)
 
 # `BENCH=short make bench` takes five minutes. Progress goes to stderr; the last line of stdout is JSON.
 bench: .venv/ready

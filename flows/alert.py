@@ -16,8 +16,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_UI_URL
 
-from tasks.errors import without_tracebacks_for_mistakes
-from tasks.escape import escape_markdown, escape_terminal
+from tasks.config.errors import without_tracebacks_for_mistakes
+from tasks.config.escape import escape_markdown, escape_terminal
 
 # A block of this name, of any kind that notifies (Slack, e-mail, Teams, a webhook, …), is told.
 BLOCK = "imdb-alert"

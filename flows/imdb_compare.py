@@ -4,12 +4,12 @@
 if __name__ == "__main__":  # before the imports below: `--help` and a user's mistake need no Prefect
     import sys
 
-    from flows.command_line import main
+    from flows.cli.run import main
 
     sys.exit(main(sys.argv[1:]))
 
 if __name__ == "__mp_main__":  # a process that is to train: from its first moment on it must not outlive the run
-    from tasks.parent import end_with_parent
+    from tasks.execution.process import end_with_parent
 
     end_with_parent()
 
@@ -18,18 +18,24 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks import parameters as p
-from tasks import settings as s
-from tasks import store
-from tasks.baselines import BASELINES
-from tasks.errors import CellsFailedError, NightFailedError, without_tracebacks_for_mistakes
-from tasks.nights import Night, check_night, due_date, passed_over
-from tasks.own_architectures import check_own
-from tasks.parameters import Parameters
-from tasks.preparation import encode, load
-from tasks.publication import evaluate_cells, publish
-from tasks.remote import results_place
-from tasks.schedule import Power, check_engine, plan, train_all
+from tasks.check_nightly import check_night
+from tasks.config import parameters as p
+from tasks.config import recipe as s
+from tasks.config.errors import CellsFailedError, NightFailedError, without_tracebacks_for_mistakes
+from tasks.config.labels import BASELINE_NAMES
+from tasks.config.parameters import Parameters
+from tasks.encode import encode
+from tasks.evaluate import evaluate_cells
+from tasks.execution.executor import Power, check_engine, train_all
+from tasks.execution.plan import plan
+from tasks.load import load
+from tasks.nightly.due import due_date, passed_over
+from tasks.nightly.selection import Night
+from tasks.report import publish
+from tasks.storage import store
+from tasks.storage.s3 import results_place
+from tasks.train import train
+from tasks.training.check_user_model import check_own
 
 DEFAULTS = Parameters()
 
@@ -98,9 +104,9 @@ def imdb_compare(
     tonight = Night.of(parameters, facts["fingerprint"], place)
     calls = tonight.calls(lambda seeds: plan(parameters.architectures, seeds, recipe, notes, cache))
     power = Power(engine, dask_address, workers, cell_minutes)
-    cells, failures, trained = train_all(calls, after=encoded, folder=cache, power=power)
+    cells, failures, trained = train_all(train, calls, after=encoded, folder=cache, power=power)
     asked = parameters.model_dump(mode="json")
-    if all(cell["architecture"] in BASELINES for cell in cells):
+    if all(cell["architecture"] in BASELINE_NAMES for cell in cells):
         check_night(tonight, calls, [], None, asked, started, place)
         raise CellsFailedError(failures)
     evaluated = evaluate_cells.submit(cells, facts["file"], cache, wait_for=trained, return_state=False)

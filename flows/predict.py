@@ -4,7 +4,7 @@
 if __name__ == "__main__":  # before the imports below: the command line needs no Prefect
     import sys
 
-    from flows.predict_command import main
+    from flows.cli.predict import main
 
     sys.exit(main(sys.argv[1:]))
 
@@ -14,41 +14,41 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
-from tasks import parameters as p
-from tasks import saved_runs as s
-from tasks.errors import without_tracebacks_for_mistakes
-from tasks.escape import escape_markdown
-from tasks.prediction import load_predictor
-from tasks.preparation import doing_without_server
-from tasks.scoring import check_output, said, score_file
+from tasks.config import parameters as p
+from tasks.config.errors import without_tracebacks_for_mistakes
+from tasks.config.escape import escape_markdown
+from tasks.execution.prefect_api import doing_without_server
+from tasks.inference import selection
+from tasks.inference.predictor import load_predictor
+from tasks.inference.score_files import check_output, said, score_file
 
 SAID_EVERY = 50_000  # rows
 
 
 @flow(name="imdb-predict")
-@p.described(s.Scoring)
+@p.described(selection.Scoring)
 def imdb_predict(
-    file: s.File,
-    output: s.Output,
+    file: selection.File,
+    output: selection.Output,
     text_column: p.TextColumn = "text",
-    keep: s.Keep = (),
+    keep: selection.Keep = (),
     results: p.Results = "results",
-    model: s.Model = None,
-    run: s.Run = None,
-    architecture: s.Architecture = None,
-    seed: s.Seed = None,
-    ensemble: s.Ensemble = False,
-    threshold: s.Threshold = 0.5,
+    model: selection.Model = None,
+    run: selection.Run = None,
+    architecture: selection.Architecture = None,
+    seed: selection.Seed = None,
+    ensemble: selection.Ensemble = False,
+    threshold: selection.Threshold = 0.5,
 ) -> str:
     """Answer every text of a file by a trained model: its label and calibrated probability, a row for each."""
-    asked = p.checked(s.Scoring, locals())
+    asked = p.checked(selection.Scoring, locals())
     without_tracebacks_for_mistakes()
     check_output(asked.file, asked.output, (asked.text_column, *asked.keep))
     return score(asked)
 
 
 @task(name="score", task_run_name="score-file")
-def score(asked: s.Scoring) -> str:
+def score(asked: selection.Scoring) -> str:
     """Load the model, answer the file, and put what came out on Prefect's page."""
     logger = get_run_logger()
     models: list[str] = []

@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a real Prefect server with a database of its own, and return the address of its API."""
-    from flows.server import prefect_process, wait_for
+    from flows.server.lifecycle import prefect_process, wait_for
 
     home = tmp_path_factory.mktemp("prefect")
     with socket.socket() as free:
@@ -49,7 +49,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (home / "server.log").open("wb") as log:
         address = ("127.0.0.1", str(port))
         with prefect_process(
-            *address, module="flows.guarded_server", output=log, environment=os.environ | unguarded
+            *address, module="flows.server.guard", output=log, environment=os.environ | unguarded
         ) as process:
             wait_for(f"http://127.0.0.1:{port}/api", process)
             yield f"http://127.0.0.1:{port}/api"

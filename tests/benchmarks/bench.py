@@ -35,10 +35,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.architectures import ARCHITECTURES
-from tasks.encoding import encode
-from tasks.reviews import load_reviews
-from tasks.settings import FIVE_ARCHITECTURES, Recipe
+from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.data.datasets import load_reviews
+from tasks.data.tokenization import encode
+from tasks.models.registry import ARCHITECTURES
 from tests.benchmarks import ratios, sgemm
 from tests.benchmarks.tables import tables
 from tests.benchmarks.watched import stages, task_runs, watch
@@ -185,7 +185,7 @@ def sgemm_summary(before: Mapping[str, list[float]], after: Mapping[str, list[fl
 
 def closed_form(words: Mapping[str, int], sizes: Mapping[str, int], tokens: int) -> dict[str, float]:
     """Count the operations of all five trainings: of the words alone, and with every review padded to `tokens`."""
-    from tasks.costs import training_flops
+    from tasks.training.costs import training_flops
 
     recipe = Recipe(max_tokens=tokens)
     models = [ARCHITECTURES[name](recipe) for name in FIVE_ARCHITECTURES]
@@ -248,7 +248,7 @@ def peer_paces(python: str) -> dict[str, Any]:
 
 def refusal(torch: str | None) -> str | None:
     """Say why it cannot be measured here, or nothing."""
-    from flows.server import answers, project_api
+    from flows.server.lifecycle import answers, project_api
 
     if answers(project_api()):
         return f"A Prefect server runs at {project_api()}; end it, for a run's own server is part of what is measured."
@@ -273,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
     started, moment = time.monotonic(), time.strftime("%Y-%m-%d-%H%M%S")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         result = measure(SHORT if asked.short else FULL, Path(folder), asked.torch)
-    from tasks.publication import surroundings
+    from tasks.storage.environment import surroundings
 
     about = {"short": asked.short, "seconds": time.monotonic() - started, "machine": surroundings()}
     line = ratios.line(result)

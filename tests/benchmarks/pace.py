@@ -10,10 +10,10 @@ import time
 
 import numpy as np
 
-from tasks.architectures import ARCHITECTURES
-from tasks.settings import FIVE_ARCHITECTURES, Recipe
-from tasks.tensorflow_loading import load_tensorflow
-from tasks.training import class_weights, training_step
+from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.models.registry import ARCHITECTURES
+from tasks.training.loop import class_weights, training_step
+from tasks.training.runtime import load_tensorflow
 
 WARM_UP, SECONDS = 3, 10  # steps before the measurement, and how long it takes
 

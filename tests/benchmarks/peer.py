@@ -11,7 +11,7 @@ import time
 import torch
 from torch import nn
 
-from tasks.settings import FIVE_ARCHITECTURES, Recipe
+from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
 
 WARM_UP, SECONDS = 3, 10  # steps before the measurement, and how long it takes
 # Layers and directions of each architecture.

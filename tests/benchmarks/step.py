@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks import loops
-from tasks.settings import Recipe
-from tasks.tensorflow_loading import load_tensorflow
+from tasks.config.recipe import Recipe
+from tasks.models import kernels
+from tasks.training.runtime import load_tensorflow
 from tests.benchmarks.pace import pace
 
 LAYERS = {"lstm": 1, "stacked_lstm": 2, "bidirectional_lstm": 2, "deep_lstm": 3}  # each as wide as its input
@@ -34,8 +34,8 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def timed(spent: dict[str, list[float]], name: str) -> None:
-    """Let one of `tasks.loops` note how long each of its calls takes."""
-    loop = getattr(loops, name)
+    """Let one of `tasks.models.kernels` note how long each of its calls takes."""
+    loop = getattr(kernels, name)
 
     def run(*arrays: Any) -> Any:
         start = time.perf_counter()
@@ -43,7 +43,7 @@ def timed(spent: dict[str, list[float]], name: str) -> None:
         spent.setdefault(name, []).append(1_000 * (time.perf_counter() - start))
         return result
 
-    setattr(loops, name, run)
+    setattr(kernels, name, run)
 
 
 def products(recipe: Recipe) -> float:

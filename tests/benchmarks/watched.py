@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.runs import processes_of
+from tests.helpers.runs import processes_of
 
 EVERY_SECONDS = 0.5
 # The flow's tasks in their order, by function, and the stage that ends with each.

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Route, sync_playwright
 
-from tests.browser import BROWSER, needs_browser
-from tests.runs import asked, guarded_server
+from tests.helpers.browser import BROWSER, needs_browser
+from tests.helpers.runs import asked, guarded_server
 
 pytestmark = [pytest.mark.e2e, needs_browser, pytest.mark.fault(36)]
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser import BROWSER
 from tests.conftest import ROOT
-from tests.runs import asked, pages, prefect, tiny_parameters
+from tests.helpers.browser import BROWSER
+from tests.helpers.runs import asked, pages, prefect, tiny_parameters
 
 pytestmark = pytest.mark.e2e
 

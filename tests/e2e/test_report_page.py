@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tasks import report
-from tasks.pictures import pictures
-from tasks.report_tables import further_tables
-from tests import synthetic
-from tests.browser import BROWSER, needs_browser
+from tasks.figures.render import pictures
+from tasks.reporting import html, model
+from tasks.reporting.tables import further_tables
+from tests.helpers import synthetic
+from tests.helpers.browser import BROWSER, needs_browser
 
 pytestmark = [pytest.mark.e2e, needs_browser]
 
@@ -56,8 +56,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, frames = tmp_path_factory.mktemp("page"), synthetic.all_frames()
     drawn = pictures(frames, folder / "cache", pytest.fail)
     facts = {"source": "Made-up reviews.", "caveats": ["Flatters."], "settings": {"seeds": 3}, "run_name": "night"}
-    made = report.Report(facts, frames, drawn, ["One sentence."], {**further_tables(frames), "Odd": ODD})
-    (folder / "report.html").write_text(report.render_html(made), encoding="utf-8")
+    made = model.Report(facts, frames, drawn, ["One sentence."], {**further_tables(frames), "Odd": ODD})
+    (folder / "report.html").write_text(html.render_html(made), encoding="utf-8")
     return folder / "report.html"
 
 

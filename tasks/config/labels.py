@@ -1,0 +1,57 @@
+"""Display names of architectures, metrics and columns."""
+
+import re
+from collections.abc import Iterable
+
+from tasks.config.escape import escape_terminal
+
+# In the order of reports and figures. The builders of the networks are in tasks/models.
+ARCHITECTURE_NAMES = ("simple_rnn", "gru", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
+BASELINE_NAMES = ("majority", "tfidf_logistic", "nb_svm")
+# A user-defined architecture is named by its module and function, as in `my_models:attention_lstm`.
+USER_ARCHITECTURE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+LONGEST = 100  # characters of a label; a longer one would leave no room in a figure
+NAMES = {
+    "simple_rnn": "Simple RNN",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "stacked_lstm": "Stacked LSTM",
+    "bidirectional_lstm": "Bidirectional LSTM",
+    "deep_lstm": "Deep LSTM",
+    "majority": "Majority class",
+    "tfidf_logistic": "TF-IDF + logistic",
+    "nb_svm": "NB-SVM",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "auc": "AUC",
+    "log_loss": "Log-loss",
+    "balanced_accuracy": "Balanced accuracy",
+    "average_precision": "PR-AUC",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "std": "Standard deviation",
+    "p_holm": "p (Holm)",
+    "train": "Training",
+}
+ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256", "flops", "ms"}
+
+
+def label(name: str) -> str:
+    """Say the name of an architecture, metric or column in words: `my_models:my_gru` becomes `My GRU`.
+
+    The name may come from a file; the words can be printed and drawn.
+    """
+    if name in NAMES:
+        return NAMES[name]
+    own = escape_terminal(name.rpartition(":")[2], LONGEST)
+    words = [word.upper() if word in ACRONYMS else word for word in own.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def in_order(architectures: Iterable[str]) -> list[str]:
+    """Order architectures the same everywhere: ours from simple to deep, further ones by name, baselines last."""
+    given = set(architectures)
+    further = sorted(given - {*ARCHITECTURE_NAMES, *BASELINE_NAMES})
+    return [name for name in (*ARCHITECTURE_NAMES, *further, *BASELINE_NAMES) if name in given]

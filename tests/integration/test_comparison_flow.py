@@ -1,0 +1,220 @@
+"""The real flow, as a process, on tiny data, against a real server."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import httpx
+import pandas as pd
+import pytest
+
+from flows.cli.run import main
+from tasks.models.baselines import BASELINES
+from tests.conftest import Command, command
+
+
+@pytest.fixture(scope="module")
+def finished(past: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what the comparison of one architecture with two seeds left; tests may go on from it, and damage it."""
+    return Path(shutil.copytree(past, tmp_path_factory.mktemp("copy") / "results", symlinks=True))
+
+
+def trained(done: object) -> int:
+    found = re.search(r"training (\d+)\.", done.stderr + done.stdout)
+    assert found, done.stderr
+    return int(found.group(1))
+
+
+def test_a_run_leaves_report_tables_and_pictures(finished: Path) -> None:
+    latest = finished / "latest"
+    assert latest.resolve() == finished / "runs" / "first"
+    assert {path.name for path in latest.iterdir()} >= {"report.html", "report.md", "tables", "figures", "run.json"}
+    assert "400 reviews of tiny.csv" in (latest / "report.html").read_text()
+    scores = pd.read_parquet(latest / "tables" / "scores.parquet")
+    assert list(scores) == ["architecture", "seed", "split", "metric", "value"]
+    assert set(scores["split"]) == {"validation", "test"}
+    pd.testing.assert_frame_equal(pd.read_csv(latest / "tables" / "scores.csv"), scores, check_dtype=False)
+
+
+def test_everything_that_ends_in_parquet_is_parquet(finished: Path) -> None:
+    files = list(finished.rglob("*.parquet"))
+    assert len(files) > 8
+    for file in files:
+        assert len(duckdb.sql(f"select * from read_parquet('{file}')").fetchall()) == len(pd.read_parquet(file))
+
+
+def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -> None:
+    query = {"flow_runs": {"name": {"any_": ["first"]}}}
+    (run,) = httpx.post(f"{api}/flow_runs/filter", json=query).json()
+    assert run["state"]["type"] == "COMPLETED"
+    tasks = {task["name"] for task in httpx.post(f"{api}/task_runs/filter", json=query).json()}
+    baselines = {f"{name}-seed-0" for name in BASELINES}
+    always = {"load-reviews", "encode-reviews-1.0", "evaluate", "check-nights", "report"}
+    assert tasks == {"simple_rnn-seed-0", "simple_rnn-seed-1"} | always | baselines
+    artifacts = {each["key"] for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
+    assert artifacts >= {"report", "summary", "scores", "cells", "nights", "training-simple-rnn-seed-0"}
+
+
+def test_a_second_run_trains_nothing_and_says_the_same(finished: Path, compare: Command) -> None:
+    before = pd.read_parquet(finished / "runs" / "first" / "tables" / "scores.parquet")
+    again = compare("--results", str(finished), "--seeds", "2", "--run-name", "again")
+    assert again.returncode == 0, again.stderr
+    assert trained(again) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(finished / "latest" / "tables" / "scores.parquet"), before)
+
+
+@pytest.fixture(scope="module")
+def grown() -> dict[str, object]:
+    """Hold the run that `more` made, so that there is one."""
+    return {}
+
+
+@pytest.fixture
+def more(finished: Path, compare: Command, grown: dict[str, object]) -> object:
+    """Run the comparison again with one more seed, one more architecture and a smaller fraction, once."""
+    if not grown:
+        asked = ("--seeds", "3", "--architectures", "simple_rnn,lstm", "--train-fractions", "1.0,0.4")
+        grown["run"] = compare("--results", str(finished), "--run-name", "more", *asked)
+    return grown["run"]
+
+
+def test_one_more_seed_architecture_and_fraction_train_only_what_is_new(finished: Path, more: object) -> None:
+    assert more.returncode == 0, more.stderr
+    assert trained(more) == 1 + 3 + 2 * 3 + len(BASELINES)  # of the whole, and of the fraction
+    cells = pd.read_parquet(finished / "runs" / "more" / "tables" / "cells.parquet")
+    baselines = {name: [0] for name in BASELINES}
+    seeds = cells.groupby("architecture")["seed"].agg(list).to_dict()
+    assert seeds == {"simple_rnn": [0, 1, 2], "lstm": [0, 1, 2], **baselines}
+    assert set(cells["status"]) == {"finished"}
+
+
+def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, more: object) -> None:
+    assert more.returncode == 0, more.stderr
+    tables = finished / "runs" / "more" / "tables"
+    curve = pd.read_parquet(tables / "learning_curve.parquet")
+    assert set(curve["architecture"]) == {"simple_rnn", "lstm", *BASELINES}
+    assert sorted(set(curve["fraction"])) == [0.4, 1.0]
+    assert set(pd.read_parquet(tables / "cells.parquet")["train_fraction"]) == {1.0}
+    report = (tables.parent / "report.html").read_text()
+    assert "training reviews, " in report
+    assert "More data, or another architecture?" in report
+
+
+@pytest.mark.slow
+@pytest.mark.fault(9)
+def test_lost_and_damaged_files_are_made_again(finished: Path, compare: Command) -> None:
+    cells = pd.read_parquet(finished / "runs" / "first" / "tables" / "cells.parquet").set_index("architecture")
+    cells = cells[cells["seed"] == 0]
+    lost, flipped = (finished / "cache" / "cells" / cells.loc[name, "weights"] for name in ("nb_svm", "simple_rnn"))
+    before = flipped.read_bytes()
+    lost.with_suffix(".parquet").unlink()
+    flipped.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+    done = compare("--results", str(finished), "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    assert trained(done) == 2
+    assert len(re.findall(".* does not match its checksum", done.stderr)) == 1
+    assert flipped.read_bytes() == before
+    assert lost.with_suffix(".parquet").exists()
+
+
+@pytest.mark.fault(16)
+@pytest.mark.slow
+def test_networks_that_diverge_are_told_and_the_others_go_on(compare: Command, tmp_path: Path) -> None:
+    done = compare("--results", str(tmp_path), "--learning-rate", "1e38")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Every training diverged")
+    assert "Try a smaller learning rate" in done.stderr
+    assert "this seed counts as diverged" in done.stderr
+    assert "Traceback" not in done.stderr
+    finished = {path.name.split("-")[0] for path in tmp_path.glob("cache/cells/*.parquet")}
+    assert finished == {"simple_rnn", *BASELINES}
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that gives the command words to refuse, in this process, and returns what it says."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "3")
+    monkeypatch.setenv("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+
+    def refuse(*words: str) -> str:
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = end.code
+        assert code == 2
+        return capsys.readouterr().err
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--architectures", "gru2"], ["'gru2'", "simple_rnn, gru, lstm"]),
+        (["--seeds", "0"], ["seeds", "'0'", "greater than or equal to 1"]),
+        (["--max-tokens", "0"], ["max_tokens", "'0'"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv"]),
+        (["--data", "imdb2"], ["imdb2", "bundled"]),
+        (["--no-such-option", "1"], ["--no-such-option"]),
+        (["--seeds", "0", "--units", "many"], ["seeds", "units", "'many'"]),
+        (["--train-fractions", "0.5,2"], ["train_fractions", "2", "less than or equal to 1"]),
+        (["--train-fractions", "0.5,0.5"], ["train_fractions", "once"]),
+    ],
+)
+def test_a_mistake_is_one_clear_message(refused: Callable[..., str], options: list[str], said: list[str]) -> None:
+    message = refused(*options)
+    assert all(words in message for words in said), message
+
+
+def test_a_mistake_is_one_clear_message_of_the_command() -> None:
+    done = command("--architectures", "gru2")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "gru2" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "", "x" * 300, "a\nb", "-rf", "🙂"])
+def test_a_run_name_cannot_leave_its_folder(refused: Callable[..., str], name: str, tmp_path: Path) -> None:
+    message = refused(f"--run-name={name}", f"--results={tmp_path}")
+    assert "run_name" in message or "line break" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistake_in_a_file_is_told_before_any_training(api: str, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("text,label\n" + "fine,good\nmeh,bad\nso,neutral\n" * 40)
+    done = command(
+        *("--data", str(tmp_path / "own.csv"), "--results", str(tmp_path / "results")),
+        environment={"PREFECT_API_URL": api},
+    )
+    assert done.returncode == 2
+    assert "'neutral' (40 rows)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_help_names_every_parameter_with_its_default() -> None:
+    from tasks.config.parameters import Parameters
+
+    done = command("--help")
+    assert done.returncode == 0
+    for name, field in Parameters.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in done.stdout
+        assert field.description is None or field.description.split()[0] in done.stdout
+
+
+def test_the_flow_has_the_parameters_of_the_model() -> None:
+    import inspect
+
+    from flows.imdb_compare import imdb_compare
+    from tasks.config.parameters import Parameters
+
+    signature = inspect.signature(imdb_compare.fn).parameters
+    assert {name: parameter.default for name, parameter in signature.items()} == Parameters().model_dump()
+    schema = imdb_compare.parameters.properties
+    assert all(schema[name].get("description") for name in Parameters.model_fields)

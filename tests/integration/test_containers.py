@@ -1,0 +1,50 @@
+"""The container files: what they copy exists, what they publish is for this machine, and no password stands in them."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import ROOT
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_only_this_machine_reaches_what_is_published() -> None:
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+    assert ports == ["127.0.0.1:4200:4200"]
+
+
+def test_no_password_stands_in_the_file_and_none_may_be_empty() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    for name in ("PREFECT_PASSWORD", "POSTGRES_PASSWORD"):
+        assert re.search(rf"\$\{{{name}:\?", text), name
+    assert not re.search(r"(PASSWORD|AUTH_STRING): (?!.*\$\{)", text)
+
+
+def test_services_wait_for_services_that_there_are_and_can_say_that_they_are_well() -> None:
+    services = COMPOSE["services"]
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in services, (name, other)
+            assert how["condition"] != "service_healthy" or "healthcheck" in services[other]
+    assert services["server"]["command"][:3] == ["python", "-m", "flows.server.guard"]
+
+
+def test_the_image_copies_what_there_is_and_runs_as_nobody_special() -> None:
+    copied = [words.split()[:-1] for words in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)]
+    assert all((ROOT / name).exists() for names in copied for name in names)
+    assert "--require-hashes" in DOCKERFILE
+    assert DOCKERFILE.index("USER compare") < DOCKERFILE.index("CMD")
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[0] == "*"
+    for line in ignored[1:]:
+        assert list(Path(ROOT).glob(line.removeprefix("!"))), line
+
+
+def test_the_volume_of_results_is_for_its_owner_only() -> None:
+    """A new volume takes over the mode of the folder of the image on which it is mounted."""
+    (folder,) = COMPOSE["services"]["worker"]["volumes"]
+    assert folder == "results:/app/results"
+    assert "RUN mkdir --mode=700 results " in DOCKERFILE

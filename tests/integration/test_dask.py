@@ -1,0 +1,319 @@
+"""Trainings on Dask: real schedulers and workers on 127.0.0.1, workers that die by their own hand."""
+
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from distributed import LocalCluster
+
+from tasks.config.errors import UserError
+from tasks.config.parameters import Parameters
+from tasks.execution.dask import Preparation, made_by
+from tasks.execution.executor import check_engine
+from tests.conftest import ROOT, TINY, Command
+from tests.helpers import runs
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+SCRIPT = """
+import json, os, signal, sys, time
+from pathlib import Path
+from prefect import flow, runtime, task
+from tasks.execution import dask as dask_engine
+
+
+def nothing(gpu=None):  # TensorFlow takes its time and is none of this test's business
+    pass
+
+
+@task(task_run_name="{name}")
+def work(name, folder, deaths):
+    count = len(list(Path(folder).glob(name + "-*")))
+    (Path(folder) / f"{name}-{count}").touch()
+    if count < deaths:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGSTOP if name.startswith("stopped") else signal.SIGKILL)
+    if name == "wrong":
+        raise ValueError("not this one")
+    return os.getpid()
+
+
+@flow
+def run(calls, minutes):
+    reasons = []
+    dask_engine.load_tensorflow = nothing
+    tried = dask_engine.supervise(
+        work, calls, workers=2, minutes=minutes, on_death=lambda call, count, why: reasons.append([call["name"], why])
+    )
+    outcomes = {call["name"]: repr(got) if isinstance(got, Exception) else got for call, got in tried}
+    return {"outcomes": outcomes, "reasons": reasons, "run": str(runtime.flow_run.id)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(json.loads(sys.argv[1]), float(sys.argv[2]))))
+"""
+
+
+def supervised(api: str, folder: Path, deaths: dict[str, int], minutes: float = 5) -> dict:
+    (folder / "script.py").write_text(SCRIPT)
+    calls = [{"name": name, "folder": str(folder), "deaths": count} for name, count in deaths.items()]
+    done = subprocess.run(
+        [sys.executable, str(folder / "script.py"), json.dumps(calls), str(minutes)],
+        cwd=ROOT, env=os.environ | {"PREFECT_API_URL": api, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    tries = sorted(file.name for file in folder.iterdir() if file.suffix != ".py")
+    return {"tries": tries, "said": done.stderr} | json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_its_cell_a_try_and_the_others_nothing(api: str, tmp_path: Path) -> None:
+    got = supervised(api, tmp_path, {"healthy": 0, "once": 1, "wrong": 0, "always": 99, "late": 0})
+    assert [isinstance(got["outcomes"][name], int) for name in ("healthy", "once", "late")] == [True] * 3
+    assert "not this one" in got["outcomes"]["wrong"]
+    assert "its process died 3 times" in got["outcomes"]["always"]
+    assert sorted(got["reasons"]) == [["always", "its process died"]] * 3 + [["once", "its process died"]]
+    tries = ["always-0", "always-1", "always-2", "healthy-0", "late-0", "once-0", "once-1", "wrong-0"]
+    assert got["tries"] == tries
+    states = ended_states(api, got["run"], len(tries))
+    assert states == {
+        "healthy": ["COMPLETED"], "late": ["COMPLETED"], "once": ["COMPLETED", "CRASHED"], "wrong": ["FAILED"],
+        "always": ["CRASHED"] * 3,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_call_that_hangs_is_ended_at_the_limit_and_tried_again(api: str, tmp_path: Path) -> None:
+    got = supervised(api, tmp_path, {"stopped": 1}, minutes=0.1)
+    assert isinstance(got["outcomes"]["stopped"], int)
+    assert got["reasons"] == [["stopped", "it ran longer than 0.1 minutes (--cell-minutes)"]]
+
+
+def ended_states(api: str, run: str, count: int) -> dict[str, list[str]]:
+    """Return the states of the task runs of a flow run by name, once `count` are no longer running."""
+    query = {"flow_runs": {"id": {"any_": [run]}}}
+    deadline = time.monotonic() + 20
+    ended: list[tuple[str, str]] = []
+    while len(ended) < count and time.monotonic() < deadline:  # Prefect writes them down a moment later
+        found = httpx.post(f"{api}/task_runs/filter", json=query).json()
+        ended = sorted((each["name"], each["state"]["type"]) for each in found if each["state"]["type"] != "RUNNING")
+        time.sleep(0.5)
+    return {name: [state for each, state in ended if each == name] for name in dict(ended)}
+
+
+@pytest.fixture
+def scheduler(api: str, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a scheduler with two workers, as a person would start them; yield its address and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    dask = [sys.executable, "-m", "dask"]
+    workers = ["worker", address, "--nworkers", "2", "--nthreads", "1", "--host", "127.0.0.1"]
+    commands = [["scheduler", "--host", address, "--dashboard-address", "127.0.0.1:0"], workers]
+    environment = os.environ | {"PREFECT_API_URL": api, "PYTHONPATH": str(ROOT)}
+    with (tmp_path / "dask.log").open("wb") as log:
+        processes = [
+            subprocess.Popen([*dask, *words], cwd=tmp_path, env=environment, stdout=log, stderr=log)
+            for words in commands
+        ]
+        yield address, processes[0]
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(timeout=60)
+
+
+@pytest.mark.slow
+def test_on_a_running_scheduler_comes_out_what_processes_give(
+    compare: Command, scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    address, _ = scheduler
+    for place, options in {"processes": (), "dask": ("--engine", "dask", "--dask-address", address)}.items():
+        done = compare("--results", str(tmp_path / place), "--seeds", "2", *options)
+        assert done.returncode == 0, done.stderr
+        assert "training 5." in done.stderr
+    assert weights(tmp_path / "dask") == weights(tmp_path / "processes")
+    assert not runs.flaws(tmp_path / "dask")
+
+
+def weights(results: Path) -> dict[str, str]:
+    """Return the hash of the weights of each cell."""
+    found = {file.name: file.read_text() for file in results.glob("cache/cells/*.safetensors.sha256")}
+    assert len(found) == 5
+    return found
+
+
+@pytest.mark.slow
+def test_a_run_whose_scheduler_is_gone_says_so_once(
+    api: str, tiny: Path, scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    address, process = scheduler
+    options = TINY | {"--epochs": "1000", "--patience": "1000", "--data": str(tiny), "--results": str(tmp_path / "r")}
+    options |= {"--engine": "dask", "--dask-address": address}
+    run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
+    run.until(lambda: "3 of 4 trainings done" in run.said)  # the network goes on; its words are the worker's
+    so_far = len(run.said)
+    process.kill()
+    assert run.process.wait(timeout=60) == 1, run.said
+    assert run.said.count("What is trained is kept") == 1
+    assert f"The Dask scheduler {address} no longer answers" in run.said.splitlines()[-1]
+    assert "Traceback" not in run.said[so_far:], run.said[so_far:]
+    assert not [flaw for flaw in runs.flaws(tmp_path / "r") if "fails its checksum" in flaw]
+
+
+@pytest.mark.slow
+def test_no_process_of_its_own_cluster_outlives_an_interrupted_run(api: str, tiny: Path, tmp_path: Path) -> None:
+    options = TINY | {"--epochs": "1000", "--patience": "1000", "--data": str(tiny), "--results": str(tmp_path)}
+    run = runs.start(options | {"--engine": "dask"}, tmp_path / "said", {"PREFECT_API_URL": api})
+    run.until(lambda: "epoch 2 of" in run.said)
+    so_far = len(run.said)
+    os.killpg(run.process.pid, signal.SIGINT)
+    assert run.process.wait(timeout=60) == 130, run.said[so_far:]
+    deadline = time.monotonic() + 10
+    while run.living() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not run.living()
+    assert run.said.count("What is trained is kept") == 1
+    assert "Traceback" not in run.said[so_far:], run.said[so_far:]
+
+
+@pytest.mark.parametrize(
+    ("engine", "address", "said"),
+    [
+        ("dask", "tcp://127.0.0.1:1", "No Dask scheduler answers at tcp://127.0.0.1:1"),
+        ("processes", "tcp://127.0.0.1:1", "Add --engine dask"),
+    ],
+)
+def test_an_address_of_no_use_is_told(engine: str, address: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 1)
+    with pytest.raises(UserError, match=re.escape(said)):
+        check_engine(engine, address)
+
+
+def silent(connection: socket.socket) -> None:
+    connection.recv(1_000_000)
+    time.sleep(60)
+
+
+def web(connection: socket.socket) -> None:
+    connection.recv(10)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+
+
+def noisy(connection: socket.socket) -> None:
+    connection.sendall(random.Random(0).randbytes(65_536))
+    time.sleep(60)
+
+
+def short(connection: socket.socket) -> None:
+    """Send one frame in Dask's form which is no message."""
+    connection.sendall(struct.pack("<QQQ", 13, 1, 5) + b"abcde")
+    time.sleep(60)
+
+
+@pytest.fixture
+def listener() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+    """Return a function that listens on 127.0.0.1, treats each connection as it is told to, and returns the port."""
+    with ExitStack() as opened:
+
+        def listen(treat: Callable[[socket.socket], None]) -> int:
+            server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve() -> None:
+                with suppress(OSError):
+                    while True:
+                        connection, _ = server.accept()
+                        threading.Thread(target=quietly, args=(treat, connection), daemon=True).start()
+
+            threading.Thread(target=serve, daemon=True).start()
+            return server.getsockname()[1]
+
+        yield listen
+
+
+def quietly(treat: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    with suppress(OSError):
+        treat(connection)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+@pytest.mark.parametrize("treat", [silent, socket.socket.close, web, noisy, short])
+def test_what_listens_but_is_no_scheduler_is_told_in_one_sentence(
+    treat: Callable[[socket.socket], None],
+    scheme: str,
+    listener: Callable[[Callable[[socket.socket], None]], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 1)
+    address = f"{scheme}://127.0.0.1:{listener(treat)}"
+    started = time.monotonic()
+    with pytest.raises(UserError) as refused:
+        check_engine("dask", address)
+    assert time.monotonic() - started < 4
+    assert str(refused.value).startswith(f"No Dask scheduler answers at {address}, which --dask-address names (")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["tcp://no-such-host.invalid:8786", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999"])
+def test_an_address_that_leads_nowhere_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 1)
+    with pytest.raises(UserError, match=f"No Dask scheduler answers at {re.escape(address)}"):
+        check_engine("dask", address)
+
+
+def test_a_scheduler_without_workers_is_told_and_one_with_a_worker_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 2)
+    own = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=0, protocol="tcp", host="127.0.0.1", **own) as cluster:
+        with pytest.raises(UserError, match="has no workers"):
+            check_engine("dask", cluster.scheduler_address)
+        cluster.scale(1)
+        check_engine("dask", cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_the_code_of_a_mistake_when_nothing_answers(
+    compare: Command, listener: Callable[[Callable[[socket.socket], None]], int], tmp_path: Path
+) -> None:
+    address = f"tcp://127.0.0.1:{listener(silent)}"
+    started = time.monotonic()
+    done = compare("--results", str(tmp_path), "--engine", "dask", "--dask-address", address)
+    assert done.returncode == 2
+    assert time.monotonic() - started < 60
+    assert done.stderr.splitlines()[-1].startswith(f"No Dask scheduler answers at {address}")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.train.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install 'prefect-dask"):
+        check_engine("dask", None)
+
+
+@pytest.mark.parametrize("address", ["localhost:8786", "http://h:1", "tcp://user:secret@h:1", "tcp://h"])
+def test_what_is_no_address_is_told(address: str) -> None:
+    with pytest.raises(UserError, match="dask_address"):
+        Parameters.checked(engine="dask", dask_address=address)
+
+
+def test_a_worker_of_another_version_is_refused() -> None:
+    worker = SimpleNamespace(address="tcp://h:1")
+    other = Preparation({**made_by(), "numpy": "0.1"}, load=lambda gpu: None)
+    with pytest.raises(UserError, match=r"tcp://h:1 has other versions.*numpy.*here.*0\.1"):
+        asyncio.run(other.setup(worker))

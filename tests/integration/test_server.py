@@ -1,0 +1,408 @@
+"""A server ends with whoever started it, however that ends; and no page of another site writes to it."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.states import Running
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.typing import Subprotocol
+
+from flows.server import lifecycle as module
+from flows.server.lifecycle import server_process, wait_for
+from flows.server.ui import end_runs
+from tasks.config.errors import UserError
+from tests.conftest import ROOT
+from tests.helpers.browser import needs_browser, opened
+from tests.helpers.runs import free_port, guarded_server, heeding_interrupts, pages, prefect, tiny_parameters
+
+EVIL = "https://evil.example"
+PASSWORD = "me:secret"
+SOCKETS = (
+    "/api/events/in",
+    "/api/events/out",
+    "/api/logs/out",
+    "/api/task_runs/subscriptions/scheduled",
+    "/api/work_pools/pool/workers/connect",
+)
+# What a page may add to its requests, and a proxy would: where they come from, and what they were sent to.
+FORGED = (
+    (),
+    ("X-Forwarded-For: 127.0.0.1:123",),
+    ("X-Forwarded-For: 127.0.0.1",),
+    ("X-Forwarded-For: 192.0.2.1, 127.0.0.1:123",),
+    ("X-Forwarded-For: [::1]:123",),
+    ("X-Forwarded-Host: 127.0.0.1",),
+    ("Forwarded: for=127.0.0.1;host=127.0.0.1",),
+    ("X-Real-IP: 127.0.0.1",),
+    ("X-Forwarded-Proto: https",),
+    ("X-Forwarded-For: 127.0.0.1:123", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: http", "X-Real-IP: ::1"),
+)
+# Names that a page's own site may have, or that a lenient reader may take for this machine's.
+FOREIGN = (
+    "evil.example",
+    "evil.example:{port}",
+    "EVIL.EXAMPLE:{port}",
+    "127.0.0.1.evil.example:{port}",
+    "localhost.evil.example:{port}",
+    "evil.localhost:{port}",
+    "127.0.0.1.:{port}",
+    "localhost.:{port}",
+    "127.1:{port}",
+    "2130706433:{port}",
+    "0x7f.0.0.1:{port}",
+    "0.0.0.0:{port}",
+    "[::]:{port}",
+    "[::ffff:127.0.0.1]:{port}",
+    "127.0.0.2:{port}",
+    "192.0.2.1:{port}",
+    "prefect-in-memory",
+    "ephemeral-prefect",
+    "",
+    "127.0.0.1@evil.example",
+    "127.0.0.1:{port}@evil.example",
+    "127.0.0.1:{port}/",
+    "127.0.0.1, evil.example",
+    "evil.example#127.0.0.1",
+)
+
+SCRIPT = """
+import os, sys, time
+from flows.server.lifecycle import server_process, wait_for
+with server_process(0) as process:
+    print(process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.fault(3)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGINT])
+def test_the_server_ends_with_whoever_started_it(death: signal.Signals) -> None:
+    words = [sys.executable, "-c", SCRIPT]
+    starter = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heeding_interrupts)
+    server = int(starter.stdout.readline())
+    assert alive(server)
+    ended = time.monotonic()
+    os.kill(starter.pid, death)
+    starter.wait(timeout=30)
+    while alive(server) and time.monotonic() - ended < 15:
+        time.sleep(0.05)
+    assert time.monotonic() - ended < (2 if death == signal.SIGKILL else 5)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the server as `make ui` and a run without one do, and return the address of its API."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORWARDED_ALLOW_IPS", "*")  # by which a machine's proxies are named to uvicorn
+        with guarded_server(tmp_path_factory.mktemp("guarded")) as api:
+            yield api
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server that listens to other machines, with a password, and return the address of its API."""
+    with guarded_server(tmp_path_factory.mktemp("locked"), host="0.0.0.0", password=PASSWORD) as api:
+        yield api
+
+
+def status_of(api: str, *lines: str) -> int:
+    """Send the lines of a request's head as they are, and return the status of the answer."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(api).port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+def handshake(api: str, path: str, *lines: str) -> int:
+    """Ask for a WebSocket, and return the status of the answer: 101 if it is opened."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(api).port), timeout=20) as connection:
+        asked_for = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+        offered = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: prefect"]
+        head = [f"GET {path} HTTP/1.1", *lines, *asked_for, *offered, "", ""]
+        connection.sendall("\r\n".join(head).encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_the_database_is_for_its_owner_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
+) -> None:
+    port, home = free_port(), tmp_path / "home"
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    if before:
+        home.mkdir(mode=0o755)
+        (home / "prefect.db").touch(mode=before)
+    with (tmp_path / "server.log").open("wb") as log, server_process(port, output=log) as process:
+        wait_for(f"http://127.0.0.1:{port}/api", process)
+        files = sorted(path for path in home.iterdir() if path.name.startswith("prefect.db"))
+        assert [path.name for path in files] == ["prefect.db", "prefect.db-shm", "prefect.db-wal"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE(home.stat().st_mode) == (0o755 if before else 0o700)
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:1", "http://localhost.evil.example"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
+def test_a_page_of_another_site_writes_nothing(guarded: str, origin: str, kind: str) -> None:
+    headers = {"Origin": origin, "Content-Type": kind}
+    answer = httpx.post(f"{guarded}/flows/", content=json.dumps({"name": "planted"}), headers=headers)
+    assert answer.status_code == 403
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = httpx.options(f"{guarded}/flows/", headers=asked)
+    assert preflight.status_code == 403
+    token = httpx.get(f"{guarded}/csrf-token?client=x", headers={"Origin": origin})
+    for each in (answer, preflight, token):
+        assert "access-control-allow-origin" not in each.headers
+    assert "token" not in token.text
+    assert httpx.get(f"{guarded}/flows/name/planted").status_code == 404
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("headers", [{}, {"Prefect-Csrf-Token": "0" * 64, "Prefect-Csrf-Client": "x"}])
+def test_a_write_without_a_token_is_refused(guarded: str, headers: dict[str, str]) -> None:
+    answer = httpx.post(f"{guarded}/flows/", json={"name": "planted"}, headers=headers)
+    assert answer.status_code == 403
+    assert "CSRF token" in answer.text
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_name_of_another_site_that_leads_here_is_refused_whatever_else_is_said(guarded: str, name: str) -> None:
+    host = f"Host: {name.format(port=httpx.URL(guarded).port)}"
+    for forged in FORGED:
+        for path in ("/api/health", "/api/csrf-token?client=x", "/v2/"):
+            assert status_of(guarded, f"GET {path} HTTP/1.1", host, *forged) == 400
+        assert [handshake(guarded, path, host, *forged) for path in SOCKETS] == [400] * len(SOCKETS)
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("forged", FORGED)
+def test_the_names_of_this_machine_are_answered_whatever_else_is_said(guarded: str, forged: tuple[str, ...]) -> None:
+    port = httpx.URL(guarded).port
+    for name in ("127.0.0.1", "127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"):
+        host = f"Host: {name.format(port=port)}"
+        assert status_of(guarded, "GET /api/health HTTP/1.1", host, *forged) == 200
+    for path in SOCKETS:
+        own = f"Host: 127.0.0.1:{port}"
+        assert handshake(guarded, path, own, *forged) == 101
+        assert handshake(guarded, path, own, f"Origin: http://localhost:{port}", *forged) == 101
+        assert handshake(guarded, path, own, f"Origin: {EVIL}", *forged) == 403
+        assert handshake(guarded, path, own, "Origin: null", *forged) == 403
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize(
+    "head",
+    [
+        ("GET http://evil.example/api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1"),
+        ("GET http://127.0.0.1/api/csrf-token?client=x HTTP/1.1", "Host: evil.example"),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Host: evil.example"),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: evil.example", "Host: 127.0.0.1"),
+        ("GET /api/csrf-token?client=x HTTP/1.1",),
+        ("GET /api/csrf-token?client=x HTTP/1.0",),
+        ("GET /api/csrf-token?client=x HTTP/1.0", "Host: evil.example"),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Origin: http://["),
+        ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Origin: http://127.0.0.1", f"Origin: {EVIL}"),
+    ],
+)
+def test_an_odd_request_is_refused(guarded: str, head: tuple[str, ...]) -> None:
+    for forged in FORGED:
+        assert status_of(guarded, *head, *forged) in (400, 403, 404)
+
+
+@pytest.mark.fault(36)
+def test_a_request_does_not_say_by_which_protocol_it_came(guarded: str) -> None:
+    moved = httpx.post(f"{guarded}/flows", headers={"X-Forwarded-Proto": "https", **tokens(guarded)}, json={})
+    assert moved.headers["location"] == f"{guarded}/flows/"
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+def test_another_address_of_this_machine_is_answered_by_its_own_name(tmp_path: Path) -> None:
+    with guarded_server(tmp_path, host="127.0.0.2") as api:
+        assert api.startswith("http://127.0.0.2:")
+        assert httpx.get(f"{api}/health").status_code == 200
+        assert httpx.get(f"{api}/health", headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.fault(36)
+def test_a_websocket_of_another_site_is_refused(guarded: str) -> None:
+    address = f"{guarded.replace('http', 'ws', 1)}/events/in"
+
+    async def opened(origin: str | None) -> bool:
+        async with connect(address, origin=origin):
+            return True
+
+    assert asyncio.run(opened(None))
+    assert asyncio.run(opened(guarded.removesuffix("/api")))
+    with pytest.raises(InvalidStatus, match="403"):
+        asyncio.run(opened(EVIL))
+
+
+@pytest.mark.fault(36)
+def test_the_own_pages_and_commands_still_write(guarded: str, tmp_path: Path) -> None:
+    own = guarded.removesuffix("/api").replace("127.0.0.1", "localhost")
+    for page in ("/", "/v2/"):
+        assert "<html" in httpx.get(own + page, headers={"Accept": "text/html"}, follow_redirects=True).text
+    allowed = httpx.get(f"{guarded}/csrf-token?client=x", headers={"Origin": own})
+    assert allowed.headers["access-control-allow-origin"] == own
+    written = {"Prefect-Csrf-Token": allowed.json()["token"], "Prefect-Csrf-Client": "x", "Origin": own}
+    assert httpx.post(f"{guarded}/flows/", json={"name": "page"}, headers=written).status_code == 201
+    command = [sys.executable, "-m", "prefect", "work-pool", "create", "pool", "--type", "process"]
+    environment = os.environ | {"PREFECT_API_URL": guarded, "PREFECT_HOME": str(tmp_path)}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert httpx.get(f"{guarded}/work_pools/pool").json()["type"] == "process"
+
+
+@needs_browser
+@pytest.mark.fault(36)
+def test_the_own_pages_show_what_is_there_in_a_browser(guarded: str, tmp_path: Path) -> None:
+    with temporary_settings({PREFECT_API_URL: guarded}), get_client(sync_client=True) as client:
+        client.create_flow_from_name("seen-in-the-page")
+    page = guarded.replace("127.0.0.1", "localhost").removesuffix("/api")
+    assert "seen-in-the-page" in opened(f"{page}/v2/flows", tmp_path, seconds=20)
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "0", "192.0.2.1", "elsewhere.example", "localhost.evil.example", "127.1", "2130706433", ""],
+)
+def test_the_server_listens_to_others_only_with_a_password(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    with pytest.raises(UserError, match="PREFECT_SERVER_API_AUTH_STRING"), server_process(1, host=host):
+        pass
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", PASSWORD)
+    module.check_host(host)
+
+
+def tokens(api: str, password: str | None = None) -> dict[str, str]:
+    """Return the headers by which a write is allowed."""
+    known = {"Authorization": f"Basic {b64encode(password.encode()).decode()}"} if password else {}
+    token = httpx.get(f"{api}/csrf-token?client=x", headers=known).json()["token"]
+    return known | {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "x"}
+
+
+@pytest.mark.fault(36)
+def test_a_server_with_a_password_has_any_name_but_answers_nobody_without_it(locked: str) -> None:
+    right, wrong = (f"Authorization: Basic {b64encode(word.encode()).decode()}" for word in (PASSWORD, "me:guessed"))
+    for host in ("Host: server:4200", "Host: 192.0.2.1", "Host: evil.example"):
+        for forged in FORGED:
+            asked = ("GET /api/csrf-token?client=x HTTP/1.1", host, *forged)
+            assert status_of(locked, *asked) == status_of(locked, *asked, wrong) == 401
+        assert status_of(locked, *asked, right) == 200
+        assert status_of(locked, *asked, right, "Origin: https://other.example") == 403
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("path", SOCKETS)
+def test_a_websocket_of_a_server_with_a_password_asks_for_it(locked: str, path: str) -> None:
+    async def said(token: str, *, origin: str | None = None) -> str:
+        address = locked.replace("http", "ws", 1).removesuffix("/api") + path
+        async with connect(address, origin=origin, subprotocols=[Subprotocol("prefect")]) as opened:
+            await opened.send(json.dumps({"type": "auth", "token": token}))
+            return json.loads(await opened.recv())["type"]
+
+    assert asyncio.run(said(PASSWORD)) == "auth_success"
+    for token in ("me:guessed", ""):
+        with pytest.raises(ConnectionClosedError) as closed:
+            asyncio.run(said(token))
+        assert closed.value.rcvd.code == 1008
+    with pytest.raises(InvalidStatus, match="403"):
+        asyncio.run(said(PASSWORD, origin=EVIL))
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("password", [None, PASSWORD])
+def test_an_automation_acts_through_the_guards(request: pytest.FixtureRequest, password: str | None) -> None:
+    api = request.getfixturevalue("locked" if password else "guarded")
+    happened = f"asked-by-a-test-{uuid4()}"
+    trigger = EventTrigger(posture=Posture.Reactive, expect={happened}, for_each={"prefect.resource.id"}, threshold=1)
+    action = ChangeFlowRunState(name="Crashed", state=StateType.CRASHED, message="Automatically.", force=True)
+    with (
+        temporary_settings({PREFECT_API_URL: api, PREFECT_API_AUTH_STRING: password}),
+        get_client(sync_client=True) as client,
+    ):
+        run = client.create_flow_run(flow(lambda: None, name="watched"), state=Running())
+        client.create_automation(AutomationCore(name=happened, trigger=trigger, actions=[action]))
+        resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
+        event = {"event": happened, "occurred": datetime.now(UTC).isoformat(), "resource": resource, "id": str(uuid4())}
+        httpx.post(f"{api}/events", json=[event], headers=tokens(api, password)).raise_for_status()
+        deadline = time.monotonic() + 30
+        while client.read_flow_run(run.id).state_type == StateType.RUNNING and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.read_flow_run(run.id).state.message == "Automatically."
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("words", [["flows.server.ui"], ["flows.server.guard", "0.0.0.0", "{port}"]])
+def test_the_pages_open_to_others_are_refused_in_one_message(words: list[str]) -> None:
+    port = free_port()
+    open_to_all = {"PREFECT_SERVER_API_HOST": "0.0.0.0", "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | open_to_all, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "PREFECT_SERVER_API_AUTH_STRING" in done.stderr
+    with socket.socket() as nobody:
+        assert nobody.connect_ex(("127.0.0.1", port))
+
+
+@pytest.mark.fault(36)
+def test_the_projects_settings_guard_a_server_that_is_started_by_hand() -> None:
+    script = (
+        "from prefect.settings import get_current_settings; s = get_current_settings().server.api\n"
+        "print(s.host, s.csrf_protection_enabled, s.cors_allowed_origins)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["127.0.0.1", "True", "http://127.0.0.1:4200,http://localhost:4200"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+def test_the_pages_start_and_a_worker_runs_what_another_terminal_asks_for(tmp_path: Path, tiny: Path) -> None:
+    asked = json.dumps(tiny_parameters(tiny, tmp_path / "results"))
+    with pages(tmp_path) as environment:
+        api = environment["PREFECT_API_URL"]
+        assert httpx.post(f"{api}/flows/", json={"name": "planted"}, headers={"Origin": EVIL}).status_code == 403
+        prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
+    assert (tmp_path / "results" / "latest" / "report.html").exists()
+    assert not module.answers(api)
+
+
+def test_a_server_that_is_gone_cannot_be_told_of_ended_runs_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    end_runs("http://127.0.0.1:1/api", "local")
+    assert "cannot be told of runs that were ended" in capsys.readouterr().err

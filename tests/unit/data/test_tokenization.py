@@ -1,0 +1,178 @@
+"""Words, the vocabulary, and the last tokens of each review."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.data.tokenization import build_vocabulary, encode, normalise, split_words, text_array, tokenise
+from tasks.storage.table_fingerprint import fingerprint
+
+
+def reviews(texts, splits=None):
+    number = range(len(texts))
+    return pd.DataFrame(
+        {"review_id": [f"r{n}" for n in number], "split": splits or ["train"] * len(texts)}
+        | {"label": np.array([n % 2 for n in number], dtype=np.int8), "text": texts}
+    )
+
+
+def vocabulary_of(*texts, size=100):
+    return build_vocabulary([text_array(texts)], vocabulary_size=size)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's 'great'!! don’t<br /><br />\"ok\" ' ' ' x", ["it's", "great", "!", "!", "don't", "ok", "x"]),
+        ("Süß, NAÏVE: 日本語 \u0001 ﬁlm", ["süß", "naïve", "日", "本", "語", "film"]),
+        ("とても良い映画。한국 영화", [*"とても良い映画", "한국", "영화"]),
+        ("หนังดี!", ["ห", "นั", "ง", "ดี", "!"]),  # a mark stays with its letter
+        ("<BR/>''' ...\0", [""]),
+    ],
+)
+def test_words(text, words):
+    assert split_words(text_array([text])).to_pylist() == [words]
+
+
+def test_characters():
+    assert split_words(text_array(["Süß, 日本\n\u1100a\u0308!", "..."]), "characters").to_pylist() == [
+        ["s", "ü", "ß", "日", "本", "\u1100", "ä", "!"],
+        [""],
+    ]
+
+
+def test_a_vocabulary_of_characters():
+    table, vocabulary = encode(reviews(["ab b", "bc"]), vocabulary_size=9, max_tokens=2, tokeniser="characters")
+    assert vocabulary["word"].tolist() == ["b", "a", "c"]
+    assert table["tokens"].to_pylist() == [[2, 2], [2, 4]]
+
+
+def test_the_vocabulary_is_of_training_words_only_and_ties_go_by_letters():
+    table, vocabulary = encode(
+        reviews(["b a c c", "test test test a"], ["train", "test"]), vocabulary_size=5, max_tokens=9
+    )
+    assert vocabulary.to_dict("list") == {"word": ["c", "a", "b"], "count": [2, 1, 1], "index": [2, 3, 4]}
+    assert table["tokens"].to_pylist() == [[4, 3, 2, 2], [1, 1, 1, 3]]
+    assert table["length"].to_pylist() == [4, 4]
+
+
+def test_a_vocabulary_of_five_has_three_words():
+    assert list(vocabulary_of("a b c d e", size=5)["word"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("size", [2, 65_537])
+def test_a_vocabulary_that_does_not_fit_is_refused(size):
+    with pytest.raises(ValueError, match="3 to 65536"):
+        vocabulary_of("a", size=size)
+
+
+@given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=30), st.integers(1, 9))
+def test_the_last_tokens_are_kept(words, max_tokens):
+    vocabulary = vocabulary_of("a b c d e f")
+    index = dict(zip(vocabulary["word"], vocabulary["index"], strict=True))
+    tokens = tokenise(text_array(["x", " ".join(words)]), vocabulary, max_tokens=max_tokens)
+    assert tokens.to_pylist() == [[1], [index.get(word, 1) for word in words][-max_tokens:]]
+
+
+@pytest.mark.fault(29)
+@settings(max_examples=200)
+@given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
+def test_any_text_encodes_to_something_and_alone_as_in_a_batch(texts):
+    vocabulary = vocabulary_of("a b ! é 日")
+    batch = tokenise(text_array(texts), vocabulary, max_tokens=7).to_pylist()
+    assert all(1 <= len(tokens) <= 7 for tokens in batch)
+    assert batch == [tokenise(text_array([text]), vocabulary, max_tokens=7)[0].as_py() for text in texts]
+
+
+@pytest.mark.fault(29)
+def test_a_word_of_five_million_letters():
+    assert tokenise(text_array(["good " + "x" * 5_000_000]), vocabulary_of("good"), max_tokens=3).to_pylist() == [
+        [2, 1]
+    ]
+
+
+def test_no_text_at_all():
+    assert tokenise(text_array([]), vocabulary_of("a"), max_tokens=3).to_pylist() == []
+    assert len(encode(reviews([]), vocabulary_size=5, max_tokens=3)[0]) == 0
+
+
+def test_equal_words_are_equal_reviews():
+    same, other = text_array(["A  film,<br />good!", "a film good !"]), text_array(["a film good"])
+    assert len(set(normalise(same).to_pylist())) == 1
+    assert normalise(other)[0] != normalise(same)[0]
+
+
+def test_a_parquet_file_encodes_like_its_frame(tmp_path):
+    frame = reviews(
+        [f"word{n % 7} word{n % 3} {n}" for n in range(9_001)], ["train", "test", "validation"] * 3_000 + ["train"]
+    )
+    frame.to_parquet(tmp_path / "reviews.parquet")
+    table, vocabulary = encode(frame, vocabulary_size=50, max_tokens=2)
+    again, same = encode(tmp_path / "reviews.parquet", vocabulary_size=50, max_tokens=2, threads=1)
+    assert table.equals(again)
+    pd.testing.assert_frame_equal(vocabulary, same)
+    pq.write_table(table, tmp_path / "encoded.parquet")
+    assert fingerprint(pq.read_table(tmp_path / "encoded.parquet")) == fingerprint(table)
+
+
+def test_the_fingerprint_is_of_the_content_alone():
+    table = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+    chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)]).cast(
+        pa.schema([("a", pa.int64()), ("b", pa.large_string())])
+    )
+    assert fingerprint(table) == fingerprint(chunked) == fingerprint(table.to_pandas())
+    others = [table.slice(1), table.take([1, 0, 2]), table.rename_columns(["a", "c"]), table.select(["b", "a"])]
+    assert len({fingerprint(other) for other in [table, *others]}) == 5
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_reviews(tmp_path):
+    """Four times the text takes little more memory, once chunks are worked on at once: of each review 50 words stay."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{number}" for number in range(20_000)])
+    peaks = []
+    for copies in (12, 48):
+        path = tmp_path / f"{copies}.parquet"
+        texts = [" ".join(rng.choice(words, 400)) for _ in range(1_000)]
+        numbers = [str(number) for number in range(1_000)]
+        labels = pa.array([0] * 1_000, pa.int8())
+        part = pa.table({"review_id": numbers, "split": ["train"] * 1_000, "label": labels, "text": texts})
+        with pq.ParquetWriter(path, part.schema, compression="zstd") as writer:
+            for _ in range(copies):
+                writer.write_table(part)
+        peaks.append(peak_of_encoding(path))
+    assert peaks[1] - peaks[0] < 150_000  # kilobytes; the text grows by 120 MB, its words by several times that
+
+
+def peak_of_encoding(path):
+    """Encode a file in a process of its own, and return that process's peak memory in kilobytes."""
+    code = (
+        "import sys; from pathlib import Path; from tasks.data.tokenization import encode;"
+        "table, _ = encode(Path(sys.argv[1]), vocabulary_size=5_000, max_tokens=50);"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=root, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_a_frame_put_together_from_pieces_is_as_a_whole_one():
+    whole = pd.DataFrame(
+        {
+            "review_id": [f"id{row}" for row in range(10)],
+            "split": ["train"] * 8 + ["test"] * 2,
+            "label": [0, 1] * 5,
+            "text": [f"word{row} good bad" for row in range(10)],
+        }
+    )
+    pieces = pd.concat([whole.iloc[:5], whole.iloc[5:]])
+    one, other = (encode(frame, vocabulary_size=10, max_tokens=3)[0] for frame in (whole, pieces))
+    assert fingerprint(one) == fingerprint(other)

@@ -1,0 +1,69 @@
+"""Kinds of reviews, disagreement and shared mistakes, counted by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from tasks.evaluation.error_analysis import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
+from tasks.evaluation.predictions import panel
+
+LABELS = {"t1": 1, "t2": 0, "t3": 1, "t4": 0}
+REVIEWS = pd.DataFrame(
+    {
+        "review_id": [*LABELS, "r1"],
+        "split": ["test"] * 4 + ["train"],
+        "text": ["fine", "not fine", "word " * 150, "<b>isn't</b> good", "fine"],
+        "label": [1, 0, 1, 0, 1],
+    }
+)
+
+
+@pytest.fixture
+def test_panel():
+    """Give two architectures with one seed: a is wrong on t2 and t4, b on t4 alone, surely."""
+    probabilities = {"a": [0.9, 0.6, 0.8, 0.7], "b": [0.6, 0.2, 0.9, 0.99]}
+    rows = [
+        {
+            "architecture": name,
+            "seed": 0,
+            "split": "test",
+            "review_id": id_,
+            "label": LABELS[id_],
+            "probability": p,
+        }
+        for name, values in probabilities.items()
+        for id_, p in zip(LABELS, values, strict=True)
+    ]
+    return panel(pd.DataFrame(rows), "test")
+
+
+def test_reviews_are_sorted_into_their_kinds() -> None:
+    kinds = kinds_of_reviews(REVIEWS)
+    assert kinds.sum().to_dict() == {
+        "1 to 100 words": 3, "101 to 200 words": 1, "201 to 400 words": 0, "over 400 words": 0,
+        "with negation": 2, "without negation": 2, "not in training": 3,
+    }  # fmt: skip
+    assert not kinds.loc["t1", "not in training"]
+
+
+def test_slices_count_and_say_where_nothing_is_known(test_panel) -> None:
+    scores = slice_scores(test_panel, kinds_of_reviews(REVIEWS)).set_index(["architecture", "slice"])
+    negated = scores.loc[("a", "with negation")]
+    assert (negated["accuracy"], negated["reviews"], negated["rest_accuracy"]) == (0.0, 2, 1.0)
+    assert (negated["low"], negated["high"]) == pytest.approx(proportion_confint(0, 2, method="wilson"))
+    assert scores.loc[("b", "over 400 words"), "note"] == "no review is of this kind"
+    assert np.isnan(scores.loc[("b", "over 400 words"), "accuracy"])
+
+
+def test_disagreement_is_the_share_answered_differently(test_panel) -> None:
+    shares = disagreement(test_panel)
+    assert shares.loc["a", "b"] == shares.loc["b", "a"] == 0.25
+    assert shares.loc["a", "a"] == 0
+
+
+def test_shared_mistakes_come_with_their_text_as_written(test_panel) -> None:
+    found = confidently_wrong(test_panel, REVIEWS)
+    assert found["review_id"].tolist() == ["t4"]
+    assert found["text"].tolist() == ["<b>isn't</b> good"]
+    assert found["probability"].tolist() == pytest.approx([0.845])

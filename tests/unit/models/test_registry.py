@@ -1,0 +1,113 @@
+"""The builders: sizes by hand, shapes, gradients, padding, and the same mathematics as Keras' own layers."""
+
+import numpy as np
+import pytest
+
+from tasks.config.parameters import Parameters
+from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.models.registry import ARCHITECTURES
+
+TINY = Recipe(vocabulary_size=11, embedding_size=5, units=3)
+WORDS = np.array([[0, 0, 4, 1, 10, 2, 3], [5, 6, 7, 8, 9, 10, 2]], np.int32)  # 2 x 7, the first left padded
+
+# Embedding 11 * 5 = 55. An LSTM of 3 units on n features: 4 * (3 * n + 3 * 3 + 3), so 108 on 5 and 84 on 3.
+# The head reads mean and maximum of 3 states (6 weights, 1 bias), of 6 states when read both ways (12 and 1).
+PARAMETERS = {
+    "simple_rnn": 55 + (3 * 5 + 3 * 3 + 3) + 7,
+    "gru": 55 + 3 * (3 * 5 + 3 * 3 + 2 * 3) + 7,
+    "lstm": 55 + 108 + 7,
+    "stacked_lstm": 55 + 108 + 84 + 7,
+    "bidirectional_lstm": 55 + 2 * 108 + 13,
+    "deep_lstm": 55 + 108 + 84 + 84 + 7,
+}
+
+every_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
+
+
+def test_the_five_are_what_is_compared_unless_others_are_asked_for():
+    assert Parameters().architectures == FIVE_ARCHITECTURES
+    assert [name for name in ARCHITECTURES if name not in FIVE_ARCHITECTURES] == ["gru"]
+
+
+@every_architecture
+def test_parameters_match_a_hand_count(name):
+    assert ARCHITECTURES[name](TINY).count_params() == PARAMETERS[name]
+
+
+@every_architecture
+def test_gives_one_logit_a_review(name):
+    assert ARCHITECTURES[name](TINY)(WORDS).shape == (2, 1)
+
+
+@every_architecture
+def test_one_training_step_moves_every_weight(name):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = ARCHITECTURES[name](TINY.model_copy(update={"dropout": 0.0, "layer_dropout": 0.0}))
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
+    model.train_on_batch(WORDS, np.array([[0.0], [1.0]]))
+    assert all((new != old).any() for new, old in zip(model.get_weights(), before, strict=True))
+
+
+@every_architecture
+def test_padding_on_the_left_changes_nothing(name):
+    model = ARCHITECTURES[name](TINY)
+    wider = np.pad(WORDS, ((0, 0), (4, 0)))
+    np.testing.assert_allclose(model(wider), model(WORDS), atol=1e-6)
+    np.testing.assert_allclose(model(WORDS[:1, 2:]), model(WORDS[:1]), atol=1e-6)
+
+
+@every_architecture
+def test_a_review_without_a_word_has_a_finite_logit(name):
+    model = ARCHITECTURES[name](TINY)
+    assert np.isfinite(model(np.zeros((2, 7), np.int32))).all()
+
+
+@every_architecture
+def test_the_order_of_the_words_matters(name):
+    model = ARCHITECTURES[name](TINY)
+    assert abs(np.asarray(model(WORDS[1:]) - model(WORDS[1:, ::-1]))).max() > 1e-7
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("Recurrent", "SimpleRNN"), ("GatedRecurrentUnit", "GRU"), ("LongShortTermMemory", "LSTM")]
+)
+def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
+    import keras
+    import tensorflow as tf
+
+    from tasks.models import layers
+
+    rng = np.random.default_rng(0)
+    sequence = tf.constant(rng.normal(size=(2, 7, 5)).astype(np.float32))
+    upstream = tf.constant(rng.normal(size=(2, 7, 3)).astype(np.float32))
+    layer = getattr(layers, ours)(3, backwards=backwards)
+    reference = getattr(keras.layers, theirs)(3, return_sequences=True, go_backwards=backwards)
+    layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2)))
+    reference(sequence)
+    for weight in layer.weights:  # biases that are zero would hide which of them is added where
+        weight.assign(rng.normal(size=weight.shape))
+    reference.set_weights(layer.get_weights())
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(sequence)
+        states = tf.transpose(layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2))), (1, 0, 2))
+        expected = reference(sequence)
+        expected = tf.reverse(expected, [1]) if backwards else expected
+        one, other = tf.reduce_sum(states * upstream), tf.reduce_sum(expected * upstream)
+
+    np.testing.assert_allclose(states, expected, atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(one, sequence), tape.gradient(other, sequence), atol=1e-5)
+    for mine, keras_one in zip(layer.trainable_variables, reference.trainable_variables, strict=True):
+        np.testing.assert_allclose(tape.gradient(one, mine.value), tape.gradient(other, keras_one.value), atol=1e-5)
+
+
+def test_the_forget_gate_starts_open():
+    from tasks.models.layers import LongShortTermMemory
+
+    layer = LongShortTermMemory(3)
+    layer.build((7, 2, 5))
+    assert np.asarray(layer.bias).tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]

@@ -1,0 +1,173 @@
+"""Tests of all at once, rank groups and what a search would find, by hand and against statsmodels and scipy."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import cochrans_q
+
+from tasks.evaluation.predictions import Panel
+from tasks.statistics.ranking import expected_best, expected_validation, omnibus, rank_groups, versus
+
+# Seven reviews by three architectures: who has which right.
+RIGHT = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 0], [1, 0, 0]])
+
+
+def of_answers(right: np.ndarray, *, seeds: int = 1) -> Panel:
+    """Make a panel from answers (reviews, architectures), the same with every seed; all labels are positive."""
+    probabilities = np.repeat(np.where(right.T == 1, 0.8, 0.3)[:, None], seeds, axis=1).astype(np.float32)
+    architectures, _, reviews = probabilities.shape
+    ids = np.array([f"r{number}" for number in range(reviews)], object)
+    present = np.ones((architectures, seeds), bool)
+    names = list("abcdef"[:architectures])
+    return Panel(names, list(range(seeds)), ids, np.ones(reviews, np.int8), probabilities, present)
+
+
+def of_scores(scores: list[list[float]]) -> np.ndarray:
+    """Make contributions (architectures, seeds, one review) that average to the scores."""
+    return np.array(scores)[..., None]
+
+
+def test_cochrans_q_by_hand() -> None:
+    # Right answers: 6, 3, 2 by architecture; 2, 1, 3, 2, 0, 2, 1 by review.
+    # Q = 2 (3 (36 + 9 + 4) - 121) / (3 * 11 - (4 + 1 + 9 + 4 + 0 + 4 + 1)) = 2 * 26 / 10.
+    found = omnibus(of_answers(RIGHT), np.ones((3, 1, 7)), "accuracy").iloc[0]
+    assert (found["test"], found["over"], found["note"]) == ("Cochran's Q", 7, "")
+    assert found["statistic"] == pytest.approx(5.2)
+    assert found["p"] == pytest.approx(stats.chi2.sf(5.2, 2))
+    assert found["statistic"] == pytest.approx(cochrans_q(RIGHT).statistic)
+
+
+def test_friedman_by_hand() -> None:
+    # Over four seeds ranks 1 2 3, 1 2 3, 1 3 2, 2 1 3: sums 5, 8, 11; 12 / (4 * 3 * 4) * 210 - 3 * 4 * 4 = 4.5.
+    scores = [[0.80, 0.81, 0.80, 0.83], [0.82, 0.83, 0.86, 0.81], [0.84, 0.85, 0.84, 0.88]]
+    found = omnibus(of_answers(RIGHT, seeds=4), of_scores(scores), "accuracy").iloc[1]
+    assert (found["test"], found["over"], found["note"]) == ("Friedman", 4, "")
+    assert found["statistic"] == pytest.approx(4.5)
+    assert found["p"] == pytest.approx(stats.chi2.sf(4.5, 2))
+
+
+def test_friedman_takes_the_seeds_that_all_have() -> None:
+    data = of_answers(RIGHT, seeds=3)
+    data.present[0, 1] = False
+    scores = [[0.80, np.nan, 0.81], [0.82, 0.9, 0.83], [0.84, 0.1, 0.85]]
+    found = omnibus(data, of_scores(scores), "accuracy").iloc[1]
+    assert found["over"] == 2
+    assert found["statistic"] == pytest.approx(stats.friedmanchisquare([0.80, 0.81], [0.82, 0.83], [0.84, 0.85])[0])
+
+
+def test_scores_that_differ_in_the_last_bits_tie() -> None:
+    scores = np.array([[0.8, 0.9, 0.7, 0.8], [0.3, 0.1, 0.2, 0.6], [0.3, 0.2, 0.1, 0.5]])
+    noisy = scores + np.array([[0.0], [6e-17], [0.0]])
+    assert (noisy != scores).any()
+    found = omnibus(of_answers(RIGHT, seeds=4), of_scores(noisy.tolist()), "accuracy").iloc[1]
+    assert found["statistic"] == pytest.approx(stats.friedmanchisquare(*scores).statistic)
+
+
+@pytest.mark.parametrize(
+    ("right", "scores"),
+    [(np.ones((7, 3), int), [[0.8, 0.9]] * 3),  # all alike
+     (RIGHT[:, :2], [[0.8, 0.9], [0.7, 0.7]]),  # two architectures
+     (RIGHT, [[0.8], [0.9], [0.7]]),  # one seed
+     (RIGHT[:, :1], [[0.8]])],  # one architecture
+)  # fmt: skip
+def test_where_there_is_nothing_to_test_a_note_says_so(right, scores) -> None:
+    found = omnibus(of_answers(right, seeds=len(scores[0])), of_scores(scores), "accuracy")
+    assert found[["statistic", "p"]].notna().all(axis=None)
+    assert (found["note"].ne("") | found["statistic"].ne(0)).all()
+    assert found["note"].iloc[1].startswith("nothing to test")
+
+
+def test_expected_best_by_hand() -> None:
+    assert expected_best(np.array([0.0, 1.0]), 2) == pytest.approx(0.75)
+    assert expected_best(np.array([0.0, 1.0]), 2, lower=True) == pytest.approx(0.25)
+    assert expected_best(np.array([0.5, 0.2, 0.8]), 1) == pytest.approx(0.5)
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=4), st.integers(1, 4), st.booleans())
+def test_expected_best_as_all_draws(scores: list[int], runs: int, lower: bool) -> None:
+    best = min if lower else max
+    every = [best(drawn) for drawn in itertools.product(scores, repeat=runs)]
+    found = expected_best(np.array(scores, float), runs, lower=lower)
+    assert found == pytest.approx(np.mean(every), abs=1e-9)
+    assert min(scores) - 1e-9 <= found <= max(scores) + 1e-9
+
+
+def test_the_expected_validation_score_and_its_cost() -> None:
+    data, cells = of_answers(RIGHT[:, :2], seeds=3), pd.DataFrame({"architecture": ["a", "a"], "train_seconds": [2, 4]})
+    data.present[1, 0] = False
+    scores = of_scores([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
+    found = expected_validation(data, scores, cells, metric="accuracy").set_index(["architecture", "runs"])
+    assert found["expected"].tolist() == pytest.approx(
+        [0.2, 2.2 / 9, 0.1 / 27 + 7 * 0.2 / 27 + 19 * 0.3 / 27, 0.6, 0.65]
+    )
+    assert found.loc["a", "seconds"].tolist() == [3, 6, 9]
+    assert found.loc["b", "seconds"].isna().all()
+    lowest = expected_validation(data, scores, cells, metric="log_loss")["expected"]
+    assert lowest.tolist() == pytest.approx([0.2, 1.4 / 9, 0.3 / 27 + 7 * 0.2 / 27 + 19 * 0.1 / 27, 0.6, 0.55])
+
+
+def tables(validation: dict[str, float], verdicts: dict[tuple[str, str], str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make a summary, in the reverse order on test, and the pairs with such verdicts, all else not separable."""
+    summary = pd.DataFrame(
+        [{"architecture": name, "metric": "accuracy", "split": split,
+          "mean": mean if split == "validation" else 1 - mean}
+         for name, mean in validation.items() for split in ("validation", "test")]
+    )  # fmt: skip
+    pairs = pd.DataFrame(
+        [{"first": a, "second": b, "metric": "accuracy", "difference": 0.1, "low": 0.05, "high": 0.2,
+          "verdict": verdicts.get((a, b), "not separable")}
+         for a, b in itertools.combinations(validation, 2)]
+    )  # fmt: skip
+    return summary, pairs
+
+
+def test_rank_groups_by_hand() -> None:
+    # d is best on validation; c cannot be set apart from it, a and b are worse; b is worse than a.
+    verdicts = {("a", "d"): "second better", ("b", "d"): "second better", ("a", "b"): "first better"}
+    summary, pairs = tables({"a": 0.7, "b": 0.6, "c": 0.8, "d": 0.9}, verdicts)
+    cells = pd.DataFrame({"architecture": list("aabcd"), "parameters": [5, 5, 1, 30, 40], "train_seconds": 1.0})
+    found = rank_groups(summary, pairs, cells, metric="accuracy")
+    assert found["architecture"].tolist() == ["d", "c", "a", "b"]
+    assert found["group"].tolist() == [1, 1, 2, 3]
+    assert found["best"].tolist() == [True, False, False, False]
+    assert found["cheapest"].tolist() == [False, True, False, False]
+    assert found["verdict"].tolist() == ["best", "not separable", "worse", "worse"]
+    assert found["parameters"].tolist() == [40, 30, 5, 1]
+    assert found["test_mean"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize("verdict", ["not separable", "equivalent", "too few seeds", "second better"])
+def test_only_who_is_worse_leaves_the_group(verdict) -> None:
+    summary, pairs = tables({"a": 0.9, "b": 0.8}, {("a", "b"): verdict})
+    assert rank_groups(summary, pairs, None, metric="accuracy")["group"].tolist() == [1, 1]
+
+
+def test_a_group_is_what_stands_with_its_own_first() -> None:
+    # a > b > c, each next to each not separable, but a above c: c begins a group of its own.
+    summary, pairs = tables({"a": 0.9, "b": 0.8, "c": 0.7}, {("a", "c"): "first better"})
+    assert rank_groups(summary, pairs, None, metric="accuracy")["group"].tolist() == [1, 1, 2]
+
+
+def test_a_tie_on_validation_goes_to_the_cheaper() -> None:
+    summary, pairs = tables({"a": 0.8, "b": 0.8 + 1e-15}, {})
+    cells = pd.DataFrame({"architecture": ["a", "b"], "parameters": [9, 3]})
+    assert rank_groups(summary, pairs, cells, metric="accuracy")["architecture"].tolist() == ["b", "a"]
+    assert rank_groups(summary, pairs, None, metric="accuracy")["architecture"].tolist() == ["a", "b"]
+    lower = summary.assign(metric="log_loss", mean=[0.3, 0.3, 0.2, 0.2])
+    assert rank_groups(lower, pairs.assign(metric="log_loss"), None, metric="log_loss")["best"].tolist() == [
+        True,
+        False,
+    ]
+    assert rank_groups(lower, pairs.assign(metric="log_loss"), None, metric="log_loss")["architecture"][0] == "b"
+
+
+def test_a_pair_reads_mirrored_from_the_other_side() -> None:
+    _, pairs = tables({"a": 0.7, "b": 0.6}, {("a", "b"): "first better"})
+    assert versus(pairs, "a", "accuracy")["b"] == {"difference": -0.1, "low": -0.2, "high": -0.05, "verdict": "worse"}
+    assert versus(pairs, "b", "accuracy")["a"] == {"difference": 0.1, "low": 0.05, "high": 0.2, "verdict": "better"}
+    assert versus(pairs, "a", "f1") == {}

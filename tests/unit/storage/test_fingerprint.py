@@ -1,0 +1,245 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tasks.storage import fingerprint as module
+from tasks.storage.fingerprint import code_version
+
+HELPERS = '''
+FACTOR = 2
+
+def helper(x: int) -> int:
+    """Say what."""
+    return x * FACTOR
+
+def unrelated():
+    return 7
+'''
+ROOT = """
+import fakes.helpers as h
+from fakes.helpers import helper, unrelated as neighbour
+
+def by_name(x):
+    return helper(x)
+
+def by_module(x):
+    return h.helper(x)
+
+def inside(x):
+    from fakes.helpers import helper as renamed
+    return renamed(x)
+
+def shadowing(unrelated):
+    helper = 3
+    return unrelated + helper
+
+def unrelated():
+    return helper(1)
+"""
+
+
+@pytest.fixture
+def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write the two modules, with replacements in the helpers' one, and return the version of a function."""
+    folder = tmp_path / "fakes"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "root.py").write_text(ROOT)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def of(function: str, old: str = "", new: str = "") -> str:
+        assert old in HELPERS
+        (folder / "helpers.py").write_text(HELPERS.replace(old, new, 1) if old else HELPERS)
+        for name in [name for name in sys.modules if name.startswith("fakes")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        forget_sources()
+        return code_version(getattr(importlib.import_module("fakes.root"), function))
+
+    return of
+
+
+def forget_sources() -> None:
+    """Let the next fingerprint read the files again."""
+    importlib.invalidate_caches()
+    for cached in (module._source, module._code, module._is_library):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write modules into a package, and return the fingerprint of a function of one of them, without importing any."""
+    packages = iter(["first", "second"])
+
+    def of(files: dict[str, str], root: str) -> str:
+        folder = tmp_path / next(packages)
+        for name, text in files.items():
+            path = folder / "pack" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(folder)
+            forget_sources()
+            owner, _, name = root.rpartition(".")
+            return code_version(SimpleNamespace(__module__=f"pack.{owner}", __qualname__=name))
+
+    return of
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize("function", ["by_name", "inside", "by_module"])
+@pytest.mark.parametrize(("old", "new"), [("x * FACTOR", "x + FACTOR"), ("FACTOR = 2", "FACTOR = 3")])
+def test_a_change_in_a_helper_is_seen(version, function: str, old: str, new: str) -> None:
+    assert version(function, old, new) != version(function)
+
+
+@pytest.mark.parametrize("function", ["by_name", "inside", "by_module"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    return x", "    # why\n\n    return x"),
+        ('"""Say what."""', '"""Say it otherwise."""'),
+        ("x: int", "x: float"),
+        ("return 7", "return 8"),
+    ],
+)
+def test_what_changes_no_behaviour_is_not_seen(version, function: str, old: str, new: str) -> None:
+    assert version(function, old, new) == version(function)
+
+
+def test_architectures_do_not_depend_on_each_other() -> None:
+    from tasks.models.registry import ARCHITECTURES
+
+    versions = [code_version(builder) for builder in ARCHITECTURES.values()]
+    assert len(set(versions)) == len(versions)
+
+
+def test_a_layer_behind_a_late_import_is_followed() -> None:
+    from tasks.models.registry import lstm
+
+    assert {"lstm_steps", "lstm_forward", "lstm_backward"} <= {definition.name for definition in module.reached(lstm)}
+
+
+def test_asking_loads_no_tensorflow() -> None:
+    script = (
+        "import sys; from tasks.models.registry import lstm; from tasks.storage.fingerprint import code_version;"
+        "code_version(lstm); print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
+        "False False\n"
+    )
+
+
+def test_a_local_name_is_not_the_global_of_the_same_name(version) -> None:
+    assert version("shadowing", "x * FACTOR", "x + FACTOR") == version("shadowing")
+    assert version("unrelated", "x * FACTOR", "x + FACTOR") != version("unrelated")
+
+
+def test_a_cell_depends_on_its_own_builder_alone() -> None:
+    from tasks.models.registry import ARCHITECTURES
+    from tasks.training.loop import fit
+    from tasks.training.trial import make_cell, predict
+
+    reached = {name for _, name in module.reached(ARCHITECTURES["simple_rnn"], make_cell, fit, predict)}
+    assert "lstm" not in reached
+    assert "batches" in reached
+
+
+def test_what_else_an_import_line_brings_changes_nothing(version):
+    assert version("by_name", "return 7", "return 8") == version("by_name")
+
+
+TRAIN = "{imports}\n\ndef train(x):\n    {late}return {call}(x)\n"
+STEP = "RATE = 3\n\ndef step(x):\n    return x * RATE\n"
+
+
+@pytest.mark.parametrize(
+    ("imports", "late", "call"),
+    [
+        ("from pack.{m} import step", "", "step"),
+        ("import pack.{m}", "", "pack.{m}.step"),
+        ("import pack.{m} as m", "", "m.step"),
+        ("", "from pack.{m} import step; ", "step"),
+        ("", "import pack.{m} as m; ", "m.step"),
+        ("from .{m} import step", "", "step"),
+    ],
+)
+def test_moving_a_module_changes_nothing(fingerprint, imports: str, late: str, call: str) -> None:
+    def written(place: str) -> str:
+        return TRAIN.format(imports=imports, late=late, call=call).replace("{m}", place)
+
+    before = fingerprint({"__init__.py": "", "loop.py": written("steps"), "steps.py": STEP}, "loop.train")
+    moved = {"__init__.py": "", "sub/__init__.py": "", "core.py": written("sub.inner"), "sub/inner.py": STEP}
+    assert fingerprint(moved, "core.train") == before
+
+
+@pytest.mark.parametrize(
+    "imports", ["from .steps import step", "from . import steps\n\nstep = steps.step", "from pack.steps import step"]
+)
+def test_relative_imports_are_followed(fingerprint, imports: str) -> None:
+    files = {"__init__.py": "", "loop.py": TRAIN.format(imports=imports, late="", call="step")}
+    before = fingerprint({**files, "steps.py": STEP}, "loop.train")
+    assert fingerprint({**files, "steps.py": STEP.replace("3", "4")}, "loop.train") != before
+
+
+def test_a_definition_that_another_module_passes_on_is_followed(fingerprint) -> None:
+    files = {
+        "__init__.py": "from pack.steps import step\n",
+        "loop.py": TRAIN.format(imports="from pack import step", late="", call="step"),
+    }
+    before = fingerprint({**files, "steps.py": STEP}, "loop.train")
+    assert fingerprint({**files, "steps.py": STEP.replace("3", "4")}, "loop.train") != before
+
+
+def test_a_module_that_is_imported_inside_a_function_is_followed(fingerprint) -> None:
+    files = {"__init__.py": "", "loop.py": TRAIN.format(imports="", late="from pack import steps; ", call="steps.step")}
+    before = fingerprint({**files, "steps.py": STEP}, "loop.train")
+    assert fingerprint({**files, "steps.py": STEP.replace("3", "4")}, "loop.train") != before
+
+
+def test_it_matters_which_of_two_functions_of_one_name_is_called(fingerprint) -> None:
+    def files(first: str, second: str) -> dict[str, str]:
+        loop = f"from pack.{first} import step\nfrom pack.{second} import step as other\n"
+        return {
+            "__init__.py": "",
+            "a.py": "def step(x):\n    return x\n",
+            "b.py": "def step(x):\n    return -x\n",
+            "loop.py": f"{loop}\ndef train(x):\n    return step(x) - 2 * other(x)\n",
+        }
+
+    assert fingerprint(files("a", "b"), "loop.train") != fingerprint(files("b", "a"), "loop.train")
+
+
+def test_functions_of_one_name_are_told_apart_where_one_is_an_attribute(fingerprint) -> None:
+    def files(first: str, second: str) -> dict[str, str]:
+        loop = "from pack import a\nfrom pack.b import step\n"
+        return {
+            "__init__.py": "",
+            "a.py": "def step(x):\n    return x\n",
+            "b.py": "def step(x):\n    return -x\n",
+            "loop.py": f"{loop}\ndef train(x):\n    return {first}(x) - 2 * {second}(x)\n",
+        }
+
+    before = fingerprint(files("step", "a.step"), "loop.train")
+    assert fingerprint(files("a.step", "step"), "loop.train") != before
+
+
+def test_parent_packages_are_not_imported(fingerprint, tmp_path: Path) -> None:
+    canary = tmp_path / "imported"
+    hostile = f"from pathlib import Path\nPath({str(canary)!r}).touch()\n"
+    fingerprint({"__init__.py": hostile, "sub/__init__.py": hostile, "sub/loop.py": STEP}, "sub.loop.step")
+    assert not canary.exists()
+
+
+def test_the_library_that_a_name_comes_from_counts(fingerprint) -> None:
+    def files(library: str) -> dict[str, str]:
+        return {
+            "__init__.py": "",
+            "loop.py": f"import os\nfrom {library} import cos\n\ndef train(x):\n    return cos(x)\n",
+        }
+
+    assert fingerprint(files("math"), "loop.train") != fingerprint(files("cmath"), "loop.train")
