@@ -22,6 +22,7 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 prove: .venv/ready
 	@$(BIN)/python -m tests.simulations.prove $(ARGS)

@@ -21,11 +21,11 @@ from prefect import flow, runtime
 from tasks.check_nightly import check_night
 from tasks.config import parameters as p
 from tasks.config import recipe as s
-from tasks.config.errors import CellsFailedError, NightFailedError, without_tracebacks_for_mistakes
+from tasks.config.errors import NightFailedError, TrialsFailedError, without_tracebacks_for_mistakes
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.encode import encode
-from tasks.evaluate import evaluate_cells
+from tasks.evaluate import evaluate_trials
 from tasks.execution.executor import Power, check_engine, train_all
 from tasks.execution.plan import plan
 from tasks.load import load
@@ -63,13 +63,13 @@ def imdb_compare(
     engine: p.Engine = DEFAULTS.engine,
     dask_address: p.DaskAddress = DEFAULTS.dask_address,
     workers: p.Workers = DEFAULTS.workers,
-    cell_minutes: p.CellMinutes = DEFAULTS.cell_minutes,
+    trial_timeout_minutes: p.TrialTimeoutMinutes = DEFAULTS.trial_timeout_minutes,
     run_name: p.RunName = DEFAULTS.run_name,
     results: p.Results = DEFAULTS.results,
     data_folder: p.DataFolder = DEFAULTS.data_folder,
     vocabulary_size: s.VocabularySize = DEFAULTS.vocabulary_size,
     max_tokens: s.MaxTokens = DEFAULTS.max_tokens,
-    tokeniser: s.Tokeniser = DEFAULTS.tokeniser,
+    tokenizer: s.Tokenizer = DEFAULTS.tokenizer,
     class_weights: s.ClassWeights = DEFAULTS.class_weights,
     embedding_size: s.EmbeddingSize = DEFAULTS.embedding_size,
     units: s.Units = DEFAULTS.units,
@@ -77,7 +77,7 @@ def imdb_compare(
     layer_dropout: s.LayerDropout = DEFAULTS.layer_dropout,
     learning_rate: s.LearningRate = DEFAULTS.learning_rate,
     batch_size: s.BatchSize = DEFAULTS.batch_size,
-    averaging: s.Averaging = DEFAULTS.averaging,
+    ema_momentum: s.EmaMomentum = DEFAULTS.ema_momentum,
     epochs: s.Epochs = DEFAULTS.epochs,
     patience: s.Patience = DEFAULTS.patience,
 ) -> str:
@@ -96,26 +96,26 @@ def imdb_compare(
     facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
     encoded = [
         encode.submit(
-            facts, fraction, vocabulary_size, max_tokens, tokeniser, cache, wait_for=[reviews], return_state=False
+            facts, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[reviews], return_state=False
         )
         for fraction in parameters.train_fractions
     ]
     recipe, notes = parameters.recipe(), [each.result() for each in encoded]
     tonight = Night.of(parameters, facts["fingerprint"], place)
     calls = tonight.calls(lambda seeds: plan(parameters.architectures, seeds, recipe, notes, cache))
-    power = Power(engine, dask_address, workers, cell_minutes)
-    cells, failures, trained = train_all(train, calls, after=encoded, folder=cache, power=power)
+    power = Power(engine, dask_address, workers, trial_timeout_minutes)
+    trials, failures, trained = train_all(train, calls, after=encoded, folder=cache, power=power)
     asked = parameters.model_dump(mode="json")
-    if all(cell["architecture"] in BASELINE_NAMES for cell in cells):
+    if all(trial["architecture"] in BASELINE_NAMES for trial in trials):
         check_night(tonight, calls, [], None, asked, started, place)
-        raise CellsFailedError(failures)
-    evaluated = evaluate_cells.submit(cells, facts["file"], cache, wait_for=trained, return_state=False)
+        raise TrialsFailedError(failures)
+    evaluated = evaluate_trials.submit(trials, facts["file"], cache, wait_for=trained, return_state=False)
     frames = evaluated.result()
-    frames |= check_night(tonight, calls, cells, frames["scores"], asked, started, place)
+    frames |= check_night(tonight, calls, trials, frames["scores"], asked, started, place)
     of_largest = {"vocabulary": notes[-1]["vocabulary"]}  # by which the models are used
     summary = publish(frames, facts | of_largest, asked, failures, started, place)
     if failures:
-        raise CellsFailedError(failures, summary)
+        raise TrialsFailedError(failures, summary)
     if missing := tonight.missing(calls, frames["scores"]):
         raise NightFailedError(tonight.date, missing, summary)
     return summary

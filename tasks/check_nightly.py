@@ -28,7 +28,7 @@ EVENT = "imdb-compare.regression"
 def check_night(
     night: Night,
     asked: list[Call],
-    cells: list[dict[str, Any]],
+    trials: list[dict[str, Any]],
     scores: pd.DataFrame | None,
     settings: Mapping[str, Any],
     started: datetime,
@@ -39,7 +39,7 @@ def check_night(
     Args:
         night: Tonight.
         asked: The calls of `train` that there were.
-        cells: The facts of those cells that there are.
+        trials: The facts of those trials that there are.
         scores: The frame scores; None where nothing could be scored.
         settings: All parameters of the run.
         started: When it began to work.
@@ -52,7 +52,7 @@ def check_night(
     compared = [call for call in asked if call["fraction"] == whole]
     code = {call["architecture"]: made_by(call["architecture"]) for call in compared}
     run = {"run": runtime.flow_run.name, "night": night.date, "started": started, "new_seeds": night.new_seeds}
-    rows = history.rows(compared, cells, scores, {**surroundings(), "code": code, "settings": settings}, **run)
+    rows = history.rows(compared, trials, scores, {**surroundings(), "code": code, "settings": settings}, **run)
     history.append(place, night.where, f"{night.date}-{runtime.flow_run.id}", rows)
     past = pd.concat([night.past, rows.assign(**night.where)], ignore_index=True)
     frames = night_frames(past[past["night"] <= night.date].reset_index(drop=True), night.where)

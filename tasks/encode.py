@@ -20,7 +20,7 @@ from tasks.storage.safe_files import VOCABULARY
 
 @task(name="encode", task_run_name="encode-reviews-{fraction}")
 def encode(
-    facts: dict[str, Any], fraction: float, vocabulary_size: int, max_tokens: int, tokeniser: str, folder: Path
+    facts: dict[str, Any], fraction: float, vocabulary_size: int, max_tokens: int, tokenizer: str, folder: Path
 ) -> dict[str, Any]:
     """Encode the reviews, of the training reviews a fraction, and with its words alone.
 
@@ -28,7 +28,7 @@ def encode(
     `train_fraction`, and the `reviews_file` with its fingerprint `reviews`.
     """
     logger = get_run_logger()
-    how: dict[str, Any] = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens, "tokeniser": tokeniser}
+    how: dict[str, Any] = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens, "tokenizer": tokenizer}
     code = code_version(tokenization.encode, training_fraction)
     made_of = key(reviews=facts["fingerprint"], fraction=fraction, code=code, pyarrow=version("pyarrow"), **how)
     path = folder / "encoded" / f"encoded-{made_of}.parquet"

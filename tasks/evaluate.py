@@ -13,10 +13,10 @@ from tasks.statistics.frames import Frames, kept_frames
 
 
 @task(name="evaluate", task_run_name="evaluate")
-def evaluate_cells(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
-    """Score every cell on validation and test, compare the architectures, and put the scores on Prefect's page."""
-    frames = kept_frames(cells, reviews, folder, get_run_logger().warning)
+def evaluate_trials(trials: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
+    """Score every trial on validation and test, compare the architectures, and put the scores on Prefect's page."""
+    frames = kept_frames(trials, reviews, folder, get_run_logger().warning)
     with doing_without_server(get_run_logger().warning, retries=2):
-        create_table_artifact(table_records(frames["scores"]), key="scores", description="Every cell's scores")
-        create_table_artifact(table_records(frames["cells"]), key="cells", description="Every cell and what it cost")
+        create_table_artifact(table_records(frames["scores"]), key="scores", description="Every trial's scores")
+        create_table_artifact(table_records(frames["trials"]), key="cells", description="Every trial and what it cost")
     return frames

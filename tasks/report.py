@@ -55,7 +55,7 @@ def publish(
 ) -> str:
     """Write the run's folder and Prefect's artifacts; the result is a summary for the terminal."""
     name = runtime.flow_run.name or "run"
-    missing = [f"{cell} failed and is missing: {why}" for cell, why in failures.items()]
+    missing = [f"{trial} failed and is missing: {why}" for trial, why in failures.items()]
     caveats = [*reviews["caveats"], *of_a_fraction(settings, reviews["rows"]["train"]), *missing]
     facts = {
         **{key: reviews[key] for key in ("source", "rows", "fingerprint", "classes", "vocabulary")},

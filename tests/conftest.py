@@ -103,8 +103,8 @@ def past(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def with_tensorflow() -> Iterator[None]:
     """Let models be loaded in this process, where TensorFlow may have begun to work: its threads are fixed by then."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("prediction", "carried"):
-            patch.setattr(f"tasks.{module}.load_tensorflow", lambda: None)
+        for module in ("predictor", "exported_model"):
+            patch.setattr(f"tasks.inference.{module}.load_tensorflow", lambda: None)
         yield
 
 

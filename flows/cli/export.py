@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         asked = parse(Asked, arguments, "flows.cli.export")
         run = runs.open_run(results_place(asked.results), asked.run)
         wanted = selection.Wanted(**asked.model_dump(exclude={"output", "onnx"}))
-        (cell,) = selection.chosen(run, wanted).to_dict("records")
-        known = {str(name): value for name, value in cell.items()}
+        (trial,) = selection.chosen(run, wanted).to_dict("records")
+        known = {str(name): value for name, value in trial.items()}
         say(escape_terminal(f"Written: {write_model(run, known, asked.output, asked.onnx)}"))
     except UserError as mistake:
         complain(mistake)

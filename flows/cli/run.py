@@ -14,9 +14,9 @@ import httpx
 
 from flows.cli.arguments import parse
 from tasks.config.errors import (
-    CellsFailedError,
     EngineLostError,
     NightFailedError,
+    TrialsFailedError,
     UserError,
     told_at_the_end,
     without_tracebacks_for_mistakes,
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as mistake:
         complain(mistake)
         return 1 if isinstance(mistake, OSError) else 2  # what the system refused later on is no mistake
-    except (CellsFailedError, NightFailedError) as failure:
+    except (TrialsFailedError, NightFailedError) as failure:
         complain(failure)
         return 1
     except EngineLostError as lost:

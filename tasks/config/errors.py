@@ -27,12 +27,12 @@ class DamagedFileError(Exception):
     """A stored file is not what was written, or not what may be read."""
 
 
-class CellsFailedError(RuntimeError):
-    """Some cells could not be trained; the others are kept and reported."""
+class TrialsFailedError(RuntimeError):
+    """Some trials could not be trained; the others are kept and reported."""
 
     def __init__(self, failures: dict[str, str], summary: str = "") -> None:
-        """Name each failed cell with its reason."""
-        reasons = "\n".join(f"  {cell}: {reason}" for cell, reason in failures.items())
+        """Name each failed trial with its reason."""
+        reasons = "\n".join(f"  {trial}: {reason}" for trial, reason in failures.items())
         super().__init__(f"{summary}\n{len(failures)} trainings failed:\n{reasons}\nThe same command tries them again.")
 
 
@@ -103,7 +103,7 @@ def _leave_to_the_end(record: logging.LogRecord) -> bool:
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
-    told = UserError | CellsFailedError | NightFailedError | TrainingLostError | EngineLostError | httpx.TransportError
+    told = UserError | TrialsFailedError | NightFailedError | TrainingLostError | EngineLostError | httpx.TransportError
     if record.exc_info and isinstance(record.exc_info[1], told):
         record.exc_info = None
     return True

@@ -1,4 +1,4 @@
-"""The parameters of a comparison: what is asked for, beside the recipe that every cell shares."""
+"""The parameters of a comparison: what is asked for, beside the recipe that every trial shares."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -111,7 +111,7 @@ Workers = Annotated[
         ge=1, le=1_024, description="Trainings at a time, each in a process of one thread; by default 2, or one a GPU."
     ),
 ]
-CellMinutes = Annotated[
+TrialTimeoutMinutes = Annotated[
     float,
     Field(gt=0, le=100_000, description="Minutes that one training may take; then it is ended, and tried twice more."),
 ]
@@ -143,7 +143,7 @@ class Request(BaseModel):
     engine: Engine = "processes"
     dask_address: DaskAddress = None
     workers: Workers = None
-    cell_minutes: CellMinutes = 120
+    trial_timeout_minutes: TrialTimeoutMinutes = 120
     text_column: TextColumn = "text"
     label_column: LabelColumn = "label"
     positive: Positive = None
@@ -169,7 +169,7 @@ class Parameters(Recipe, Request):
         return checked(cls, values)
 
     def recipe(self) -> Recipe:
-        """Return what the cells are trained with, without what is only asked of the run."""
+        """Return what the trials are trained with, without what is only asked of the run."""
         return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
 
 

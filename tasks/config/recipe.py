@@ -15,7 +15,7 @@ VocabularySize = Annotated[
     int, Field(ge=10, le=65_535, description="Words kept, most frequent in training first; 0 is padding, 1 unknown.")
 ]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000, description="Words read of each review: its last ones.")]
-Tokeniser = Annotated[
+Tokenizer = Annotated[
     Literal["words", "characters"],
     Field(
         description="What a review is split into; a script without blanks between words goes into characters by both."
@@ -35,7 +35,7 @@ Dropout = Annotated[
 LayerDropout = Annotated[float, Field(ge=0, lt=1, description="Share of outputs dropped between recurrent layers.")]
 LearningRate = Annotated[float, Field(gt=0, description="Step size of Adam.")]
 BatchSize = Annotated[int, Field(ge=1, le=65_536, description="Reviews in one training step.")]
-Averaging = Annotated[
+EmaMomentum = Annotated[
     float,
     Field(ge=0, lt=1, description="Share of the running average of the weights that each step keeps; 0 turns it off."),
 ]
@@ -44,13 +44,13 @@ Patience = Annotated[int, Field(ge=1, description="Epochs without a lower valida
 
 
 class Recipe(BaseModel):
-    """What one cell (architecture, seed) is trained with; part of its cache key."""
+    """What one trial (architecture, seed) is trained with; part of its cache key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     vocabulary_size: VocabularySize = 10_000
     max_tokens: MaxTokens = 200
-    tokeniser: Tokeniser = "words"
+    tokenizer: Tokenizer = "words"
     class_weights: ClassWeights = False
     embedding_size: EmbeddingSize = 64
     units: Units = 64
@@ -58,6 +58,6 @@ class Recipe(BaseModel):
     layer_dropout: LayerDropout = 0.2
     learning_rate: LearningRate = 0.005
     batch_size: BatchSize = 64
-    averaging: Averaging = 0.99
+    ema_momentum: EmaMomentum = 0.99
     epochs: Epochs = 3
     patience: Patience = 1

@@ -29,7 +29,7 @@ WITHOUT_BLANKS = "".join(
     rf"\p{{{script}}}" for script in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
 )
 # What is a word of its own wherever it stands.
-TOKENISERS = {"words": rf"([!?]|[{WITHOUT_BLANKS}]\p{{M}}*)", "characters": r"([^\s\p{M}]\p{M}*)"}
+TOKENIZERS = {"words": rf"([!?]|[{WITHOUT_BLANKS}]\p{{M}}*)", "characters": r"([^\s\p{M}]\p{M}*)"}
 ENCODED = pa.schema(
     [
         ("review_id", pa.large_string()),
@@ -46,7 +46,7 @@ def encode(
     *,
     vocabulary_size: int,
     max_tokens: int,
-    tokeniser: str = "words",
+    tokenizer: str = "words",
     threads: int = 2,
 ) -> tuple[pa.Table, pd.DataFrame]:
     """Encode reviews with the most frequent words of their training split.
@@ -56,7 +56,7 @@ def encode(
             row groups at a time.
         vocabulary_size: Different numbers in the result, padding (0) and unknown (1) among them; 3 to 65,536.
         max_tokens: Tokens kept of each review, its last ones: a review ends with its verdict. At least 1.
-        tokeniser: In `TOKENISERS`.
+        tokenizer: In `TOKENIZERS`.
         threads: Chunks that are worked on at once.
 
     Returns:
@@ -64,10 +64,10 @@ def encode(
         padding; and the vocabulary (see `build_vocabulary`).
     """
     training = (batch["text"] for batch in _batches(reviews, ["split", "text"]) for batch in [_training_rows(batch)])
-    vocabulary = build_vocabulary(training, vocabulary_size=vocabulary_size, tokeniser=tokeniser, threads=threads)
+    vocabulary = build_vocabulary(training, vocabulary_size=vocabulary_size, tokenizer=tokenizer, threads=threads)
 
     def encoded(batch: pa.RecordBatch) -> pa.Table:
-        tokens = tokenise(batch["text"], vocabulary, max_tokens=max_tokens, tokeniser=tokeniser)
+        tokens = tokenize(batch["text"], vocabulary, max_tokens=max_tokens, tokenizer=tokenizer)
         columns = [batch["review_id"], batch["split"], batch["label"], tokens, pc.list_value_length(tokens)]
         return pa.table(columns, names=ENCODED.names).cast(ENCODED)
 
@@ -77,14 +77,14 @@ def encode(
 
 
 def build_vocabulary(
-    texts: Iterable[pa.Array], *, vocabulary_size: int, tokeniser: str = "words", threads: int = 2
+    texts: Iterable[pa.Array], *, vocabulary_size: int, tokenizer: str = "words", threads: int = 2
 ) -> pd.DataFrame:
     """Number the most frequent words, the most frequent first and equally frequent ones in the order of their letters.
 
     Args:
         texts: Chunks of texts: of the training reviews only, or the test reviews would leak into the vocabulary.
         vocabulary_size: Padding and unknown are part of it, so that two words fewer are kept; 3 to 65,536.
-        tokeniser: In `TOKENISERS`.
+        tokenizer: In `TOKENIZERS`.
         threads: Chunks that are worked on at once.
 
     Returns:
@@ -93,15 +93,15 @@ def build_vocabulary(
     if not FIRST_WORD < vocabulary_size <= LARGEST_VOCABULARY:
         raise ValueError(f"vocabulary_size is {vocabulary_size}; allowed: {FIRST_WORD + 1} to {LARGEST_VOCABULARY}")
     none = pa.table({"word": pa.array([], pa.large_string()), "count": pa.array([], pa.int64())})
-    counts = pa.concat_tables([none, *_in_threads(partial(_count_words, tokeniser=tokeniser), texts, threads)])
+    counts = pa.concat_tables([none, *_in_threads(partial(_count_words, tokenizer=tokenizer), texts, threads)])
     counts = counts.group_by("word").aggregate([("count", "sum")]).rename_columns(["word", "count"])
     order = pc.sort_indices(counts, sort_keys=[("count", "descending"), ("word", "ascending")])
     vocabulary: pd.DataFrame = counts.take(order[: vocabulary_size - FIRST_WORD]).to_pandas()
     return vocabulary.assign(index=np.arange(len(vocabulary), dtype=np.int32) + FIRST_WORD)
 
 
-def tokenise(
-    texts: pa.Array, vocabulary: pd.DataFrame, *, max_tokens: int, tokeniser: str = "words"
+def tokenize(
+    texts: pa.Array, vocabulary: pd.DataFrame, *, max_tokens: int, tokenizer: str = "words"
 ) -> pa.LargeListArray:
     """Turn texts into the numbers of their last words.
 
@@ -109,7 +109,7 @@ def tokenise(
         texts: (reviews,) strings.
         vocabulary: Columns word and index, as from `build_vocabulary`.
         max_tokens: Tokens kept of each text, its last ones; at least 1.
-        tokeniser: In `TOKENISERS`.
+        tokenizer: In `TOKENIZERS`.
 
     Returns:
         (reviews,) lists of 1 to `max_tokens` uint16. A text without any word is one unknown token, so that a model
@@ -117,7 +117,7 @@ def tokenise(
     """
     if max_tokens < 1:
         raise ValueError(f"max_tokens is {max_tokens}; allowed: 1 or more")
-    words = split_words(texts, tokeniser)
+    words = split_words(texts, tokenizer)
     ends = words.offsets.to_numpy()[1:]
     lengths = np.diff(words.offsets.to_numpy())
     from_the_end = np.repeat(ends, lengths) - np.arange(
@@ -132,7 +132,7 @@ def tokenise(
     )
 
 
-def split_words(texts: pa.Array, tokeniser: str = "words") -> pa.ListArray:
+def split_words(texts: pa.Array, tokenizer: str = "words") -> pa.ListArray:
     """Split texts into lower-case words; `!` and `?` are words, too, other punctuation and HTML line breaks are none.
 
     Scripts that leave no blanks between words are split into characters, each with its marks: a model finds out itself
@@ -141,15 +141,15 @@ def split_words(texts: pa.Array, tokeniser: str = "words") -> pa.ListArray:
     Returns:
         (reviews,) lists of strings; a text without any word is one empty string.
     """
-    return pc.ascii_split_whitespace(normalise(texts, tokeniser))
+    return pc.ascii_split_whitespace(normalise(texts, tokenizer))
 
 
-def normalise(texts: pa.Array, tokeniser: str = "words") -> pa.Array:
+def normalise(texts: pa.Array, tokenizer: str = "words") -> pa.Array:
     """Reduce texts to their words with one blank between: equal results are the same review to every model."""
     plain = pc.utf8_lower(pc.utf8_normalize(texts.cast(pa.large_string()), form="NFKC"))
     plain = pc.replace_substring(plain, "\N{RIGHT SINGLE QUOTATION MARK}", "'")
     plain = pc.replace_substring_regex(plain, LINE_BREAK, " ")
-    plain = pc.replace_substring_regex(plain, TOKENISERS[tokeniser], r" \1 ")
+    plain = pc.replace_substring_regex(plain, TOKENIZERS[tokenizer], r" \1 ")
     plain = pc.replace_substring_regex(plain, BETWEEN_WORDS, " ")
     return pc.utf8_trim(plain, " '")
 
@@ -184,8 +184,8 @@ def _training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.filter(pc.equal(batch["split"], "train"))
 
 
-def _count_words(texts: pa.Array, tokeniser: str) -> pa.Table:
-    counts = pc.value_counts(split_words(texts, tokeniser).flatten())
+def _count_words(texts: pa.Array, tokenizer: str) -> pa.Table:
+    counts = pc.value_counts(split_words(texts, tokenizer).flatten())
     table = pa.table({"word": counts.field("values"), "count": counts.field("counts")})
     return table.filter(pc.not_equal(table["word"], ""))
 

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import CLIP, Floats
-from tasks.evaluation.predictions import CELL
+from tasks.evaluation.predictions import TRIAL
 
 Labels = NDArray[np.int8]
 BINS = 15
@@ -86,39 +86,39 @@ def best_threshold(labels: Labels, probabilities: Floats) -> float:
 
 
 def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Fit temperature and threshold of each cell on its validation reviews, and report their effect on test.
+    """Fit temperature and threshold of each trial on its validation reviews, and report their effect on test.
 
     Returns:
         Columns architecture, seed, temperature, threshold, then on the test reviews log_loss, brier, ece,
-        log_loss_scaled, brier_scaled, ece_scaled, accuracy (threshold one half) and accuracy_threshold. Cells without
+        log_loss_scaled, brier_scaled, ece_scaled, accuracy (threshold one half) and accuracy_threshold. Trials without
         predictions of both splits are left out.
     """
     kept = predictions[predictions["probability"].notna()]
     rows = []
-    for (architecture, seed), group in kept.groupby(CELL, sort=False, observed=True):
+    for (architecture, seed), group in kept.groupby(TRIAL, sort=False, observed=True):
         parts = dict(iter(group.groupby("split", observed=True)))
         if {"validation", "test"} <= parts.keys():
             rows.append(
-                {"architecture": architecture, "seed": seed, **_calibrate_cell(parts["validation"], parts["test"])}
+                {"architecture": architecture, "seed": seed, **_calibrate_trial(parts["validation"], parts["test"])}
             )
     return pd.DataFrame(rows)
 
 
 def reliabilities(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Hold each cell's probabilities against what came true on the test reviews.
+    """Hold each trial's probabilities against what came true on the test reviews.
 
     Returns:
-        Columns architecture, seed, and those of `reliability`; cells without predictions are left out.
+        Columns architecture, seed, and those of `reliability`; trials without predictions are left out.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
-    cells = {
-        cell: reliability(rows["label"].to_numpy(), rows["probability"].to_numpy(dtype=np.float64))
-        for cell, rows in test.groupby(CELL, sort=False, observed=True)
+    trials = {
+        trial: reliability(rows["label"].to_numpy(), rows["probability"].to_numpy(dtype=np.float64))
+        for trial, rows in test.groupby(TRIAL, sort=False, observed=True)
     }
-    return pd.concat(cells, names=CELL).reset_index(CELL).reset_index(drop=True)
+    return pd.concat(trials, names=TRIAL).reset_index(TRIAL).reset_index(drop=True)
 
 
-def _calibrate_cell(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+def _calibrate_trial(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
     from sklearn.metrics import log_loss
 
     given, labels = (part["label"].to_numpy() for part in (validation, test))

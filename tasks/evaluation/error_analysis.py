@@ -91,11 +91,11 @@ def disagreement(data: Panel) -> pd.DataFrame:
 
 
 def confidently_wrong(data: Panel, reviews: pd.DataFrame, *, most: int = 10) -> pd.DataFrame:
-    """Find the reviews that every cell has wrong, the surest mistakes first.
+    """Find the reviews that every trial has wrong, the surest mistakes first.
 
     Returns:
-        Columns review_id, label, probability (of the positive class, mean over cells) and text as written: to be
-        escaped where it is shown. Empty where no review is wrong in every cell.
+        Columns review_id, label, probability (of the positive class, mean over trials) and text as written: to be
+        escaped where it is shown. Empty where no review is wrong in every trial.
     """
     all_wrong = ~right(data)[data.present].any(axis=0)
     probability = data.probabilities[data.present].mean(axis=0)

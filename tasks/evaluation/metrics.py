@@ -158,7 +158,7 @@ def auc_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats
 
 
 def _auc_of_one(positive: NDArray[np.bool_], scores: Floats) -> Floats:
-    """Give the AUC contributions of one cell, from sorted scores: ties count half."""
+    """Give the AUC contributions of one trial, from sorted scores: ties count half."""
     own, others = np.sort(scores[positive]), np.sort(scores[~positive])
 
     def share_below(values: Floats, among: Floats) -> Floats:

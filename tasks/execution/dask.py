@@ -1,7 +1,7 @@
 """Trainings on Dask: on a cluster of processes of its own, or on the workers of a scheduler that runs already.
 
 Dask knows the workers, brings calls to them and results back, and replaces those that die. Here is what it does not
-know: how a process is made ready for training, that one trains a single cell at a time, and when a cell is given up.
+know: how a process is made ready for training, that one trains a single trial at a time, and when a trial is given up.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.fingerprint import code_version
 from tasks.training.runtime import load_tensorflow
-from tasks.training.trial import BASELINE_LIBRARIES, LIBRARIES, make_baseline, make_cell
+from tasks.training.trial import BASELINE_LIBRARIES, LIBRARIES, make_baseline, make_trial
 
-# What a worker has one of once it is ready, so that no other gets a cell, and none gets two at a time.
+# What a worker has one of once it is ready, so that no other gets a trial, and none gets two at a time.
 TRAINING = "imdb-compare-training"
 ANSWER_SECONDS = 10
 ALONE_SECONDS = 600
@@ -96,8 +96,8 @@ class Preparation(WorkerPlugin):
 
 
 def made_by() -> dict[str, str]:
-    """Tell what makes cells in this process: a fingerprint of the code, and the libraries' versions."""
-    code = code_version(make_cell, make_baseline, *ARCHITECTURES.values(), *BASELINES.values())
+    """Tell what makes trials in this process: a fingerprint of the code, and the libraries' versions."""
+    code = code_version(make_trial, make_baseline, *ARCHITECTURES.values(), *BASELINES.values())
     return {"code": code[:16], **{name: version(name) for name in {*LIBRARIES, *BASELINE_LIBRARIES}}}
 
 
@@ -262,7 +262,7 @@ def _result(future: Any) -> Any:
 
 def _died(client: Client, running: dict[Any, Try], minutes: float) -> list[tuple[Any, str]]:
     """Return the futures whose worker is gone, with the reason; end the workers of those that take too long."""
-    late = f"it ran longer than {minutes:g} minutes (--cell-minutes)"
+    late = f"it ran longer than {minutes:g} minutes (--trial-timeout-minutes)"
     for attempt in running.values():
         if time.monotonic() - attempt.started > 60 * minutes and not attempt.overdue:
             attempt.overdue = True

@@ -81,7 +81,7 @@ def train_all(
         power: What trains; a training that takes longer than its minutes is ended and tried again.
 
     Returns:
-        The facts of each cell that there is now, in the order of `calls`, with its `train_fraction`; the reason for
+        The facts of each trial that there is now, in the order of `calls`, with its `train_fraction`; the reason for
         each that failed; and what may be waited for in the place of those that ended well, so that Prefect draws it.
     """
     logger = get_run_logger()
@@ -90,7 +90,7 @@ def train_all(
     missing = [call for call, facts in zip(calls, stored, strict=True) if facts is None]
     found = {call["name"]: train.submit(**call, wait_for=after) for call in calls if call not in missing}
     facts = {name: future.result() for name, future in found.items()}
-    logger.info("%d of %d cells are in the cache; training %d.", len(calls) - len(missing), len(calls), len(missing))
+    logger.info("%d of %d trials are in the cache; training %d.", len(calls) - len(missing), len(calls), len(missing))
     # What takes long starts first, so that no core idles at the end.
     missing.sort(key=lambda call: (call["fraction"], _cost(call["architecture"])), reverse=True)
     failures: dict[str, str] = {}
@@ -98,7 +98,7 @@ def train_all(
     started = time.monotonic()
 
     def say_death(call: Call, attempt: int, reason: str) -> None:
-        logger.warning("%s: %s (try %d).", call["cell"], reason, attempt)
+        logger.warning("%s: %s (try %d).", call["trial"], reason, attempt)
 
     def note_run(call: Call, task_run: UUID) -> None:
         runs[call["name"]] = task_run
@@ -107,15 +107,15 @@ def train_all(
     for count, (call, result) in enumerate(finished, start=1):
         if isinstance(result, Exception):
             known = isinstance(result, TrainingLostError)
-            failures[call["cell"]] = str(result) if known else f"{type(result).__name__}: {result}"
+            failures[call["trial"]] = str(result) if known else f"{type(result).__name__}: {result}"
         else:
             facts[call["name"]] = result
         # What takes long goes first, so the mean so far is a bound on the rest.
         minutes = (time.monotonic() - started) / count * (len(missing) - count) / 60
         logger.info("%d of %d trainings done, at most about %.0f min left", count, len(missing), minutes)
     there = [call for call in calls if call["name"] in facts]
-    cells = [{**facts[call["name"]], "train_fraction": call["fraction"]} for call in there]
-    return cells, failures, [done(runs[name]) for name in facts if name in runs]
+    trials = [{**facts[call["name"]], "train_fraction": call["fraction"]} for call in there]
+    return trials, failures, [done(runs[name]) for name in facts if name in runs]
 
 
 def done(task_run: UUID) -> State[Any]:

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own: each in a lane with one process, so that a death costs one try of one cell."""
+"""Trainings in processes of their own: each in a lane with one process, so that a death costs one try of one trial."""
 
 import builtins
 import math
@@ -143,7 +143,7 @@ def supervise(
                     idle.pop().stack.close()
                 continue
             idle.append(_lane(stack, ended.lane.gpu))
-            reason = f"it ran longer than {minutes:g} minutes (--cell-minutes)" if ended.overdue else DIED
+            reason = f"it ran longer than {minutes:g} minutes (--trial-timeout-minutes)" if ended.overdue else DIED
             lost = [*ended.lost, reason]
             crashed[future.task_run_id] = reason
             mark_crashed(crashed)

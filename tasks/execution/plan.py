@@ -7,7 +7,7 @@ from typing import Any
 from tasks.config.recipe import Recipe
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
-from tasks.training.trial import cell_name
+from tasks.training.trial import trial_name
 
 Call = dict[str, Any]
 # From cheap to costly: on reviews by the ten thousand, the linear baselines take longer than the cheapest network.
@@ -32,12 +32,12 @@ def plan(
         whole = fraction == max(each["train_fraction"] for each in encoded)
         networks = (notes["fingerprint"], folder / "encoded" / notes["file"])
         texts = (f"{notes['reviews']} {fraction}", folder / "reviews" / notes["reviews_file"])
-        cells = [(a, seed, *networks) for a in architectures for seed in seeds]
-        for name, seed, fingerprint, file in [*cells, *((baseline, 0, *texts) for baseline in BASELINES)]:
+        trials = [(a, seed, *networks) for a in architectures for seed in seeds]
+        for name, seed, fingerprint, file in [*trials, *((baseline, 0, *texts) for baseline in BASELINES)]:
             called = f"{name}-seed-{seed}" + ("" if whole else f"-fraction-{fraction}")
             made_of = {"architecture": name, "seed": seed, "recipe": recipe, "data": file, "fraction": fraction}
-            stored = cell_name(name, seed, recipe, fingerprint)
-            calls.append({**made_of, "cell": called, "name": stored, "folder": folder})
+            stored = trial_name(name, seed, recipe, fingerprint)
+            calls.append({**made_of, "trial": called, "name": stored, "folder": folder})
     return calls
 
 

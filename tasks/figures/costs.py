@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Cost(NamedTuple):
-    """A column of the cells that costs something, and how to show it as bars."""
+    """A column of the trials that costs something, and how to show it as bars."""
 
     column: str
     title: str
@@ -52,7 +52,7 @@ COSTS = (
     Cost("peak_memory_mb", "Peak memory", "MB", 1, "{:,.0f} MB".format,
          "Peak memory is that of the whole process that trained."),
 )  # fmt: skip
-# What is always shown, with "not known" where it is so; the others once a cell knows them.
+# What is always shown, with "not known" where it is so; the others once a trial knows them.
 ALWAYS = ("train_seconds", "parameters")
 AXES_OF_COST: tuple[tuple[str, str, Marks], ...] = (
     ("train_seconds", "Training time of one seed", SECONDS),
@@ -60,22 +60,22 @@ AXES_OF_COST: tuple[tuple[str, str, Marks], ...] = (
 )
 
 
-def costs(cells: pd.DataFrame, colours: Colours) -> Figure | None:
+def costs(trials: pd.DataFrame, colours: Colours) -> Figure | None:
     """Draw training time and parameters side by side, latency and memory where known: bars from 0, a dot a seed."""
-    rows = [name for name in in_order(cells["architecture"]) if name in colours]
-    known = [cost for cost in COSTS if cost.column in ALWAYS or cells.get(cost.column, pd.Series()).notna().any()]
+    rows = [name for name in in_order(trials["architecture"]) if name in colours]
+    known = [cost for cost in COSTS if cost.column in ALWAYS or trials.get(cost.column, pd.Series()).notna().any()]
     if not rows:
         return None
     notes = "".join(f" {cost.note}" for cost in known if cost.note)
     figure, (panels,) = canvas(
         1, len(known), 12 if len(known) > 2 else 11, 1.4 + 0.42 * len(rows), "What does each cost?",
         "Bars begin at 0 and end at the mean of the seeds; a dot is one seed. Training time is the time inside the "
-        f"training loop of one cell, on the hardware that the report names.{notes}",
+        f"training loop of one trial, on the hardware that the report names.{notes}",
         sharey=True,
     )  # fmt: skip
     for cost, axes in zip(known, panels, strict=True):
         for row, name in enumerate(rows):
-            cost_row(axes, row, cells[cells["architecture"] == name], cost, colours[name])
+            cost_row(axes, row, trials[trials["architecture"] == name], cost, colours[name])
         axes.set(title=cost.title, xlabel=cost.unit)
         # Room for the words behind the longest bar: the narrower the panel, the more.
         axes.set_xlim(0, axes.dataLim.x1 * (1.2 if len(known) == 2 else 1.55) or 1)
@@ -84,9 +84,9 @@ def costs(cells: pd.DataFrame, colours: Colours) -> Figure | None:
     return figure
 
 
-def cost_row(axes: Axes, row: int, cells: pd.DataFrame, cost: Cost, colour: str) -> None:
+def cost_row(axes: Axes, row: int, trials: pd.DataFrame, cost: Cost, colour: str) -> None:
     """Draw one architecture's bar of a cost, its seeds, and the mean in words."""
-    own = cells[np.isfinite(cells[cost.column].astype(float))]
+    own = trials[np.isfinite(trials[cost.column].astype(float))]
     values = own[cost.column].to_numpy(dtype=float)
     axes.barh(row, cost.factor * values.mean() if len(values) else 0, height=0.62, color=colour, zorder=2)
     if len(set(values)) > 1:  # equal ones, as parameters, would only be a mark on the bar's end
@@ -95,10 +95,10 @@ def cost_row(axes: Axes, row: int, cells: pd.DataFrame, cost: Cost, colour: str)
     write_value(axes, row, end, cost.words(values.mean()) if len(values) else "not known")
 
 
-def quality_against_cost(scores: pd.DataFrame, cells: pd.DataFrame, colours: Colours) -> Figure | None:
+def quality_against_cost(scores: pd.DataFrame, trials: pd.DataFrame, colours: Colours) -> Figure | None:
     """Draw test accuracy against training time and, where known, latency, with the line of the best for their cost."""
     accuracy = scores.query("split == 'test' and metric == 'accuracy'")
-    points = accuracy.assign(percent=100 * accuracy["value"]).merge(cells, on=["architecture", "seed"])
+    points = accuracy.assign(percent=100 * accuracy["value"]).merge(trials, on=["architecture", "seed"])
     names = shown(points["architecture"], colours)
     note = left_out(points["architecture"], names)
     points = points[points["architecture"].isin(names)]

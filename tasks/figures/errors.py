@@ -49,7 +49,7 @@ def confusion_matrices(predictions: pd.DataFrame, colours: Colours) -> Figure | 
 
 
 def make_legible(axes: Axes) -> None:
-    """Write the cells of a heatmap dark or white, whichever has more contrast (WCAG 2.2, "Contrast ratio")."""
+    """Write the trials of a heatmap dark or white, whichever has more contrast (WCAG 2.2, "Contrast ratio")."""
     from matplotlib.colors import to_rgba_array
 
     faces = to_rgba_array(axes.collections[0].get_facecolor())[:, :3]

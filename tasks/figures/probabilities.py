@@ -51,8 +51,8 @@ def draw_roc(panels: np.ndarray, test: pd.DataFrame, name: str, colour: str, are
     # Finer where the curves bend.
     grid = np.concatenate([np.linspace(0, 0.3, 121), np.linspace(0.31, 1, 70)])
     curves = []
-    for _, cell in test.groupby("seed"):
-        false_positives, true_positives, _ = roc_curve(cell["label"], cell["probability"])
+    for _, trial in test.groupby("seed"):
+        false_positives, true_positives, _ = roc_curve(trial["label"], trial["probability"])
         curves.append(np.interp(grid, false_positives, true_positives))
     dashes = "--" if name == "majority" else "-"
     for axes in panels:
@@ -89,8 +89,8 @@ def reliability_diagram(reliability: pd.DataFrame, colours: Colours) -> Figure |
 def reliability_panel(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     """Draw one architecture's seeds, and the interval of the first, in percent."""
     axes.plot([0, 100], [0, 100], ":", color=FAINT, lw=1.2, zorder=1)
-    for place, (_, cell) in enumerate(rows.groupby("seed")):
-        found = 100 * cell.sort_values("bin")[["predicted", "observed", "low", "high"]]
+    for place, (_, trial) in enumerate(rows.groupby("seed")):
+        found = 100 * trial.sort_values("bin")[["predicted", "observed", "low", "high"]]
         axes.plot(found["predicted"], found["observed"], color=colour, lw=1, marker=".", markersize=4, alpha=0.85)
         if place == 0:
             axes.fill_between(found["predicted"], found["low"], found["high"], color=colour, alpha=0.2, linewidth=0)

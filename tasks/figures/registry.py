@@ -45,7 +45,7 @@ def inputs(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = Non
     """Gather what every figure reads whose frames are there and not empty.
 
     Args:
-        frames: Frame name to frame: history, predictions, scores, cells, and whatever else a figure asks for.
+        frames: Frame name to frame: history, predictions, scores, trials, and whatever else a figure asks for.
         names: Which of `FIGURES`; all of them if not given.
 
     Returns:

@@ -24,13 +24,13 @@ NEAR, FAR = 1.5, 10.0
 
 
 def scores_on_test(
-    scores: pd.DataFrame, cells: pd.DataFrame, colours: Colours, summary: pd.DataFrame | None = None
+    scores: pd.DataFrame, trials: pd.DataFrame, colours: Colours, summary: pd.DataFrame | None = None
 ) -> Figure | None:
     """Draw test accuracy, F1 and AUC side by side: a dot for each seed, the mean, and its interval where it is known.
 
     Args:
         scores: The frame scores.
-        cells: The frame cells: parameters decide between equal validation means.
+        trials: The frame trials: parameters decide between equal validation means.
         colours: Architecture to colour.
         summary: Intervals: columns architecture, split, metric, low, high.
     """
@@ -39,7 +39,7 @@ def scores_on_test(
     metrics = [metric for metric in SHOWN_METRICS if (test["metric"] == metric).any()]
     if not metrics:
         return None
-    ranking = rank_by_validation(scores, cells)["architecture"]
+    ranking = rank_by_validation(scores, trials)["architecture"]
     interval = "" if summary is None else " The thin bar is the 95% interval."
     figure, panels = canvas(
         1, len(metrics), 11, 1.5 + 0.45 * len(rows), "How good is each on reviews it has never seen?",

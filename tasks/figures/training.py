@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CURVES = ("loss", "accuracy", "precision", "recall")
 
 
-def learning_curves(history: pd.DataFrame, cells: pd.DataFrame, colours: Colours) -> Figure | None:
+def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colours: Colours) -> Figure | None:
     """Draw loss, accuracy, precision and recall over the epochs, a row for each architecture, a line for each seed.
 
     What has no epochs, as the baselines, is not in the history and does not appear.
@@ -35,11 +35,11 @@ def learning_curves(history: pd.DataFrame, cells: pd.DataFrame, colours: Colours
         "column has the same scale from top to bottom, which does not begin at 0.",
         sharex=True, sharey="col",
     )  # fmt: skip
-    best = cells.set_index(["architecture", "seed"])["best_epoch"]
+    best = trials.set_index(["architecture", "seed"])["best_epoch"]
     for name, row in zip(rows, panels, strict=True):
-        for cell, lines in history[history["architecture"] == name].groupby("seed"):
+        for trial, lines in history[history["architecture"] == name].groupby("seed"):
             for measure, axes in zip(CURVES, row, strict=True):
-                curve(axes, lines, measure, colours[name], best.get((name, cell)))
+                curve(axes, lines, measure, colours[name], best.get((name, trial)))
         row[0].set_ylabel(in_lines(name, 20), fontweight="bold", fontsize=9.5)
     for measure, top, bottom in zip(CURVES, panels[0], panels[-1], strict=True):
         top.set_title("Loss (nats)" if measure == "loss" else f"{label(measure)} (%)")
@@ -62,7 +62,7 @@ def explain_lines(figure: Figure) -> None:
 
 
 def curve(axes: Axes, lines: pd.DataFrame, measure: str, colour: str, best_epoch: float | None) -> None:
-    """Draw one cell's measure over its epochs, training and validation."""
+    """Draw one trial's measure over its epochs, training and validation."""
     factor = 1 if measure == "loss" else 100
     for split, dashes, strength in (("train", "--", 0.6), ("validation", "-", 1.0)):
         part = lines[lines["split"] == split].sort_values("epoch")

@@ -34,7 +34,7 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    name: Name = Field(description="Of the cell.")
+    name: Name = Field(description="Of the trial.")
     architecture: Name = Field(description="In ARCHITECTURES or BASELINE_NAMES; it is rebuilt from the project's code.")
     recipe: Recipe
     classes: tuple[Name, Name] = Field(description="What 0 and 1 are called.")
@@ -50,12 +50,12 @@ class Card(BaseModel):
         return name
 
 
-def write_model(run: SavedRun, cell: dict[str, Any], folder: Path, onnx: bool = False) -> Path:
-    """Write a trained cell into a folder of its own; for `onnx` TensorFlow is loaded.
+def write_model(run: SavedRun, trial: dict[str, Any], folder: Path, onnx: bool = False) -> Path:
+    """Write a trained trial into a folder of its own; for `onnx` TensorFlow is loaded.
 
     Args:
         run: The run that it is of.
-        cell: A row of `run.cells`.
+        trial: A row of `run.trials`.
         folder: Made here; it must not be there yet.
         onnx: Whether to write the network as an ONNX model, too.
 
@@ -63,15 +63,15 @@ def write_model(run: SavedRun, cell: dict[str, Any], folder: Path, onnx: bool = 
         The folder.
 
     Raises:
-        UserError: If there is such a folder, it cannot be written, or the cell cannot be written so.
-        FileNotFoundError, DamagedFileError: If a file of the cell is gone, or is not what was written.
+        UserError: If there is such a folder, it cannot be written, or the trial cannot be written so.
+        FileNotFoundError, DamagedFileError: If a file of the trial is gone, or is not what was written.
     """
-    check(cell["architecture"], folder, onnx)
-    facts = store.frame(history_file(run.cache, cell["name"]), SMALL_TABLE).attrs
-    weights = store.read_bytes(weights_file(run.cache, cell["name"]))
+    check(trial["architecture"], folder, onnx)
+    facts = store.frame(history_file(run.cache, trial["name"]), SMALL_TABLE).attrs
+    weights = store.read_bytes(weights_file(run.cache, trial["name"]))
     if weights is None:
-        raise FileNotFoundError(f"{weights_file(run.cache, cell['name'])} is gone; run again")
-    known = {name: cell[name] for name in ("name", "architecture", "temperature", "threshold", "accuracy")}
+        raise FileNotFoundError(f"{weights_file(run.cache, trial['name'])} is gone; run again")
+    known = {name: trial[name] for name in ("name", "architecture", "temperature", "threshold", "accuracy")}
     try:
         card = Card(recipe=run.recipe, classes=run.facts["classes"], **known)
     except ValidationError as error:
@@ -139,11 +139,11 @@ def described(run: SavedRun, card: Card, facts: Mapping[Any, Any], onnx: bool = 
     reads = f"the last {card.recipe.max_tokens} words" if card.architecture in ARCHITECTURES else "all words"
     lines = [
         f"# {escape_markdown(f'{label(card.architecture)}: {card.classes[0]} or {card.classes[1]}')}",
-        escape_markdown(f"Cell {card.name} of run {run.name}, {run.facts['started']}, by imdb-compare."),
+        escape_markdown(f"Trial {card.name} of run {run.name}, {run.facts['started']}, by imdb-compare."),
         "## Data", escape_markdown(f"{run.facts['source']}: {rows_of}. Fingerprint {run.facts['fingerprint']}."),
         "## Scores on the test reviews", "Of the architecture, over its seeds; the mean and its 95% interval.",
         "\n".join(scores),
-        f"This cell: {100 * card.accuracy:.2f}% right on the validation reviews. Temperature {card.temperature:.3f} "
+        f"This trial: {100 * card.accuracy:.2f}% right on the validation reviews. Temperature {card.temperature:.3f} "
         f"(applied), best threshold there {card.threshold:.3f} (not applied: the label changes at one half).",
         "## Cost",
         f"{facts['parameters']:,} parameters; trained in {facts['train_seconds']:.0f} s on "

@@ -22,7 +22,7 @@ OPSET, IR_VERSION = 18, 8  # of 2022, for runtimes of the last years
 PACKAGE = "onnx>=1.23"
 INPUT, OUTPUT = "words", "probability"
 # Operator, Keras' gates in the order in which ONNX has them (i, o, f, g of the LSTM; z, r, g of the GRU), attributes.
-CELLS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+TRIALS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "Recurrent": ("RNN", (0,), {}),
     "LongShortTermMemory": ("LSTM", (0, 3, 1, 2), {}),
     "GatedRecurrentUnit": ("GRU", (0, 1, 2), {"linear_before_reset": 1}),
@@ -157,7 +157,7 @@ def _embedding(graph: Graph, layer: Any, _: list[str]) -> str:
 
 def _recurrent(graph: Graph, layer: Any, read: list[str]) -> str:
     """Write a recurrent layer; its states are zero at padding."""
-    operator, order, attributes = CELLS[type(layer).__name__]
+    operator, order, attributes = TRIALS[type(layer).__name__]
     kernel, recurrent, bias = (np.split(weight.numpy(), layer.gates, axis=-1) for weight in layer.weights)
     # Where Keras has one bias, it is the input's; ONNX always has the recurrence's as well.
     biases = [np.stack([each, np.zeros_like(each)]) if each.ndim == 1 else each for each in bias]
@@ -189,7 +189,7 @@ WRITERS: dict[str, Callable[[Graph, Any, list[str]], str]] = {
     "InputLayer": lambda *_: "moved",
     "Embedding": _embedding,
     "Dropout": lambda _, __, read: read[0],  # drops in training alone
-    **dict.fromkeys(CELLS, _recurrent),
+    **dict.fromkeys(TRIALS, _recurrent),
     "Concatenate": lambda graph, _, read: graph.add("Concat", *read, axis=-1),
     "MeanAndMaximum": _pooling,
     "Dense": _dense,

@@ -13,7 +13,7 @@ from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES, label
 from tasks.config.recipe import Recipe
-from tasks.data.tokenization import UNKNOWN, normalise, text_array, tokenise
+from tasks.data.tokenization import UNKNOWN, normalise, text_array, tokenize
 from tasks.evaluation.calibration import scaled
 from tasks.inference.exported_model import VOCABULARY, WEIGHTS, read_card
 from tasks.inference.selection import Wanted, chosen
@@ -43,7 +43,7 @@ Read = Callable[[Sequence[str]], Reading]
 
 
 class Member(NamedTuple):
-    """A trained cell: how it reads texts, and the temperature that validation gave it."""
+    """A trained trial: how it reads texts, and the temperature that validation gave it."""
 
     name: str
     read: Read
@@ -51,11 +51,11 @@ class Member(NamedTuple):
 
 
 class Predictor(NamedTuple):
-    """One trained cell, or several of one architecture, whose calibrated probabilities are averaged."""
+    """One trained trial, or several of one architecture, whose calibrated probabilities are averaged."""
 
     members: list[Member]
     classes: tuple[str, str]  # what 0 and 1 are called
-    tokeniser: str = "words"
+    tokenizer: str = "words"
     threshold: float = 0.5  # above it, the class is 1
 
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
@@ -85,7 +85,7 @@ class Predictor(NamedTuple):
             Word, and probability with it less probability without it; the largest change first. A word that stands
             twice is left out once each time.
         """
-        words = words_of(text, self.tokeniser)
+        words = words_of(text, self.tokenizer)
         first = max(len(words) - MOST_WORDS_TRIED, 0)
         without = [" ".join(words[:place] + words[place + 1 :]) for place in range(first, len(words))]
         found = self.predict([" ".join(words), *without])["probability"].to_numpy()
@@ -94,9 +94,9 @@ class Predictor(NamedTuple):
         return [(words[first + place], float(moves[place])) for place in order if moves[place] != 0]
 
 
-def words_of(text: str, tokeniser: str) -> list[str]:
+def words_of(text: str, tokenizer: str) -> list[str]:
     """Split a text into the words that models read."""
-    return str(normalise(text_array([text]), tokeniser)[0].as_py()).split()
+    return str(normalise(text_array([text]), tokenizer)[0].as_py()).split()
 
 
 def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
@@ -113,22 +113,22 @@ def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
     if wanted.model is not None:
         return load_carried(wanted, say)
     run = open_run(results_place(wanted.results), wanted.run)
-    cells = chosen(run, wanted)
-    architecture, accuracy = str(cells["architecture"].iloc[0]), 100 * cells["accuracy"].mean()
+    trials = chosen(run, wanted)
+    architecture, accuracy = str(trials["architecture"].iloc[0]), 100 * trials["accuracy"].mean()
     network = architecture not in BASELINE_NAMES
-    seeds = f", seed{'s' * (len(cells) > 1)} {', '.join(cells['seed'].astype(str))}" if network else ""
+    seeds = f", seed{'s' * (len(trials) > 1)} {', '.join(trials['seed'].astype(str))}" if network else ""
     of = f"Model: {label(architecture)}{seeds} of run {run.name}, {accuracy:.2f}% right on validation reviews."
     say(escape_terminal(of))
     if network:
         load_tensorflow()
         vocabulary = read_vocabulary(run.cache / "encoded" / run.facts["vocabulary"], run.recipe)
-        models = (load_network(run.cache, name, run.recipe) for name in cells["name"])
+        models = (load_network(run.cache, name, run.recipe) for name in trials["name"])
         reads = [read_by_network(model, run.recipe, vocabulary) for model in models]
     else:
-        reads = [read_by_baseline(load_baseline(run.cache, name), run.recipe) for name in cells["name"]]
-    members = [Member(*of) for of in zip(cells["name"], reads, cells["temperature"], strict=True)]
+        reads = [read_by_baseline(load_baseline(run.cache, name), run.recipe) for name in trials["name"]]
+    members = [Member(*of) for of in zip(trials["name"], reads, trials["temperature"], strict=True)]
     negative, positive = run.facts["classes"]
-    return Predictor(members, (negative, positive), run.recipe.tokeniser, wanted.threshold)
+    return Predictor(members, (negative, positive), run.recipe.tokenizer, wanted.threshold)
 
 
 def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
@@ -148,7 +148,7 @@ def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
         vocabulary = read_vocabulary(wanted.model / VOCABULARY, card.recipe)
         read = read_by_network(network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
     members = [Member(card.name, read, card.temperature)]
-    return Predictor(members, card.classes, card.recipe.tokeniser, wanted.threshold)
+    return Predictor(members, card.classes, card.recipe.tokenizer, wanted.threshold)
 
 
 def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame) -> Read:
@@ -156,7 +156,7 @@ def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame
     forward = compiled(model)
 
     def read(texts: Sequence[str]) -> Reading:
-        tokens = tokenise(text_array(texts), vocabulary, max_tokens=recipe.max_tokens, tokeniser=recipe.tokeniser)
+        tokens = tokenize(text_array(texts), vocabulary, max_tokens=recipe.max_tokens, tokenizer=recipe.tokenizer)
         labels = pa.array(np.zeros(len(texts), np.int8))
         split = Split.from_table(pa.table({"tokens": tokens, "label": labels}))
         unknown = np.add.reduceat(split.tokens == UNKNOWN, split.offsets[:-1]) / np.diff(split.offsets)
@@ -170,7 +170,7 @@ def read_by_baseline(baseline: Baseline, recipe: Recipe) -> Read:
     known = set(baseline.weights["vocabulary"].tobytes().decode().split("\n")) if len(baseline.weights) > 1 else set()
 
     def read(texts: Sequence[str]) -> Reading:
-        normal = normalise(text_array(texts), recipe.tokeniser).to_pylist()
+        normal = normalise(text_array(texts), recipe.tokenizer).to_pylist()
         words = [text.split() for text in normal]
         unknown = [np.mean([word not in known for word in each]) if each else 1.0 for each in words]
         return Reading(baseline.predict(normal), np.array(unknown))

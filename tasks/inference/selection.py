@@ -58,17 +58,17 @@ class Scoring(Wanted):
 
 
 def chosen(run: SavedRun, wanted: Wanted) -> pd.DataFrame:
-    """Return the rows of `run.cells` that are to be used: one, or all seeds of an architecture.
+    """Return the rows of `run.trials` that are to be used: one, or all seeds of an architecture.
 
     Raises:
         UserError: If the run has none such, or a seed and the ensemble are asked for at once.
     """
     if wanted.ensemble and wanted.seed is not None:
         raise UserError(f"seed: received {wanted.seed} beside ensemble, which means all seeds. Leave one out.")
-    means = run.cells.groupby("architecture", sort=False)["accuracy"].mean()
+    means = run.trials.groupby("architecture", sort=False)["accuracy"].mean()
     architecture = wanted.architecture or str(means.idxmax())
     shown = escape_terminal(architecture, 100)
-    of_architecture = run.cells[run.cells["architecture"] == architecture]
+    of_architecture = run.trials[run.trials["architecture"] == architecture]
     if of_architecture.empty:
         raise UserError(
             f"architecture: received {architecture[:100]!r}, of which run {escape_terminal(run.name)} has no model. "

@@ -201,7 +201,7 @@ def alarms_of(fresh: pd.DataFrame) -> pd.DataFrame:
     """List all alarms of a history of one data set and configuration.
 
     Args:
-        fresh: Each cell where it was first seen: columns night, architecture, and the watched.
+        fresh: Each trial where it was first seen: columns night, architecture, and the watched.
 
     Returns:
         As `alarms`, with the date in `night`; the oldest first.
@@ -216,8 +216,8 @@ def alarms_of(fresh: pd.DataFrame) -> pd.DataFrame:
 
 def losses(networks: pd.DataFrame) -> Floats:
     """Lay the watched measures out as losses (nights, architectures, values, watched), NaN where there are fewer."""
-    cells = networks.groupby(["night", "architecture"])
-    place = cells.cumcount().to_numpy()
+    trials = networks.groupby(["night", "architecture"])
+    place = trials.cumcount().to_numpy()
     night = pd.factorize(networks["night"], sort=True)[0]
     names = in_order(networks["architecture"])
     found = np.full((night.max(initial=-1) + 1, len(names), place.max(initial=-1) + 1, len(WATCHED)), np.nan)

@@ -1,4 +1,4 @@
-"""What every run measured, night by night: one Parquet file a run, one row a cell, read as one table.
+"""What every run measured, night by night: one Parquet file a run, one row a trial, read as one table.
 
 The files lie in `history/data=<fingerprint>/configuration=<key>/`, so that nights on other reviews or with other
 settings never mix. Code and library versions, hardware and seeds are in the rows, not in the key: how scores change
@@ -28,12 +28,12 @@ from tasks.storage.safe_files import SMALL_TABLE, Kind, as_frame, check_columns,
 DIGITS = 16  # of fingerprint and key in the names of folders
 KEPT_NIGHTS = 30  # of whose new seeds a run makes use at most
 FIRST_NIGHT = 19_000_101_0  # seeds from here on are those of nights
-CELL_FACTS = ("train_seconds", "probe_seconds", "parameters", "train_reviews")
+TRIAL_FACTS = ("train_seconds", "probe_seconds", "parameters", "train_reviews")
 MANIFEST = ("versions", "code", "hardware", "settings")  # as JSON text
 STATUSES = {"finished", "diverged", "failed"}
 COLUMNS: dict[str, Kind] = {
     "run": "text", "night": "time", "started": "time", "new_seeds": "number", "architecture": "text",
-    "seed": "number", "cell": "text", "status": "text", **dict.fromkeys([*METRICS, *CELL_FACTS], "number"),
+    "seed": "number", "trial": "text", "status": "text", **dict.fromkeys([*METRICS, *TRIAL_FACTS], "number"),
     "relative_seconds": "number", **dict.fromkeys(MANIFEST, "text"),
 }  # fmt: skip
 TYPES = {"night": pa.date32(), "started": pa.timestamp("us", "UTC"), "seed": pa.int64(), "new_seeds": pa.int64()}
@@ -52,50 +52,50 @@ def seeds_of(night: date, count: int) -> list[int]:
     return [int(f"{night:%Y%m%d}") * 10 + place for place in range(count)]
 
 
-def kept_cells(past: pd.DataFrame, night: date) -> dict[str, int]:
-    """Name the cells of the last nights before `night` that brought new seeds, each with its seed.
+def kept_trials(past: pd.DataFrame, night: date) -> dict[str, int]:
+    """Name the trials of the last nights before `night` that brought new seeds, each with its seed.
 
-    Found in the cache they cost nothing. A changed code or library gives a cell another name, so that a night never
+    Found in the cache they cost nothing. A changed code or library gives a trial another name, so that a night never
     trains for more than itself.
     """
     earlier = past[(past["night"] < night) & (past["status"] == "finished") & (past["seed"] >= FIRST_NIGHT)]
     nights = sorted(set(earlier["seed"] // 10))[-(KEPT_NIGHTS - 1) :]
     kept = earlier[(earlier["seed"] // 10).isin(nights)]
-    return dict(zip(kept["cell"], kept["seed"].astype(int), strict=True))
+    return dict(zip(kept["trial"], kept["seed"].astype(int), strict=True))
 
 
 def rows(
     asked: Sequence[Mapping[str, Any]],
-    cells: Sequence[Mapping[str, Any]],
+    trials: Sequence[Mapping[str, Any]],
     scores: pd.DataFrame | None,
     manifest: Mapping[str, Mapping[str, Any]],
     **run: Any,
 ) -> pd.DataFrame:
-    """Put together what a run adds to the history: one row for each cell that was asked for.
+    """Put together what a run adds to the history: one row for each trial that was asked for.
 
     Args:
-        asked: Calls of `train`: architecture, seed, name (of the cell).
-        cells: The facts of those that there are.
+        asked: Calls of `train`: architecture, seed, name (of the trial).
+        trials: The facts of those that there are.
         scores: The frame scores; None where there are none.
         manifest: Of `MANIFEST`; `code` by architecture.
         run: What all rows share: run, night, started, new_seeds.
 
     Returns:
-        Columns of `run`, architecture, seed, cell, status (finished, diverged, failed), each of `METRICS` on test (NaN
+        Columns of `run`, architecture, seed, trial, status (finished, diverged, failed), each of `METRICS` on test (NaN
         without predictions), seconds and their ratio to the sgemm probe (`relative_seconds`), and the manifest.
     """
-    facts = {Path(cell["weights"]).stem: cell for cell in cells}
+    facts = {Path(trial["weights"]).stem: trial for trial in trials}
     test = {} if scores is None else _test_scores(scores)
     found = []
     for call in asked:
         name, seed = call["architecture"], int(call["seed"])
         known = facts.get(call["name"], {"status": "failed"})
         measured = {metric: test.get((name, seed, metric), float("nan")) for metric in METRICS}
-        cost = {fact: float(known.get(fact, float("nan"))) for fact in CELL_FACTS}
+        cost = {fact: float(known.get(fact, float("nan"))) for fact in TRIAL_FACTS}
         relative = cost["train_seconds"] / cost["probe_seconds"]
         about = {part: json.dumps(manifest[part], sort_keys=True, default=str) for part in MANIFEST if part != "code"}
         found.append(
-            {**run, "architecture": name, "seed": seed, "cell": call["name"], "status": known["status"], **measured}
+            {**run, "architecture": name, "seed": seed, "trial": call["name"], "status": known["status"], **measured}
             | {**cost, "relative_seconds": relative, "code": str(manifest["code"].get(name, "")), **about}
         )
     return pd.DataFrame(found)
@@ -140,7 +140,7 @@ def read(place: Path, say: Callable[[str], None]) -> pd.DataFrame:
         except store.DamagedFileError as damage:
             say(f"{escape_terminal(damage)}: that night is left out of the history")
     if not frames:
-        return pd.DataFrame(columns=["data", "configuration", "night", "started", "seed", "cell", "status"])
+        return pd.DataFrame(columns=["data", "configuration", "night", "started", "seed", "trial", "status"])
     return pd.concat(frames, ignore_index=True).sort_values(["started", "night"], kind="stable", ignore_index=True)
 
 
@@ -184,7 +184,7 @@ def _checked(table: pa.Table, file: Path) -> pa.Table:
         DamagedFileError: Naming what is wrong.
     """
     check_columns(table, COLUMNS, file)
-    check_names(table, ("run", "architecture", "cell", "status"), file)
+    check_names(table, ("run", "architecture", "trial", "status"), file)
     try:
         for name, kind in TYPES.items():
             table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
@@ -214,5 +214,5 @@ def of(past: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
 
 
 def fresh(past: pd.DataFrame) -> pd.DataFrame:
-    """Keep each cell where it was first seen: what a night found in the cache is no new evidence."""
-    return past[past["status"] == "finished"].drop_duplicates("cell").reset_index(drop=True)
+    """Keep each trial where it was first seen: what a night found in the cache is no new evidence."""
+    return past[past["status"] == "finished"].drop_duplicates("trial").reset_index(drop=True)

@@ -45,7 +45,7 @@ class Night:
             planned: Gives the calls of `train` for seeds.
         """
         own = history.seeds_of(self.date, self.new_seeds)
-        kept = history.kept_cells(history.of(self.past, self.where), self.date) if own else {}
+        kept = history.kept_trials(history.of(self.past, self.where), self.date) if own else {}
         calls = planned([*range(self.seeds), *sorted(set(kept.values())), *own])
         whole = max(call["fraction"] for call in calls)
         return [
@@ -55,8 +55,8 @@ class Night:
         ]  # fmt: skip
 
     def missing(self, asked: Sequence[Call], scores: pd.DataFrame) -> list[str]:
-        """Name the new cells of tonight that have no score."""
+        """Name the new trials of tonight that have no score."""
         scored = set(zip(scores["architecture"], scores["seed"], strict=True))
         own = history.seeds_of(self.date, self.new_seeds)
         new = (call for call in asked if call["seed"] in own)
-        return [call["cell"] for call in new if (call["architecture"], call["seed"]) not in scored]
+        return [call["trial"] for call in new if (call["architecture"], call["seed"]) not in scored]

@@ -37,8 +37,8 @@ def trend(past: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row a night and architecture: `seeds` so far (of that night's fullest run), their mean test accuracy with
-        its 95% interval over seeds (`mean`, `low`, `high`), the accuracy and relative time of that night's new cells
-        (`fresh`: how many; `fresh_mean`, `relative_seconds`), and how many cells are `missing`.
+        its 95% interval over seeds (`mean`, `low`, `high`), the accuracy and relative time of that night's new trials
+        (`fresh`: how many; `fresh_mean`, `relative_seconds`), and how many trials are `missing`.
     """
     networks = past[~past["architecture"].isin(BASELINE_NAMES)]
     new = fresh(networks)

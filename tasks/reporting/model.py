@@ -33,7 +33,7 @@ class Report:
         facts: `source` (a sentence: which reviews), `rows` (split to number of reviews), `fingerprint`, `caveats`
             (sentences), `settings`, `versions`, `hardware` (name to value each), `command`, `run_name`, `started`,
             `seconds`. What is missing is said to be not known.
-        frames: history, predictions, scores, cells; where they exist, `summary` (architecture, split, metric, low,
+        frames: history, predictions, scores, trials; where they exist, `summary` (architecture, split, metric, low,
             high: intervals) and others.
         pictures: In the order in which to show them.
         verdict: Sentences; none before statistics exist.
@@ -69,7 +69,7 @@ def contents(report: Report) -> dict[str, Any]:
         )
     if len(frames.get("history", ())):
         note = "At the epoch whose weights are kept. A large gap: the training reviews were learned by heart."
-        gap = gap_table(frames["history"], frames["cells"])
+        gap = gap_table(frames["history"], frames["trials"])
         sections.append({"title": "Training against validation", "note": note, "table": gap})
     sections += [{"title": title, "note": "", "table": plain_table(frame)} for title, frame in report.tables.items()]
     return {
@@ -83,8 +83,8 @@ def contents(report: Report) -> dict[str, Any]:
         "summary": summary,
         "summary_note": SUMMARY_NOTE.format(interval=" [95% interval]" if "summary" in frames else ""),
         "sections": sections,
-        "architectures": list(dict.fromkeys(map(label, in_order(frames["cells"]["architecture"])))),
+        "architectures": list(dict.fromkeys(map(label, in_order(frames["trials"]["architecture"])))),
         "took": f"{number(facts.get('seconds'), 0)} seconds",
-        "seeds": ", ".join(str(seed) for seed in sorted(frames["cells"]["seed"].unique())),
+        "seeds": ", ".join(str(seed) for seed in sorted(frames["trials"]["seed"].unique())),
         "details": [(label(part), facts.get(part, {})) for part in ("settings", "versions", "hardware")],
     }

@@ -56,7 +56,7 @@ def night_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         row: dict[str, object] = {"Night": str(night), "Seeds so far": int(own["seeds"].max())}
         row |= {label(each["architecture"]): _with_half_width(each) for each in own.to_dict("records")}
         alarms = [in_words(alarm) for alarm in raised[raised["night"] == night].to_dict("records")]
-        missing = [f"{own['missing'].sum()} cells without a score."] if own["missing"].sum() else []
+        missing = [f"{own['missing'].sum()} trials without a score."] if own["missing"].sum() else []
         rows.append(row | {"Alarms": " ".join([*missing, *alarms])})
     columns = ["Night", "Seeds so far", *map(label, in_order(nights["architecture"])), "Alarms"]
     return pd.DataFrame(rows, columns=columns).fillna("").iloc[::-1].reset_index(drop=True)

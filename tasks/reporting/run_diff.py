@@ -42,15 +42,15 @@ def compare_two(before: SavedRun, after: SavedRun) -> pd.DataFrame:
         ]
         raise UserError(f"Run {', run '.join(named)}. Only runs on the same reviews can be compared.")
     predictions = [run.table("predictions") for run in (before, after)]
-    cells = [run.table("cells") for run in (before, after)]
-    shared = in_order(set(before.cells["architecture"]) & set(after.cells["architecture"]) - {"majority"})
+    trials = [run.table("trials") for run in (before, after)]
+    shared = in_order(set(before.trials["architecture"]) & set(after.trials["architecture"]) - {"majority"})
     if not shared:
         names = " and ".join(escape_terminal(run.name) for run in (before, after))
         raise UserError(f"Runs {names} have no architecture in common.")
     rows = []
     for name in shared:
         parts = [_called(frame, name, when) for frame, when in zip(predictions, ("before", "after"), strict=True)]
-        seconds = [frame.loc[frame["architecture"] == name, "train_seconds"].mean() for frame in cells]
+        seconds = [frame.loc[frame["architecture"] == name, "train_seconds"].mean() for frame in trials]
         rows.append(_row(name, pd.concat(parts, ignore_index=True), alpha=ALPHA / len(shared), seconds=seconds))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -73,24 +73,24 @@ def over_seeds(values: pd.Series, interval: pd.DataFrame | None, digits: int, fa
     return joined(pattern, *(number(part, digits, factor) for part in parts))
 
 
-def seeds_in_words(cells: pd.DataFrame) -> Rounded:
+def seeds_in_words(trials: pd.DataFrame) -> Rounded:
     """Say how many seeds finished, and how many diverged."""
-    finished, every = int((cells["status"] == "finished").sum()), len(cells)
+    finished, every = int((trials["status"] == "finished").sum()), len(trials)
     words = str(finished) if finished == every else f"{finished} of {every} ({every - finished} diverged)"
     return Rounded(words, words, finished)
 
 
 def summary_table(frames: Mapping[str, pd.DataFrame]) -> Grid:
     """Summarise each architecture in one row, best validation accuracy first, those without a score last."""
-    scores, cells, intervals = frames["scores"], frames["cells"], frames.get("summary")
-    ranked = list(rank_by_validation(scores, cells)["architecture"])
+    scores, trials, intervals = frames["scores"], frames["trials"], frames.get("summary")
+    ranked = list(rank_by_validation(scores, trials)["architecture"])
     rare = ["balanced_accuracy", "average_precision"] if of_a_rare_class(frames) else []
     metrics = ["accuracy", *rare, "f1", "auc", "log_loss"]
     columns = [*(("test", name, *((3, 1) if name == "log_loss" else (2, 100))) for name in metrics),
                ("validation", "accuracy", 2, 100)]  # fmt: skip
     rows: list[list[str | Rounded]] = []
-    for name in [*ranked, *in_order(set(cells["architecture"]) - set(ranked))]:
-        own, mine = scores[scores["architecture"] == name], cells[cells["architecture"] == name]
+    for name in [*ranked, *in_order(set(trials["architecture"]) - set(ranked))]:
+        own, mine = scores[scores["architecture"] == name], trials[trials["architecture"] == name]
         row: list[str | Rounded] = [label(name), seeds_in_words(mine)]
         for split, metric, digits, factor in columns:
             chosen = own[(own["split"] == split) & (own["metric"] == metric)]["value"]
@@ -121,7 +121,7 @@ def in_a_sentence(name: str) -> str:
 
 def best_in_words(frames: Mapping[str, pd.DataFrame]) -> str:
     """Say which architecture is best by validation, and by how much; what that is worth is the verdict's to say."""
-    ranking = rank_by_validation(frames["scores"], frames["cells"])
+    ranking = rank_by_validation(frames["scores"], frames["trials"])
     if ranking.empty:
         return "No architecture has a validation score, so none can be called the best."
     first = ranking.iloc[0]
@@ -139,7 +139,7 @@ def class_table(predictions: pd.DataFrame, classes: Sequence[str] = tuple(CLASSE
     """Tabulate precision, recall and F1 of each class on the test reviews, the mean over the seeds.
 
     Args:
-        predictions: Of every cell.
+        predictions: Of every trial.
         classes: What 0 and 1 are called.
     """
     called = dict(zip(CLASSES.values(), classes, strict=True))
@@ -158,9 +158,9 @@ def class_table(predictions: pd.DataFrame, classes: Sequence[str] = tuple(CLASSE
     return Grid(["Architecture", "Class", "Precision (%)", "Recall (%)", "F1 (%)", "Reviews"], rows)
 
 
-def gap_table(history: pd.DataFrame, cells: pd.DataFrame) -> Grid:
+def gap_table(history: pd.DataFrame, trials: pd.DataFrame) -> Grid:
     """Tabulate training against validation at the epoch kept, the mean over the seeds."""
-    gaps = generalisation_gaps(history, cells)
+    gaps = generalisation_gaps(history, trials)
     rows: list[list[str | Rounded]] = []
     for name in in_order(gaps["architecture"]):
         own = gaps[gaps["architecture"] == name]
@@ -199,7 +199,7 @@ def further_tables(frames: Frames, classes: Sequence[str] = tuple(CLASSES.values
         frames: By name, as the evaluation gives them.
         classes: What 0 and 1 are called.
     """
-    found = {"What does each cost?": cost_table(frames["cells"])}
+    found = {"What does each cost?": cost_table(frames["trials"])}
     if "learning_curve" in frames:
         found["More data, or another architecture? Test accuracy (%)"] = learning_curve_table(frames["learning_curve"])
     kinds = frames["slices"].query("architecture != 'majority'")
@@ -221,7 +221,7 @@ def further_tables(frames: Frames, classes: Sequence[str] = tuple(CLASSES.values
         "Answered differently (% of test reviews)": percent(
             frames["disagreement"].set_index("architecture")
         ).reset_index(),
-        f"Wrong in every cell, the surest first (first {EXCERPT} characters)": mistake_table(
+        f"Wrong in every trial, the surest first (first {EXCERPT} characters)": mistake_table(
             frames["mistakes"], classes
         ),
     }
@@ -246,9 +246,9 @@ def wide(frame: pd.DataFrame, *, rows: str) -> pd.DataFrame:
     return table[in_order(frame["architecture"])].reset_index().rename_axis(columns=None)
 
 
-def cost_table(cells: pd.DataFrame) -> pd.DataFrame:
+def cost_table(trials: pd.DataFrame) -> pd.DataFrame:
     """Tabulate what each architecture costs, the mean over its seeds; arithmetic in 10^12 operations."""
-    means = cells.groupby("architecture", sort=False).mean(numeric_only=True)
+    means = trials.groupby("architecture", sort=False).mean(numeric_only=True)
     columns = {
         "Parameters": means["parameters"].map(lambda value: number(value, 0)),
         "Training (s)": means["train_seconds"].map(lambda value: number(value, 1)),
@@ -346,7 +346,7 @@ def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
 
 
 def mistake_table(mistakes: pd.DataFrame, classes: Sequence[str] = tuple(CLASSES.values())) -> pd.DataFrame:
-    """Tabulate the reviews that every cell has wrong, with their beginnings; `classes` is what 0 and 1 are called."""
+    """Tabulate the reviews that every trial has wrong, with their beginnings; `classes` is what 0 and 1 are called."""
     begins = mistakes["text"].str.slice(0, EXCERPT).map(lambda text: textwrap.fill(text, LINE))
     truly = mistakes["label"].map(dict(enumerate(classes)))
     said = mistakes["probability"].map(lambda value: number(float(value), 1, 100))

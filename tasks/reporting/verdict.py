@@ -210,7 +210,7 @@ def _diverged(summary: pd.DataFrame) -> list[str]:
     """Name the architectures that diverged with some seed."""
     return [
         f"{label(str(name))}: training diverged with {row['diverged']} seed{'s' * (row['diverged'] != 1)}; "
-        f"its scores are those of the {row['seeds']} cell{'s' * (row['seeds'] != 1)} with predictions, and flatter it."
+        f"its scores are those of the {row['seeds']} trial{'s' * (row['seeds'] != 1)} with predictions, and flatter it."
         for name, row in summary[summary["diverged"] > 0].iterrows()
     ]
 

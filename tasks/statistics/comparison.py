@@ -22,7 +22,7 @@ from tasks.statistics.summary import summarise_panel
 
 def compare(
     predictions: pd.DataFrame,
-    cells: pd.DataFrame | None = None,
+    trials: pd.DataFrame | None = None,
     *,
     metric: str = "accuracy",
     seed: int = 0,
@@ -35,7 +35,7 @@ def compare(
 
     Args:
         predictions: Columns architecture, seed, split ("validation", "test"), review_id, label, probability.
-        cells: Columns architecture, seed, and as known status, parameters, train_seconds and latency; None if unknown.
+        trials: Columns architecture, seed, and as known status, parameters, train_seconds and latency; None if unknown.
         metric: The main metric, on which claims are made.
         seed: Of the resampling.
         draws: Resamples of the two-level bootstrap.
@@ -51,13 +51,13 @@ def compare(
     """
     panels = {split: panel(predictions, split) for split in ("validation", "test")}
     return compare_panels(
-        panels, cells, metric=metric, seed=seed, draws=draws, margin=margin, alpha=alpha, deterministic=deterministic
+        panels, trials, metric=metric, seed=seed, draws=draws, margin=margin, alpha=alpha, deterministic=deterministic
     )
 
 
 def compare_panels(
     panels: dict[str, Panel],
-    cells: pd.DataFrame | None = None,
+    trials: pd.DataFrame | None = None,
     *,
     metric: str = "accuracy",
     metrics: Collection[str] | None = None,
@@ -72,7 +72,7 @@ def compare_panels(
     _refuse_incomparable(panels, given, metric)
     resampled = {s: resample(panels[s], given[s], draws=draws, seed=seed) for s in panels}
     summaries = [
-        summarise_panel(panels[s], given[s], resampled[s], s, cells, deterministic, seed=seed) for s in panels
+        summarise_panel(panels[s], given[s], resampled[s], s, trials, deterministic, seed=seed) for s in panels
     ]  # fmt: skip
     pairs, noises = compare_pairs(
         panels["test"], given["test"], resampled["test"],
@@ -92,8 +92,8 @@ def compare_panels(
             pairs[pairs["metric"] == metric], noises, margin=margin, alpha=alpha, least_seeds=LEAST_SEEDS
         ),
         "omnibus": omnibus(panels["test"], given["test"][metric], metric),
-        "groups": rank_groups(summary, pairs, cells, metric=metric),
-        "expected": expected_validation(panels["validation"], given["validation"][metric], cells, metric=metric),
+        "groups": rank_groups(summary, pairs, trials, metric=metric),
+        "expected": expected_validation(panels["validation"], given["validation"][metric], trials, metric=metric),
     }
 
 
@@ -110,7 +110,7 @@ def _refuse_incomparable(panels: dict[str, Panel], given: dict[str, dict[str, Fl
 
 
 def resample(data: Panel, given: dict[str, Floats], *, draws: int, seed: int) -> dict[str, Floats]:
-    """Resample the reviews for all cells and metrics at once: metric to (architectures, seeds, draws)."""
+    """Resample the reviews for all trials and metrics at once: metric to (architectures, seeds, draws)."""
     stacked = np.concatenate([each[data.present] for each in given.values()])
     means = np.split(item_draws(stacked, draws=draws, seed=seed), len(given))
     found = {name: np.full((*data.present.shape, draws), np.nan) for name in given}

@@ -1,4 +1,4 @@
-"""From what the cells left in the cache to all frames of a comparison."""
+"""From what the trials left in the cache to all frames of a comparison."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,8 @@ Frames = dict[str, pd.DataFrame]
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
 # The columns of each table of an evaluation; learning_curve is there for several fractions only.
 COLUMNS = {
-    "cells": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights weights_sha256",
+    "trials": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights "
+    "weights_sha256",
     "history": "architecture seed epoch split loss accuracy precision recall seconds",
     "predictions": "architecture seed review_id split label probability",
     "scores": "architecture seed split metric value",
@@ -64,26 +65,26 @@ TEXTS = {
     "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
     "noise", "note", "test", "slice", "review_id", "text",
 }  # fmt: skip
-NEVER_EMPTY = {"cells", "history", "predictions", "scores", "setup", "summary", "groups", "calibration", "slices"}
+NEVER_EMPTY = {"trials", "history", "predictions", "scores", "setup", "summary", "groups", "calibration", "slices"}
 
 
-def kept_frames(cells: list[dict[str, Any]], reviews: str, folder: Path, say: Callable[[str], None]) -> Frames:
-    """Return `all_frames`, found in the cache if the same cells were evaluated before by the same code.
+def kept_frames(trials: list[dict[str, Any]], reviews: str, folder: Path, say: Callable[[str], None]) -> Frames:
+    """Return `all_frames`, found in the cache if the same trials were evaluated before by the same code.
 
     Args:
-        cells: The facts of each cell.
+        trials: The facts of each trial.
         reviews: Name of the file of reviews in the cache.
         folder: The cache.
         say: Told of damage.
     """
-    names = [Path(cell["weights"]).stem for cell in cells]
+    names = [Path(trial["weights"]).stem for trial in trials]
     files = [file(folder, name) for name in names for file in (history_file, predictions_file)]
     made_of = cache.key(
-        [all_frames], LIBRARIES, cells=cells, reviews=reviews, files=[store.checksum(file) for file in files]
+        [all_frames], LIBRARIES, trials=trials, reviews=reviews, files=[store.checksum(file) for file in files]
     )
 
     def make() -> cache.Files:
-        return {name: store.parquet(frame) for name, frame in all_frames(cells, reviews, folder).items()}
+        return {name: store.parquet(frame) for name, frame in all_frames(trials, reviews, folder).items()}
 
     path = folder / "evaluations" / f"evaluation-{made_of}.zip"
     read: Frames = {}
@@ -91,8 +92,8 @@ def kept_frames(cells: list[dict[str, Any]], reviews: str, folder: Path, say: Ca
     def check(files: cache.Files) -> None:
         read.clear()
         read.update(checked_frames(files, path))
-        if read["cells"]["weights"].tolist() != [cell["weights"] for cell in of_largest_fraction(cells)]:
-            raise DamagedFileError(f"{escape_terminal(path)} is of other cells")
+        if read["trials"]["weights"].tolist() != [trial["weights"] for trial in of_largest_fraction(trials)]:
+            raise DamagedFileError(f"{escape_terminal(path)} is of other trials")
 
     cache.kept(path, make, say, check)
     return read
@@ -124,71 +125,71 @@ def _kind(column: str) -> Kind:
     return "text" if column in TEXTS else "number"
 
 
-def all_frames(cells: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
-    """Score every cell on validation and test, compare the architectures, and examine where they err.
+def all_frames(trials: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
+    """Score every trial on validation and test, compare the architectures, and examine where they err.
 
     Args:
-        cells: The facts of each cell.
+        trials: The facts of each trial.
         reviews: Name of the file of reviews in the cache.
         folder: The cache.
 
     Raises:
         UserError: If every network diverged.
     """
-    frames = measured(collect(of_largest_fraction(cells), folder))
-    frames |= over_fractions(cells, folder)
-    frames |= compare(frames["predictions"], frames["cells"])
+    frames = measured(collect(of_largest_fraction(trials), folder))
+    frames |= over_fractions(trials, folder)
+    frames |= compare(frames["predictions"], frames["trials"])
     return examined(frames, store.frame(folder / "reviews" / reviews))
 
 
-def collect(cells: list[dict[str, Any]], folder: Path) -> Frames:
-    """Read what the cells left in the cache `folder`, as the frames cells, history and predictions."""
-    names = [Path(cell["weights"]).stem for cell in cells]
+def collect(trials: list[dict[str, Any]], folder: Path) -> Frames:
+    """Read what the trials left in the cache `folder`, as the frames trials, history and predictions."""
+    names = [Path(trial["weights"]).stem for trial in trials]
     histories = [store.frame(history_file(folder, name)) for name in names]
     predictions = [store.frame(predictions_file(folder, name)) for name in names]
     for frame in histories:
-        frame.attrs = {}  # the facts of one cell; frames of several have none
+        frame.attrs = {}  # the facts of one trial; frames of several have none
     return {
-        "cells": pd.DataFrame(cells),
+        "trials": pd.DataFrame(trials),
         "history": pd.concat([frame for frame in histories if len(frame)], ignore_index=True),
         "predictions": pd.concat([frame for frame in predictions if len(frame)], ignore_index=True),
     }
 
 
-def of_largest_fraction(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the cells that are compared, those trained on the most reviews.
+def of_largest_fraction(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the trials that are compared, those trained on the most reviews.
 
     Raises:
         UserError: If every network diverged: then there is nothing to compare.
     """
-    largest = max(cell["train_fraction"] for cell in cells)
-    compared = [cell for cell in cells if cell["train_fraction"] == largest]
-    if not any(cell["status"] == "finished" for cell in compared if cell["architecture"] not in BASELINE_NAMES):
+    largest = max(trial["train_fraction"] for trial in trials)
+    compared = [trial for trial in trials if trial["train_fraction"] == largest]
+    if not any(trial["status"] == "finished" for trial in compared if trial["architecture"] not in BASELINE_NAMES):
         raise UserError("Every training diverged: its loss stopped being a number. Try a smaller learning rate.")
     return compared
 
 
-def over_fractions(cells: list[dict[str, Any]], folder: Path) -> Frames:
-    """Score the cells of every fraction of the training reviews, as the frame learning_curve; none for one alone."""
-    fractions = sorted({cell["train_fraction"] for cell in cells})
+def over_fractions(trials: list[dict[str, Any]], folder: Path) -> Frames:
+    """Score the trials of every fraction of the training reviews, as the frame learning_curve; none for one alone."""
+    fractions = sorted({trial["train_fraction"] for trial in trials})
     if len(fractions) == 1:
         return {}
     predictions = {}
     for fraction in fractions:
-        finished = (c for c in cells if c["train_fraction"] == fraction and c["status"] == "finished")
-        frames = [store.frame(predictions_file(folder, Path(cell["weights"]).stem)) for cell in finished]
+        finished = (c for c in trials if c["train_fraction"] == fraction and c["status"] == "finished")
+        frames = [store.frame(predictions_file(folder, Path(trial["weights"]).stem)) for trial in finished]
         predictions[fraction] = pd.concat(frames, ignore_index=True)
-    return {"learning_curve": learning_curve(predictions, pd.DataFrame(cells), fixed=BASELINE_NAMES)}
+    return {"learning_curve": learning_curve(predictions, pd.DataFrame(trials), fixed=BASELINE_NAMES)}
 
 
 def measured(frames: Frames) -> Frames:
-    """Add what follows from the cells' frames: scores, reports per class, confusion matrices, gaps."""
+    """Add what follows from the trials' frames: scores, reports per class, confusion matrices, gaps."""
     predictions = frames["predictions"]
     return frames | {
         "scores": evaluate(predictions),
         "classes": classification_reports(predictions),
         "confusions": confusion_matrices(predictions),
-        "gaps": generalisation_gaps(frames["history"], frames["cells"]),
+        "gaps": generalisation_gaps(frames["history"], frames["trials"]),
     }
 
 

@@ -13,13 +13,13 @@ METRIC = "accuracy"
 
 
 def learning_curve(
-    predictions: Mapping[float, pd.DataFrame], cells: pd.DataFrame, fixed: Collection[str]
+    predictions: Mapping[float, pd.DataFrame], trials: pd.DataFrame, fixed: Collection[str]
 ) -> pd.DataFrame:
     """Score each architecture on test after each fraction of the training reviews.
 
     Args:
-        predictions: Fraction to the frame predictions of its cells.
-        cells: The cells of all fractions: columns architecture, train_fraction, train_reviews.
+        predictions: Fraction to the frame predictions of its trials.
+        trials: The trials of all fractions: columns architecture, train_fraction, train_reviews.
         fixed: Architectures without randomness, which have no seed noise.
 
     Returns:
@@ -27,7 +27,7 @@ def learning_curve(
         seeds and reviews), seeds; then gain, gain_low, gain_high: over the next smaller fraction, paired by seed and
         review (NaN for the smallest, or without a shared seed). Ordered by architecture, then fraction.
     """
-    sizes = cells.groupby("train_fraction")["train_reviews"].max()
+    sizes = trials.groupby("train_fraction")["train_reviews"].max()
     panels = {fraction: panel(predictions[fraction], "test") for fraction in sorted(predictions)}
     given = {fraction: contributions(data)[METRIC] for fraction, data in panels.items()}
     rows = []

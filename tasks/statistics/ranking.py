@@ -57,7 +57,9 @@ def _friedman(data: Panel, given: Floats, metric: str) -> dict[str, object]:
 MAJORITY = "majority"
 
 
-def rank_groups(summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
+def rank_groups(
+    summary: pd.DataFrame, pairs: pd.DataFrame, trials: pd.DataFrame | None, *, metric: str
+) -> pd.DataFrame:
     """Group the architectures: the best on validation with all that test does not put below it, then the rest alike.
 
     "Not separable" does not carry over from one to the next, so each group is what stands with its own first, the
@@ -66,11 +68,11 @@ def rank_groups(summary: pd.DataFrame, pairs: pd.DataFrame, cells: pd.DataFrame 
     Returns:
         Columns architecture, group (from 1), best, cheapest (bool, one of the best group), validation_mean, test_mean,
         difference, low, high (test, against the best; 0 for itself), verdict (against the best: "best", "worse",
-        "better", "equivalent", "not separable", "too few seeds"), then the costs that the cells know.
+        "better", "equivalent", "not separable", "too few seeds"), then the costs that the trials know.
     """
     scores = summary[summary["metric"] == metric].pivot_table(index="architecture", columns="split", values="mean")
     sign = -1 if metric in LOWER_IS_BETTER else 1
-    costs = _costs(cells).reindex(scores.index)
+    costs = _costs(trials).reindex(scores.index)
     keys = scores.assign(**{"rank": -sign * scores["validation"].round(12), **costs}).reset_index()
     order = keys.sort_values(["rank", *costs.columns, "architecture"])["architecture"].tolist()
     against = {name: versus(pairs, name, metric) for name in order}
@@ -113,24 +115,24 @@ def versus(pairs: pd.DataFrame, name: str, metric: str) -> dict[str, dict[str, o
     return found
 
 
-def _costs(cells: pd.DataFrame | None) -> pd.DataFrame:
-    """Average what the cells know of each architecture's costs, the most telling first."""
-    if cells is None:
+def _costs(trials: pd.DataFrame | None) -> pd.DataFrame:
+    """Average what the trials know of each architecture's costs, the most telling first."""
+    if trials is None:
         return pd.DataFrame()
-    known = [cost for cost in COSTS if cost in cells]
-    return cells.groupby("architecture", observed=True)[known].mean()
+    known = [cost for cost in COSTS if cost in trials]
+    return trials.groupby("architecture", observed=True)[known].mean()
 
 
-def expected_validation(data: Panel, given: Floats, cells: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
+def expected_validation(data: Panel, given: Floats, trials: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
     """Compute the best validation score to expect from n runs, n = 1 to k.
 
     E[max of n] under the empirical distribution of the k scores. Source: Dodge et al. 2019, "Show Your Work: Improved
     Reporting of Experimental Results". With a metric where lower is better it is the lowest to expect.
 
     Returns:
-        Columns architecture, runs, expected, seconds (training seconds of so many runs; NaN where no cell tells).
+        Columns architecture, runs, expected, seconds (training seconds of so many runs; NaN where no trial tells).
     """
-    costs = _costs(cells)
+    costs = _costs(trials)
     seconds = costs["train_seconds"] if "train_seconds" in costs else pd.Series(dtype=float)
     rows = []
     for name, table, there in zip(data.architectures, given, data.present, strict=True):

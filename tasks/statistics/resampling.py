@@ -146,7 +146,7 @@ def item_draws(tables: Floats, *, draws: int, seed: int) -> Floats:
     Each draw counts how often each review came up; the resampled means are then one matrix product.
 
     Args:
-        tables: (rows, reviews) float: contributions, a row for each cell and metric.
+        tables: (rows, reviews) float: contributions, a row for each trial and metric.
         draws: How many resamples.
         seed: Of the random draws; the same seed gives the same result.
 

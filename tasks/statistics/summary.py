@@ -16,7 +16,7 @@ def summarise_panel(
     given: dict[str, Floats],
     resampled: dict[str, Floats],
     split: str,
-    cells: pd.DataFrame | None,
+    trials: pd.DataFrame | None,
     deterministic: Collection[str],
     *,
     seed: int = 0,
@@ -28,7 +28,7 @@ def summarise_panel(
         given: Metric to (architectures, seeds, reviews) contributions.
         resampled: Metric to (architectures, seeds, draws) means over resampled reviews.
         split: Its name.
-        cells: Columns architecture and status, to count what diverged; None if unknown.
+        trials: Columns architecture and status, to count what diverged; None if unknown.
         deterministic: Architectures that give the same model with any seed.
         seed: Of the draws of seeds.
     """
@@ -38,7 +38,7 @@ def summarise_panel(
         fixed = int(there.sum()) == 1 and name in deterministic
         row = _summarise(given[metric][a][there], resampled[metric][a][there], metric=metric, fixed=fixed, seed=seed)
         named = {"architecture": name, "split": split, "metric": metric}
-        rows.append({**named, **row, "diverged": diverged_seeds(cells, name)})
+        rows.append({**named, **row, "diverged": diverged_seeds(trials, name)})
     return pd.DataFrame(rows)[SUMMARY_COLUMNS]
 
 
@@ -69,8 +69,8 @@ def _note(seeds: int, fixed: bool) -> str:
     return "one seed: seed noise is unknown, the interval holds the reviews' noise alone" if seeds == 1 else ""
 
 
-def diverged_seeds(cells: pd.DataFrame | None, architecture: str) -> int:
-    """Count the cells of an architecture whose training diverged."""
-    if cells is None or "status" not in cells:
+def diverged_seeds(trials: pd.DataFrame | None, architecture: str) -> int:
+    """Count the trials of an architecture whose training diverged."""
+    if trials is None or "status" not in trials:
         return 0
-    return int(((cells["architecture"] == architecture) & (cells["status"] == "diverged")).sum())
+    return int(((trials["architecture"] == architecture) & (trials["status"] == "diverged")).sum())

@@ -29,7 +29,7 @@ from tasks.storage.safe_files import (  # fmt: skip
 
 # The tables that are read again, and the columns that are used of each.
 TABLES: dict[str, dict[str, Kind]] = {
-    "cells": {
+    "trials": {
         "architecture": "text", "seed": "number", "status": "text", "weights": "text", "train_seconds": "number",
     },
     "scores": {"architecture": "text", "seed": "number", "split": "text", "metric": "text", "value": "number"},
@@ -43,7 +43,7 @@ TABLES: dict[str, dict[str, Kind]] = {
         "probability": "number",
     },
 }  # fmt: skip
-CELL_FILE = re.compile(r"(?P<architecture>\w[\w.]*)-seed-\d+-[0-9a-f]{1,64}\.safetensors")
+TRIAL_FILE = re.compile(r"(?P<architecture>\w[\w.]*)-seed-\d+-[0-9a-f]{1,64}\.safetensors")
 # `latest` names a run; a second run of a name of 100 letters ends in `-2`.
 LATEST = re.compile(r"runs/[A-Za-z0-9][A-Za-z0-9._-]{0,109}")
 
@@ -78,17 +78,17 @@ class RunInfo(BaseModel):
 
 
 class SavedRun(NamedTuple):
-    """What a run left: its name, its folder, the cache, its facts (run.json), and its cells.
+    """What a run left: its name, its folder, the cache, its facts (run.json), and its trials.
 
-    `cells` has the columns architecture, seed, name (of the cell), accuracy (on validation), temperature and threshold
-    (both fitted there), one row for each that did not diverge.
+    `trials` has the columns architecture, seed, name (of the trial), accuracy (on validation), temperature and
+    threshold (both fitted there), one row for each that did not diverge.
     """
 
     name: str
     folder: Path
     cache: Path
     facts: dict[str, Any]
-    cells: pd.DataFrame
+    trials: pd.DataFrame
 
     @property
     def recipe(self) -> Recipe:
@@ -114,7 +114,7 @@ def open_run(place: Path, name: str | None) -> SavedRun:
     folder = _folder(place, name)
     try:
         info = json_model(get(folder / "run.json", LARGEST_RUN_INFO), RunInfo, folder / "run.json")
-        tables = {table: _table(folder, table) for table in ("cells", "scores", "calibration")}
+        tables = {table: _table(folder, table) for table in ("trials", "scores", "calibration")}
     except FileNotFoundError:
         raise UserError(_no_run(place, name)) from None
     if info.vocabulary is None:
@@ -124,7 +124,7 @@ def open_run(place: Path, name: str | None) -> SavedRun:
             f"again; what is trained already is not trained again: {command}"
         )
     facts = info.model_dump() | {"classes": list(info.classes)}
-    run = SavedRun(info.run_name, folder, place / "cache", facts, _cells(folder, **tables))
+    run = SavedRun(info.run_name, folder, place / "cache", facts, _trials(folder, **tables))
     try:
         run.recipe  # noqa: B018  # it is made of the settings
     except ValidationError as error:
@@ -174,17 +174,17 @@ def _no_run(place: Path, name: str | None) -> str:
     return f"{which}{there} `make run` makes one; --results names another folder."
 
 
-def _cells(folder: Path, cells: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
-    """Join what the tables say of each cell.
+def _trials(folder: Path, trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+    """Join what the tables say of each trial.
 
     Raises:
         DamagedFileError: If they contradict each other, or hold impossible values.
     """
     try:
-        found = _joined(cells, scores, calibration)
+        found = _joined(trials, scores, calibration)
     except (ValueError, TypeError, AttributeError) as error:  # pandas' MergeError is a ValueError
         raise DamagedFileError(f"The tables in {escape_terminal(folder)} do not belong together") from error
-    files = cells["weights"].astype(str).str.fullmatch(CELL_FILE)
+    files = trials["weights"].astype(str).str.fullmatch(TRIAL_FILE)
     named = found["name"].str.replace(r"-seed-.*", "", regex=True) == found["architecture"].str.replace(":", ".")
     possible = (
         found["accuracy"].between(0, 1) & found["threshold"].between(0, 1) & found["temperature"].between(0, 1e300)
@@ -194,11 +194,11 @@ def _cells(folder: Path, cells: pd.DataFrame, scores: pd.DataFrame, calibration:
     return found
 
 
-def _joined(cells: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+def _joined(trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
     validation = scores[(scores["split"] == "validation") & (scores["metric"] == "accuracy")]
     accuracy = validation[["architecture", "seed", "value"]].rename(columns={"value": "accuracy"})
-    names = cells["weights"].str.removesuffix(".safetensors")
-    kept = cells.assign(name=names)[["architecture", "seed", "name", "status"]].merge(accuracy, validate="one_to_one")
+    names = trials["weights"].str.removesuffix(".safetensors")
+    kept = trials.assign(name=names)[["architecture", "seed", "name", "status"]].merge(accuracy, validate="one_to_one")
     fitted = calibration[["architecture", "seed", "temperature", "threshold"]]
     kept = kept[kept["status"] == "finished"].merge(fitted, validate="one_to_one").drop(columns="status")
     return kept.astype({"seed": "int64", "accuracy": "float64", "temperature": "float64", "threshold": "float64"})

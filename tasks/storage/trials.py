@@ -27,8 +27,8 @@ HISTORY: dict[str, Kind] = {
 Weight = TypeVar("Weight")
 
 
-class CellFacts(BaseModel):
-    """What must be known of a stored cell; it holds more, all of it numbers."""
+class TrialFacts(BaseModel):
+    """What must be known of a stored trial; it holds more, all of it numbers."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=True, strict=True)
     __pydantic_extra__: dict[str, int | float] = Field(init=False)
@@ -45,16 +45,16 @@ class CellFacts(BaseModel):
 
 
 def architecture_of(name: str) -> str:
-    """Return the architecture of a cell, by the cell's name."""
+    """Return the architecture of a trial, by the trial's name."""
     module, _, function = name.split("-seed-")[0].rpartition(".")
     return f"{module}:{function}" if module else function
 
 
-def stored_cell(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return the facts of a cell that is stored whole, or None.
+def stored_trial(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return the facts of a trial that is stored whole, or None.
 
     Raises:
-        DamagedFileError: If one of its files is not what was written, or not of this cell.
+        DamagedFileError: If one of its files is not what was written, or not of this trial.
     """
     history = store.read(history_file(folder, name), SMALL_TABLE)
     predictions = store.read(predictions_file(folder, name), TABLE)
@@ -63,35 +63,35 @@ def stored_cell(folder: Path, name: str) -> dict[str, Any] | None:
         return None
     facts = _checked_facts(history, history_file(folder, name))
     if facts["weights"] != weights_file(folder, name).name:
-        raise store.DamagedFileError(f"{escape_terminal(history_file(folder, name))} is not of this cell")
+        raise store.DamagedFileError(f"{escape_terminal(history_file(folder, name))} is not of this trial")
     if hashlib.sha256(weights).hexdigest() != facts["weights_sha256"]:
-        raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} is not of this cell")
+        raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} is not of this trial")
     _check_predictions(predictions, facts, predictions_file(folder, name))
     return facts
 
 
 def stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return `stored_cell`, or None where a file is damaged, of which `say` is told."""
+    """Return `stored_trial`, or None where a file is damaged, of which `say` is told."""
     try:
-        return stored_cell(folder, name)
+        return stored_trial(folder, name)
     except store.DamagedFileError as damage:
         say(f"{damage}: {name} is trained again")
         return None
 
 
 def _checked_facts(history: pa.Table, path: Path) -> dict[str, Any]:
-    """Return the facts of a cell, after a check of them and of the history's columns."""
+    """Return the facts of a trial, after a check of them and of the history's columns."""
     check_columns(history, HISTORY, path)
     facts = _facts(as_frame(history, path))
     try:
-        CellFacts.model_validate(facts)
+        TrialFacts.model_validate(facts)
     except ValidationError as error:
         raise store.DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
     return facts
 
 
 def _check_predictions(table: pa.Table, facts: Mapping[str, Any], path: Path) -> None:
-    """Refuse predictions that are not of this cell, or no probabilities; a cell that diverged has none."""
+    """Refuse predictions that are not of this trial, or no probabilities; a trial that diverged has none."""
     check_columns(table, PREDICTIONS, path)
     if len(table) == 0 and facts["status"] == "diverged":
         return
@@ -103,13 +103,13 @@ def _check_predictions(table: pa.Table, facts: Mapping[str, Any], path: Path) ->
     missing = pc.sum(pc.is_null(table["probability"], nan_is_null=True)).as_py()
     wrong = [name for name, allowed in known.items() if not values[name] or values[name] - allowed]
     if wrong or missing or not 0 <= probability["min"] <= probability["max"] <= 1:
-        raise store.DamagedFileError(f"{escape_terminal(path)} does not hold this cell's predictions")
+        raise store.DamagedFileError(f"{escape_terminal(path)} does not hold this trial's predictions")
 
 
-def store_cell(
+def store_trial(
     folder: Path, name: str, history: pd.DataFrame, predictions: pd.DataFrame, weights: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the files of a cell, its facts last, and return these."""
+    """Write the files of a trial, its facts last, and return these."""
     from safetensors.numpy import save
 
     file = weights_file(folder, name)
@@ -143,15 +143,15 @@ def _facts(history: pd.DataFrame) -> dict[str, Any]:
 
 
 def history_file(folder: Path, name: str) -> Path:
-    """Say where the history of a cell lies."""
-    return folder / "cells" / f"{name}.parquet"
+    """Say where the history of a trial lies."""
+    return folder / "trials" / f"{name}.parquet"
 
 
 def predictions_file(folder: Path, name: str) -> Path:
-    """Say where the predictions of a cell lie."""
-    return folder / "cells" / f"{name}.predictions.parquet"
+    """Say where the predictions of a trial lie."""
+    return folder / "trials" / f"{name}.predictions.parquet"
 
 
 def weights_file(folder: Path, name: str) -> Path:
-    """Say where the weights of a cell lie."""
-    return folder / "cells" / f"{name}.safetensors"
+    """Say where the weights of a trial lie."""
+    return folder / "trials" / f"{name}.safetensors"

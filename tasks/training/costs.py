@@ -89,9 +89,9 @@ def _seconds(answer: Callable[[np.ndarray], object], rows: np.ndarray) -> float:
 
 
 def forget_peak_memory() -> None:
-    """Let this process's peak memory begin anew, where the system can (Linux): a worker makes cell after cell.
+    """Let this process's peak memory begin anew, where the system can (Linux): a worker makes trial after trial.
 
-    What the last cell has freed is given back first, or it would count for the next one.
+    What the last trial has freed is given back first, or it would count for the next one.
     """
     gc.collect()
     with suppress(AttributeError):  # glibc has it

@@ -119,7 +119,7 @@ def fit(
     """
     import keras
 
-    keras.utils.clear_session()  # or a worker would keep what it compiled for every cell
+    keras.utils.clear_session()  # or a worker would keep what it compiled for every trial
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
@@ -222,7 +222,7 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> tu
         totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))
         # Early on the average forgets faster, or it would still hold the initial weights.
         updates = tf.cast(optimizer.iterations, tf.float32)
-        kept = tf.minimum(recipe.averaging, (1 + updates) / (10 + updates))
+        kept = tf.minimum(recipe.ema_momentum, (1 + updates) / (10 + updates))
         for average, value in zip(averages, variables, strict=True):
             average.assign_add((1 - kept) * (value - average))
 

@@ -22,7 +22,7 @@ from tasks.models.baselines import BASELINES, Baseline, restored
 from tasks.models.registry import ARCHITECTURES, builder
 from tasks.storage import store
 from tasks.storage.safe_files import LARGEST_FILE, VOCABULARY, Kind, as_frame, check_columns
-from tasks.storage.trials import architecture_of, own_names, stored_cell, weights_file
+from tasks.storage.trials import architecture_of, own_names, stored_trial, weights_file
 from tasks.training.check_user_model import own_file
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ WORDS: dict[str, Kind] = {"word": "text", "count": "number", "index": "number"}
 
 
 def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
-    """Return the trained network of a cell.
+    """Return the trained network of a trial.
 
     Args:
         folder: The cache.
-        name: The cell's name.
+        name: The trial's name.
         recipe: What it was trained with.
 
     Raises:
-        FileNotFoundError: If no such cell is stored whole.
+        FileNotFoundError: If no such trial is stored whole.
         DamagedFileError: If a file is not what was written, or holds not the weights of this architecture.
     """
     path = weights_file(folder, name)
@@ -52,9 +52,9 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
             own_file(architecture)  # or a name could have any function called
         except UserError as error:
             known = ", ".join(ARCHITECTURES)
-            raise ValueError(f"{name!r:.200} is no cell of a network. Networks: {known}. {error}") from None
+            raise ValueError(f"{name!r:.200} is no trial of a network. Networks: {known}. {error}") from None
     model = network(architecture, recipe, path)
-    if stored_cell(folder, name) is None:
+    if stored_trial(folder, name) is None:
         raise FileNotFoundError(f"{path} is not stored whole; run again")
     return model
 
@@ -100,12 +100,12 @@ def read_vocabulary(path: Path, recipe: Recipe) -> pd.DataFrame:
 
 
 def load_baseline(folder: Path, name: str) -> Baseline:
-    """Return the trained baseline of a cell; arguments and errors as of `load_network`."""
+    """Return the trained baseline of a trial; arguments and errors as of `load_network`."""
     path = weights_file(folder, name)
     architecture = architecture_of(name)
     if architecture not in BASELINES:
-        raise ValueError(f"{name!r:.200} is no cell of a baseline. Baselines: {', '.join(BASELINES)}")
-    if stored_cell(folder, name) is None:
+        raise ValueError(f"{name!r:.200} is no trial of a baseline. Baselines: {', '.join(BASELINES)}")
+    if stored_trial(folder, name) is None:
         raise FileNotFoundError(f"{path} is not stored whole; run again")
     return baseline(architecture, path)
 

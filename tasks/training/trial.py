@@ -1,9 +1,9 @@
-"""Cells: one architecture with one seed, trained on one set of reviews by one recipe; found in the cache, or made.
+"""Trials: one architecture with one seed, trained on one set of reviews by one recipe; found in the cache, or made.
 
-A cell is three files, each with its checksum beside it: the history of its epochs (Parquet, with the facts of
-the cell in its attributes), its predictions (Parquet) and its weights (safetensors). Their name holds
-the cell's key, which covers everything that the cell is made of; what has the key is never made twice.
-A baseline is a cell, too: of one seed, without epochs.
+A trial is three files, each with its checksum beside it: the history of its epochs (Parquet, with the facts of
+the trial in its attributes), its predictions (Parquet) and its weights (safetensors). Their name holds
+the trial's key, which covers everything that the trial is made of; what has the key is never made twice.
+A baseline is a trial, too: of one seed, without epochs.
 """
 
 import hashlib
@@ -29,20 +29,20 @@ from tasks.training.costs import forget_peak_memory, latency, peak_memory_mb
 from tasks.training.loop import HISTORY_METRICS, fit, predict
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "scipy")
-BASELINE_RECIPE = {"tokeniser", "class_weights"}
+BASELINE_RECIPE = {"tokenizer", "class_weights"}
 BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 Made = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
-def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) -> str:
-    """Name a cell by all that it is made of: `lstm-seed-0-<16 hexadecimal digits>`.
+def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) -> str:
+    """Name a trial by all that it is made of: `lstm-seed-0-<16 hexadecimal digits>`.
 
     Args:
         architecture: A name in `ARCHITECTURES` or `BASELINES`, or `module:function` of the user's own.
         seed: The seed of its weights, order and dropout.
         recipe: What every network of a comparison shares; a baseline depends on what it says of `BASELINE_RECIPE`.
-        fingerprint: Of the reviews as the cell reads them.
+        fingerprint: Of the reviews as the trial reads them.
     """
     made_of: dict[str, Any] = {"data": fingerprint, "seed": seed}
     if architecture in BASELINES:
@@ -51,20 +51,20 @@ def cell_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) ->
         made_of["libraries"] = {name: version(name) for name in BASELINE_LIBRARIES}
     else:
         made_of["recipe"] = recipe.model_dump()
-        made_of["code"] = code_version(builder(architecture), make_cell, fit, predict)
+        made_of["code"] = code_version(builder(architecture), make_trial, fit, predict)
         made_of["libraries"] = {name: version(name) for name in LIBRARIES}
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     return f"{architecture.replace(':', '.')}-seed-{seed}-{key[:16]}"
 
 
 def made_by(architecture: str) -> str:
-    """Fingerprint the code that makes the cells of an architecture or baseline."""
+    """Fingerprint the code that makes the trials of an architecture or baseline."""
     if architecture in BASELINES:
         return code_version(BASELINES[architecture], make_baseline)
-    return code_version(builder(architecture), make_cell, fit, predict, encode)
+    return code_version(builder(architecture), make_trial, fit, predict, encode)
 
 
-def make_cell(
+def make_trial(
     architecture: str,
     seed: int,
     recipe: Recipe,
@@ -73,11 +73,11 @@ def make_cell(
     build: Callable[[Recipe], Any],
     on_epoch: OnEpoch | None = None,
 ) -> Made:
-    """Train a cell and let it predict; the test reviews are read only after its training has ended.
+    """Train a trial and let it predict; the test reviews are read only after its training has ended.
 
     Returns:
         The frames history and predictions (none if it diverged), and the weights by name; the facts of
-        the cell are the history's `attrs`.
+        the trial are the history's `attrs`.
     """
     forget_peak_memory()
     rows = {name: encoded.filter(pc.equal(encoded["split"], name)) for name in ("train", *PREDICTED_SPLITS)}
@@ -110,13 +110,13 @@ def make_baseline(
         learn: Fits it to the training reviews, tuned on the validation reviews.
 
     Returns:
-        As `make_cell`; the history has no rows, for there are no epochs.
+        As `make_trial`; the history has no rows, for there are no epochs.
     """
     forget_peak_memory()
     rows = {split: reviews.filter(pc.equal(reviews["split"], split)) for split in ("train", *PREDICTED_SPLITS)}
     weight: Literal["balanced"] | None = "balanced" if recipe.class_weights else None
     splits = {
-        split: Labelled(_words(table, recipe.tokeniser), table["label"].to_numpy(), weight)
+        split: Labelled(_words(table, recipe.tokenizer), table["label"].to_numpy(), weight)
         for split, table in rows.items()
     }
     start = time.perf_counter()
@@ -133,8 +133,8 @@ def make_baseline(
     return _made(name, 0, history, answers, facts, baseline.weights)
 
 
-def _words(table: pa.Table, tokeniser: str) -> list[str]:
-    return list(normalise(text_array(table["text"].to_pylist()), tokeniser).to_pylist())
+def _words(table: pa.Table, tokenizer: str) -> list[str]:
+    return list(normalise(text_array(table["text"].to_pylist()), tokenizer).to_pylist())
 
 
 def _made(
@@ -145,7 +145,7 @@ def _made(
     facts: dict[str, Any],
     weights: dict[str, Any],
 ) -> Made:
-    """Put together what a cell leaves: frames with its name in front, and its facts."""
+    """Put together what a trial leaves: frames with its name in front, and its facts."""
     columns = ["review_id", "split", "label"]
     parts = [rows.select(columns).to_pandas().assign(probability=given) for rows, given in answers.values()]
     predictions = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*columns, "probability"])

@@ -8,9 +8,9 @@ At 200 and at 400 tokens, in turns, on the same rows, with the same units, batch
   three baselines, Prefect's temporary server and the statistics included.
 
 What both are measured by is wall time from start to end. Beside it, in the same sitting: the sgemm peak of all cores
-before and after, and the share of it that training sustains (matrix products of the cells in closed form, over the
+before and after, and the share of it that training sustains (matrix products of the trials in closed form, over the
 time from the end of encoding to the end of the last training, baselines included); the overhead (the share of the
-flow's wall time in which a worker does not run a cell: training, predicting, timing and storing); the same command
+flow's wall time in which a worker does not run a trial: training, predicting, timing and storing); the same command
 again with everything cached; `--help`; time and memory of each stage.
 
 The table goes to stdout, and all that was measured to results/bench as JSON. The last line is JSON. Before anything is
@@ -122,22 +122,22 @@ def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping
     watched = watch(command, folder / "flow.log", own_prefect(folder))
     tasks = task_runs(folder / "prefect" / "prefect.db")
     tables = results / "latest" / "tables"
-    cells = pd.read_parquet(tables / "cells.parquet").set_index("architecture").loc[list(FIVE_ARCHITECTURES)]
+    trials = pd.read_parquet(tables / "trials.parquet").set_index("architecture").loc[list(FIVE_ARCHITECTURES)]
     scores = pd.read_parquet(tables / "scores.parquet").query("split == 'test' and metric == 'accuracy'")
     rows = json.loads((results / "latest" / "run.json").read_text())["rows"]
-    if rows != {split: sizes[split] for split in SPLITS} or not (cells["epochs"] == sizes["epochs"]).all():
-        raise RuntimeError(f"This is not the same work: {rows} reviews, epochs {cells['epochs'].to_dict()}")
+    if rows != {split: sizes[split] for split in SPLITS} or not (trials["epochs"] == sizes["epochs"]).all():
+        raise RuntimeError(f"This is not the same work: {rows} reviews, epochs {trials['epochs'].to_dict()}")
     return {
         "seconds": watched.seconds,
         "workers": len(sgemm.cores()),
-        "train_seconds": cells["train_seconds"].to_dict(),
-        "samples_a_second": (sizes["train"] * sizes["epochs"] / cells["train_seconds"]).to_dict(),
+        "train_seconds": trials["train_seconds"].to_dict(),
+        "samples_a_second": (sizes["train"] * sizes["epochs"] / trials["train_seconds"]).to_dict(),
         "later_samples_a_second": later_pace(pd.read_parquet(tables / "history.parquet"), sizes),
         "accuracy": scores.set_index("architecture")["value"].loc[list(FIVE_ARCHITECTURES)].to_dict(),
-        "flops": float(cells["train_flops"].sum()),
+        "flops": float(trials["train_flops"].sum()),
         "busy_seconds": sum(end - start for stage, _, start, end in tasks if stage == "train"),
-        "cell_seconds": {name: end - start for stage, name, start, end in tasks if stage == "train"},
-        "worker_peak_mb": float(pd.read_parquet(tables / "cells.parquet")["peak_memory_mb"].max()),
+        "trial_seconds": {name: end - start for stage, name, start, end in tasks if stage == "train"},
+        "worker_peak_mb": float(pd.read_parquet(tables / "trials.parquet")["peak_memory_mb"].max()),
         "stages": stages(watched, tasks),
     }
 

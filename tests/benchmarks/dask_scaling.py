@@ -1,9 +1,9 @@
-"""From one Dask worker to two: the same cells trained by each, in turns, and what share of twice the speed comes out.
+"""From one Dask worker to two: the same trials trained by each, in turns, and what share of twice the speed comes out.
 
     python -m tests.benchmarks.dask_scaling --repeats 3
 
 Each run is the real flow with `--engine dask` on the bundled reviews and an empty cache. Its training phase goes from
-the moment the cluster is up to the last cell; loading TensorFlow in the workers is part of it. The last line is JSON:
+the moment the cluster is up to the last trial; loading TensorFlow in the workers is part of it. The last line is JSON:
 seconds of each phase, and the efficiency (1 would be exactly twice as fast), whose median and range are given.
 """
 
@@ -37,7 +37,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=8, help="cells of the LSTM")
+    parser.add_argument("--seeds", type=int, default=8, help="trials of the LSTM")
     parser.add_argument("--epochs", type=int, default=2, help="of each: about 20 seconds")
     asked = parser.parse_args()
     options = ["--data", "bundled", "--architectures", "lstm", "--seeds", str(asked.seeds)]

@@ -27,7 +27,7 @@ def overhead(wall: float, busy: float, workers: int) -> float:
 
     Args:
         wall: Seconds.
-        busy: Seconds of all cells together, from the beginning of each task run in its worker to its end.
+        busy: Seconds of all trials together, from the beginning of each task run in its worker to its end.
         workers: Processes that could train at once.
     """
     return (wall - busy / workers) / wall

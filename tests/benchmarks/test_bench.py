@@ -18,7 +18,7 @@ from tests.benchmarks.watched import Watched, stages, task_runs, watch
 
 
 def repeat(plain: float, flow: float, **changed: Any) -> dict[str, Any]:
-    """Make a repeat of two architectures: 100 s of cells by two workers, 45 s of them two networks' training."""
+    """Make a repeat of two architectures: 100 s of trials by two workers, 45 s of them two networks' training."""
     return {
         "plain": {
             "seconds": plain,
@@ -149,7 +149,7 @@ def test_the_task_runs_of_the_latest_run_are_read(tmp_path: Path) -> None:
         )
         times = ("1970-01-02 00:00:01.500000", "1970-01-02 00:00:04")
         database.execute("INSERT INTO task_run VALUES ('old', 'load-1', 'load-reviews', ?, ?)", times)
-        database.execute("INSERT INTO task_run VALUES ('new', 'evaluate_cells-1a', 'evaluate', ?, ?)", times)
+        database.execute("INSERT INTO task_run VALUES ('new', 'evaluate_trials-1a', 'evaluate', ?, ?)", times)
     assert task_runs(tmp_path / "prefect.db") == [("evaluate", "evaluate", 86_401.5, 86_404.0)]
 
 

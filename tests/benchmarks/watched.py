@@ -22,7 +22,7 @@ STAGES = {
     "load": "load",
     "encode": "encode",
     "train": "train",
-    "evaluate_cells": "evaluate",
+    "evaluate_trials": "evaluate",
     "check_night": "check",
     "publish": "report",
 }

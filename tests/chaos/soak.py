@@ -9,7 +9,7 @@ side (`--together`), each with results and a server of its own: much of the time
 - What is listed as finished matches its checksum; the second run leaves no temporary file, lock or process behind.
 - The second run ends green, with the scores of a run that nobody disturbed, and trains nothing that was finished.
 
-A table of the kills goes to stderr. The last line is JSON: `kills`, `violations` and `retrained_cells`; the exit code
+A table of the kills goes to stderr. The last line is JSON: `kills`, `violations` and `retrained_trials`; the exit code
 is 1 where something did not hold.
 """
 
@@ -53,9 +53,9 @@ class Kill:
 
     def row(self, number: int) -> str:
         """Write a line of the table."""
-        cells = (f"{number:>4}", f"{self.victim:<7}", f"{self.second:>8.1f}", f"{self.code:>5}")
+        trials = (f"{number:>4}", f"{self.victim:<7}", f"{self.second:>8.1f}", f"{self.code:>5}")
         lost = (f"{self.lost_seconds:>10.1f}", f"{self.trained_again:>9}")
-        return "  ".join([*cells, *lost, "; ".join(self.violations) or "ok"])
+        return "  ".join([*trials, *lost, "; ".join(self.violations) or "ok"])
 
 
 HEAD = "kill  victim   second s   exit  again in s  retrained  oracle"
@@ -113,15 +113,15 @@ def one_kill(
     killed.code = ending(run, killed)
     killed.violations += untrue(run, killed) + left_alive(run)
     killed.violations += [flaw for flaw in runs.flaws(results) if "checksum" in flaw]
-    before = runs.cells(results)
+    before = runs.trials(results)
     started = time.monotonic()
     again = runs.start(options, results / "said", home)
     if ending(again, killed) != 0:
         killed.violations.append(f"the second run ended with {again.process.returncode}: {again.said[-300:]!r}")
         return killed
     killed.lost_seconds = time.monotonic() - started
-    killed.trained_again = len(before.items() - runs.cells(results).items())
-    killed.violations += ["finished cells were trained again"] * bool(killed.trained_again)
+    killed.trained_again = len(before.items() - runs.trials(results).items())
+    killed.violations += ["finished trials were trained again"] * bool(killed.trained_again)
     killed.violations += left_alive(again) + runs.flaws(results)
     killed.violations += ["the scores are others"] * (not runs.scores(results).equals(quiet))
     return killed
@@ -186,7 +186,7 @@ def main() -> int:
         found = soak(asked.kills, asked.seed, Path(folder), asked.together)
     violations = [violation for each in found for violation in each.violations]
     retrained = sum(each.trained_again for each in found)
-    print(json.dumps({"kills": len(found), "violations": violations, "retrained_cells": retrained}))  # noqa: T201
+    print(json.dumps({"kills": len(found), "violations": violations, "retrained_trials": retrained}))  # noqa: T201
     return 1 if violations else 0
 
 

@@ -35,7 +35,7 @@ def twice(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.mark.fault(11)
 @pytest.mark.slow
-def test_two_runs_at_once_train_each_cell_once_and_say_the_same(twice: tuple[Path, list[runs.Run]]) -> None:
+def test_two_runs_at_once_train_each_trial_once_and_say_the_same(twice: tuple[Path, list[runs.Run]]) -> None:
     results, both = twice
     assert [run.process.returncode for run in both] == [0, 0], both[0].said + both[1].said
     said = [run.said for run in both]
@@ -63,12 +63,12 @@ def test_a_killed_run_is_taken_up_where_it_was(
     run.process.kill()
     assert run.seconds_alive() < 2
     assert run.process.wait() == -signal.SIGKILL
-    before = runs.cells(tmp_path)
+    before = runs.trials(tmp_path)
     assert any(name.startswith("lstm") for name in before)
     assert not [flaw for flaw in runs.flaws(tmp_path) if "partial" not in flaw]
     again = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
     assert again.process.wait(timeout=240) == 0, again.said
-    assert before.items() <= runs.cells(tmp_path).items()
+    assert before.items() <= runs.trials(tmp_path).items()
     assert f"training {4 - len(before)}." in again.said
     assert not runs.flaws(tmp_path)
     pd.testing.assert_frame_equal(runs.scores(tmp_path), runs.scores(twice[0]))
@@ -80,8 +80,8 @@ def test_a_killed_run_is_taken_up_where_it_was(
 
 
 def weights(results: Path) -> dict[str, str]:
-    """Return the hash of the weights of each cell."""
-    found = {file.name: file.read_text() for file in results.glob("cache/cells/*.safetensors.sha256")}
+    """Return the hash of the weights of each trial."""
+    found = {file.name: file.read_text() for file in results.glob("cache/trials/*.safetensors.sha256")}
     assert found
     return found
 
@@ -173,7 +173,7 @@ def test_a_training_that_is_always_killed_is_named_and_the_others_are_kept(
     end = run.said.split("1 trainings failed:")[1]
     assert "lstm-seed-0: its process died 3 times" in end
     assert "Traceback" not in run.said
-    assert len(runs.cells(tmp_path)) == 3
+    assert len(runs.trials(tmp_path)) == 3
     assert not runs.flaws(tmp_path)
     assert not run.living()
     again = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
@@ -184,11 +184,11 @@ def test_a_training_that_is_always_killed_is_named_and_the_others_are_kept(
 @pytest.mark.slow
 @pytest.mark.fault(15)
 def test_the_limit_of_minutes_ends_what_takes_longer(api: str, tiny: Path, tmp_path: Path) -> None:
-    options = SHORT | {"--cell-minutes": "0.01", "--data": str(tiny), "--results": str(tmp_path)}
+    options = SHORT | {"--trial-timeout-minutes": "0.01", "--data": str(tiny), "--results": str(tmp_path)}
     run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
     assert run.process.wait(timeout=240) == 1, run.said
     end = run.said.split("4 trainings failed:")[1]
-    assert "lstm-seed-0: it ran longer than 0.01 minutes (--cell-minutes) 3 times" in end
+    assert "lstm-seed-0: it ran longer than 0.01 minutes (--trial-timeout-minutes) 3 times" in end
     assert "Traceback" not in run.said
     assert not runs.flaws(tmp_path)
     assert not run.living()

@@ -82,12 +82,12 @@ def test_a_run_whose_server_is_gone_for_good_says_so_and_a_rerun_goes_on(
     assert "Traceback" not in run.said
     assert run.seconds_alive() < 2  # one was seen to end a moment after the flow's own
     assert not runs.flaws(tmp_path / "results")
-    before = runs.cells(tmp_path / "results")
+    before = runs.trials(tmp_path / "results")
     with server(port, tmp_path):
         again = start(options, port, tiny, tmp_path)
         assert again.process.wait(timeout=240) == 0, again.said
         undisturbed = start(options | {"--results": str(tmp_path / "other")}, port, tiny, tmp_path)
         assert undisturbed.process.wait(timeout=240) == 0, undisturbed.said
     assert f"training {4 - len(before)}." in again.said
-    assert before.items() <= runs.cells(tmp_path / "results").items()
+    assert before.items() <= runs.trials(tmp_path / "results").items()
     pd.testing.assert_frame_equal(runs.scores(tmp_path / "results"), runs.scores(tmp_path / "other"))

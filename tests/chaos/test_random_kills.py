@@ -27,12 +27,12 @@ def sleeping(folder: Path, said: str = "") -> runs.Run:
 
 
 def test_every_flaw_is_found(tmp_path: Path) -> None:
-    file = tmp_path / "cache" / "cells" / "lstm-seed-0-x.parquet"
+    file = tmp_path / "cache" / "trials" / "lstm-seed-0-x.parquet"
     store.write(file, pd.DataFrame({"a": [1]}))
     with store.locked(file):
         assert runs.flaws(tmp_path) == [f"{file.name}.lock is held"]
     assert runs.flaws(tmp_path) == []
-    assert list(runs.cells(tmp_path)) == [f"{file.name}.sha256"]
+    assert list(runs.trials(tmp_path)) == [f"{file.name}.sha256"]
     file.write_bytes(b"other")
     file.with_name(".y.1.partial").touch()
     assert runs.flaws(tmp_path) == [f"{file.name} fails its checksum", ".y.1.partial is left"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.runs import asked, cells, flaws, pages, prefect, processes_of, tiny_parameters
+from tests.helpers.runs import asked, flaws, pages, prefect, processes_of, tiny_parameters, trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault(13)]
 MARKER = "IMDB_COMPARE_TEST"
@@ -19,16 +19,16 @@ def until(happened: object, seconds: float = 240) -> None:
         time.sleep(0.2)
 
 
-def test_a_restart_in_mid_run_loses_no_cell_and_blocks_no_later_run(tiny: Path, tmp_path: Path) -> None:
+def test_a_restart_in_mid_run_loses_no_trial_and_blocks_no_later_run(tiny: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    # One cell at a time, and each long enough that some are still to come when the first is there.
+    # One trial at a time, and each long enough that some are still to come when the first is there.
     wanted = tiny_parameters(tiny, results) | {"seeds": 6, "epochs": 30, "patience": 30, "workers": 1}
     mark = {MARKER: str(tmp_path)}
     with pages(tmp_path, mark) as environment:
         prefect(environment, "deployment", "run", "imdb-compare/default", "--params", json.dumps(wanted))
-        until(lambda: cells(results))
+        until(lambda: trials(results))
     assert not processes_of(f"{MARKER}={tmp_path}")
-    before = cells(results)
+    before = trials(results)
     assert 0 < len(before) < 6 + 3
     with pages(tmp_path, mark) as environment:
         api = environment["PREFECT_API_URL"]
@@ -39,7 +39,7 @@ def test_a_restart_in_mid_run_loses_no_cell_and_blocks_no_later_run(tiny: Path, 
             "flows": {"name": {"any_": ["imdb-compare"]}},  # the alert, which tells of the crash, is another
         }
         states = [run["state"]["type"] for run in asked(api, "flow_runs/filter", begun)]
-    assert len(cells(results)) == 6 + 3
-    assert before.items() <= cells(results).items()
+    assert len(trials(results)) == 6 + 3
+    assert before.items() <= trials(results).items()
     assert not flaws(results)
     assert sorted(states) == ["COMPLETED", "CRASHED"]

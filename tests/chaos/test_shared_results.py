@@ -141,7 +141,7 @@ def test_twenty_runs_each_in_two_namespaces_at_once(tiny: Path, tmp_path: Path) 
     assert [run for run in done if run["code"]] == []
     assert runs.flaws(results) == []
     # Seeds 0 to 3 of three learning rates, and the three baselines.
-    assert len(runs.cells(results)) == 3 * 4 + 3
+    assert len(runs.trials(results)) == 3 * 4 + 3
     histories = list((results / "history").rglob("*.parquet"))
     assert len(histories) == 2 * RUNS_EACH
     assert all(store.read(file) is not None for file in histories)

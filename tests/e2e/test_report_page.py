@@ -106,7 +106,7 @@ def switch_off(page: Page, name: str) -> Locator:
 
 def drawn_above(figure: Locator) -> str:
     """Return what CSS writes beside a figure, `none` if nothing."""
-    return figure.evaluate("cell => getComputedStyle(cell, '::after').content").strip('"')
+    return figure.evaluate("trial => getComputedStyle(trial, '::after').content").strip('"')
 
 
 def test_a_click_sorts_by_the_exact_number_and_a_second_reverses(page: Page) -> None:
@@ -148,7 +148,7 @@ def test_every_table_of_the_report_sorts_by_every_column(page: Page) -> None:
         for button in each.locator("thead button").all():
             button.click()
         values = each.locator("tbody tr td:last-child[data-value]").evaluate_all(
-            "cells => cells.map(cell => Number(cell.dataset.value))"
+            "trials => trials.map(trial => Number(trial.dataset.value))"
         )
         assert values == sorted(values)
         assert each.locator("tbody tr").count() == rows
@@ -254,11 +254,11 @@ def test_a_phone_scrolls_tables_and_not_the_page(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     wide = page.locator(".scroll", has=table(page, "Summary"))
     assert wide.evaluate("box => box.scrollWidth > box.clientWidth && box.clientWidth < 390")
-    notes = page.locator("td.long").evaluate_all("cells => cells.map(cell => cell.offsetWidth)")
+    notes = page.locator("td.long").evaluate_all("trials => trials.map(trial => trial.offsetWidth)")
     assert 0 < max(notes) < 390
     figure = table(page, "Summary").locator("td[data-exact]").first
     figure.focus()
-    assert figure.evaluate("cell => getComputedStyle(cell, '::after').position") == "fixed"
+    assert figure.evaluate("trial => getComputedStyle(trial, '::after').position") == "fixed"
 
 
 def test_without_scripts_everything_is_there_and_no_dead_control(page: Page, browser: Browser, path: Path) -> None:

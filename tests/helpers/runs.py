@@ -101,9 +101,9 @@ def processes_of(marker: str) -> dict[int, str]:
     return found
 
 
-def cells(results: Path) -> dict[str, int]:
-    """Return the cells that are listed as finished, each with the time at which it was written."""
-    histories = (results / "cache" / "cells").glob("*.parquet.sha256")
+def trials(results: Path) -> dict[str, int]:
+    """Return the trials that are listed as finished, each with the time at which it was written."""
+    histories = (results / "cache" / "trials").glob("*.parquet.sha256")
     return {file.name: file.stat().st_mtime_ns for file in histories if "predictions" not in file.name}
 
 

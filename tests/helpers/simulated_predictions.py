@@ -31,7 +31,7 @@ def simulated_panels(
 ) -> dict[str, Panel]:
     """Simulate the panels validation and test.
 
-    The margin by which a cell answers a review rightly is shift + review + own + seed + rest, all normal, so that the
+    The margin by which a trial answers a review rightly is shift + review + own + seed + rest, all normal, so that the
     true accuracy is that of a normal margin above 0.
 
     Args:
@@ -74,7 +74,7 @@ def _ids(split: str, count: int) -> NDArray[np.object_]:
 
 
 def as_predictions(panels: dict[str, Panel]) -> pd.DataFrame:
-    """Write panels as the tidy frame of predictions, missing cells left out."""
+    """Write panels as the tidy frame of predictions, missing trials left out."""
     rows = []
     for split, data in panels.items():
         for a, s in np.argwhere(data.present):

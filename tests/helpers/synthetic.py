@@ -13,8 +13,8 @@ from tasks.evaluation.scores import evaluate
 from tasks.nightly.trend import TREND
 from tasks.statistics.comparison import compare
 
-# Skill: how far apart a cell holds the two classes; seconds an epoch; parameters.
-CELLS = {
+# Skill: how far apart a trial holds the two classes; seconds an epoch; parameters.
+TRIALS = {
     "simple_rnn": (1.00, 12, 648_385),
     "lstm": (1.15, 31, 673_153),
     "stacked_lstm": (1.13, 55, 706_177),
@@ -33,19 +33,19 @@ def probabilities(labels: np.ndarray, skill: float, rng: np.random.Generator, sh
 
 
 def frames(reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool = False) -> dict[str, pd.DataFrame]:
-    """Make history, predictions, scores and cells of a comparison.
+    """Make history, predictions, scores and trials of a comparison.
 
     Args:
         reviews: Rows of each split.
         seeds: Seeds an architecture.
-        epochs: Epochs a cell.
+        epochs: Epochs a trial.
         baselines: Whether majority class, TF-IDF and NB-SVM are in it.
     """
     rng = np.random.default_rng(7)
     labels = {split: rng.permutation(np.arange(reviews) % 2).astype(np.int8) for split in ("validation", "test")}
     shared = {split: rng.standard_normal(reviews) for split in labels}
-    history, predictions, cells = [], [], []
-    for name, (skill, pace, parameters) in {**CELLS, **(BASELINES if baselines else {})}.items():
+    history, predictions, trials = [], [], []
+    for name, (skill, pace, parameters) in {**TRIALS, **(BASELINES if baselines else {})}.items():
         for seed in range(1 if name in BASELINES else seeds):
             own = skill + 0.02 * rng.standard_normal() * (skill > 0)
             for split, truth in labels.items():
@@ -59,7 +59,7 @@ def frames(reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool 
                 )
             best = 0 if name in BASELINES else int(rng.integers(2, epochs)) if epochs > 2 else 1
             seconds = (pace or 0.1) * (epochs if best else 1) * rng.uniform(0.95, 1.08)
-            cells.append(
+            trials.append(
                 {"architecture": name, "seed": seed, "parameters": parameters, "train_seconds": seconds}
                 | {"epochs": epochs if best else 0, "best_epoch": best, "best_seconds": seconds * max(best, 1) / epochs}
                 | {"peak_memory_mb": 900 + parameters / 9_000, "weights": f"{name}-seed-{seed}.safetensors"}
@@ -84,7 +84,7 @@ def frames(reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool 
         "history": pd.DataFrame(history),
         "predictions": predicted,
         "scores": evaluate(predicted),
-        "cells": pd.DataFrame(cells),
+        "trials": pd.DataFrame(trials),
     }
 
 
@@ -106,20 +106,20 @@ def with_statistics(given: dict[str, pd.DataFrame], draws: int = 100) -> dict[st
     test = panel(predictions, "test")
     return {
         **given,
-        **compare(predictions, given["cells"], draws=draws),
+        **compare(predictions, given["trials"], draws=draws),
         "calibration": calibrate(predictions),
         "reliability": reliabilities(predictions),
         "slices": slice_scores(test, kinds_of_reviews(texts(predictions))),
         "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
         "mistakes": confidently_wrong(test, texts(predictions)),
-        "learning_curve": learning_curve(given["scores"], given["cells"]),
-        **nights(given["cells"]),
+        "learning_curve": learning_curve(given["scores"], given["trials"]),
+        **nights(given["trials"]),
     }
 
 
-def nights(cells: pd.DataFrame, count: int = 6) -> dict[str, pd.DataFrame]:
-    """Make up nights of the networks among the cells, the last but one without a new score, and one alarm."""
-    names = [name for name in cells["architecture"].unique() if name not in BASELINES]
+def nights(trials: pd.DataFrame, count: int = 6) -> dict[str, pd.DataFrame]:
+    """Make up nights of the networks among the trials, the last but one without a new score, and one alarm."""
+    names = [name for name in trials["architecture"].unique() if name not in BASELINES]
     dates = [date(2026, 3, 1) + timedelta(days=day) for day in range(count)]
     rows = [
         {"night": night, "architecture": name, "seeds": 4 + day, "mean": 0.88 - 0.001 * day, "low": 0.87, "high": 0.89}
@@ -144,7 +144,7 @@ def texts(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning_curve(
-    scores: pd.DataFrame, cells: pd.DataFrame, fractions: tuple[float, ...] = (0.1, 0.3, 1.0)
+    scores: pd.DataFrame, trials: pd.DataFrame, fractions: tuple[float, ...] = (0.1, 0.3, 1.0)
 ) -> pd.DataFrame:
     """Make up test accuracies after training on fractions of the reviews: each tenth costs eight points."""
     test = scores.query("split == 'test' and metric == 'accuracy'")
@@ -155,7 +155,7 @@ def learning_curve(
             mean = max(row["mean"] + 0.08 * np.log10(fraction), 0.5)
             rows.append(
                 {"architecture": row["architecture"], "fraction": fraction, "mean": mean, "std": row["std"]}
-                | {"train_reviews": round(fraction * cells["train_reviews"].max()), "seeds": row["count"]}
+                | {"train_reviews": round(fraction * trials["train_reviews"].max()), "seeds": row["count"]}
                 | {"low": mean - 0.012, "high": mean + 0.011}
                 | dict.fromkeys(("gain", "gain_low", "gain_high"), np.nan if fraction == min(fractions) else 0.04)
             )
@@ -163,5 +163,5 @@ def learning_curve(
 
 
 def zlib_like(name: str, seed: int) -> int:
-    """Make a number that stands for a cell's check sum."""
+    """Make a number that stands for a trial's check sum."""
     return sum(ord(letter) * 131**place for place, letter in enumerate(name)) + seed

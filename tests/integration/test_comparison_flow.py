@@ -54,7 +54,7 @@ def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -
     always = {"load-reviews", "encode-reviews-1.0", "evaluate", "check-nights", "report"}
     assert tasks == {"simple_rnn-seed-0", "simple_rnn-seed-1"} | always | baselines
     artifacts = {each["key"] for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
-    assert artifacts >= {"report", "summary", "scores", "cells", "nights", "training-simple-rnn-seed-0"}
+    assert artifacts >= {"report", "summary", "scores", "trials", "nights", "training-simple-rnn-seed-0"}
 
 
 def test_a_second_run_trains_nothing_and_says_the_same(finished: Path, compare: Command) -> None:
@@ -83,11 +83,11 @@ def more(finished: Path, compare: Command, grown: dict[str, object]) -> object:
 def test_one_more_seed_architecture_and_fraction_train_only_what_is_new(finished: Path, more: object) -> None:
     assert more.returncode == 0, more.stderr
     assert trained(more) == 1 + 3 + 2 * 3 + len(BASELINES)  # of the whole, and of the fraction
-    cells = pd.read_parquet(finished / "runs" / "more" / "tables" / "cells.parquet")
+    trials = pd.read_parquet(finished / "runs" / "more" / "tables" / "trials.parquet")
     baselines = {name: [0] for name in BASELINES}
-    seeds = cells.groupby("architecture")["seed"].agg(list).to_dict()
+    seeds = trials.groupby("architecture")["seed"].agg(list).to_dict()
     assert seeds == {"simple_rnn": [0, 1, 2], "lstm": [0, 1, 2], **baselines}
-    assert set(cells["status"]) == {"finished"}
+    assert set(trials["status"]) == {"finished"}
 
 
 def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, more: object) -> None:
@@ -96,7 +96,7 @@ def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, 
     curve = pd.read_parquet(tables / "learning_curve.parquet")
     assert set(curve["architecture"]) == {"simple_rnn", "lstm", *BASELINES}
     assert sorted(set(curve["fraction"])) == [0.4, 1.0]
-    assert set(pd.read_parquet(tables / "cells.parquet")["train_fraction"]) == {1.0}
+    assert set(pd.read_parquet(tables / "trials.parquet")["train_fraction"]) == {1.0}
     report = (tables.parent / "report.html").read_text()
     assert "training reviews, " in report
     assert "More data, or another architecture?" in report
@@ -105,9 +105,9 @@ def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, 
 @pytest.mark.slow
 @pytest.mark.fault(9)
 def test_lost_and_damaged_files_are_made_again(finished: Path, compare: Command) -> None:
-    cells = pd.read_parquet(finished / "runs" / "first" / "tables" / "cells.parquet").set_index("architecture")
-    cells = cells[cells["seed"] == 0]
-    lost, flipped = (finished / "cache" / "cells" / cells.loc[name, "weights"] for name in ("nb_svm", "simple_rnn"))
+    trials = pd.read_parquet(finished / "runs" / "first" / "tables" / "trials.parquet").set_index("architecture")
+    trials = trials[trials["seed"] == 0]
+    lost, flipped = (finished / "cache" / "trials" / trials.loc[name, "weights"] for name in ("nb_svm", "simple_rnn"))
     before = flipped.read_bytes()
     lost.with_suffix(".parquet").unlink()
     flipped.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
@@ -128,7 +128,7 @@ def test_networks_that_diverge_are_told_and_the_others_go_on(compare: Command, t
     assert "Try a smaller learning rate" in done.stderr
     assert "this seed counts as diverged" in done.stderr
     assert "Traceback" not in done.stderr
-    finished = {path.name.split("-")[0] for path in tmp_path.glob("cache/cells/*.parquet")}
+    finished = {path.name.split("-")[0] for path in tmp_path.glob("cache/trials/*.parquet")}
     assert finished == {"simple_rnn", *BASELINES}
 
 

@@ -83,7 +83,7 @@ def supervised(api: str, folder: Path, deaths: dict[str, int], minutes: float = 
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_costs_its_cell_a_try_and_the_others_nothing(api: str, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_its_trial_a_try_and_the_others_nothing(api: str, tmp_path: Path) -> None:
     got = supervised(api, tmp_path, {"healthy": 0, "once": 1, "wrong": 0, "always": 99, "late": 0})
     assert [isinstance(got["outcomes"][name], int) for name in ("healthy", "once", "late")] == [True] * 3
     assert "not this one" in got["outcomes"]["wrong"]
@@ -102,7 +102,7 @@ def test_a_worker_that_dies_costs_its_cell_a_try_and_the_others_nothing(api: str
 def test_a_call_that_hangs_is_ended_at_the_limit_and_tried_again(api: str, tmp_path: Path) -> None:
     got = supervised(api, tmp_path, {"stopped": 1}, minutes=0.1)
     assert isinstance(got["outcomes"]["stopped"], int)
-    assert got["reasons"] == [["stopped", "it ran longer than 0.1 minutes (--cell-minutes)"]]
+    assert got["reasons"] == [["stopped", "it ran longer than 0.1 minutes (--trial-timeout-minutes)"]]
 
 
 def ended_states(api: str, run: str, count: int) -> dict[str, list[str]]:
@@ -152,8 +152,8 @@ def test_on_a_running_scheduler_comes_out_what_processes_give(
 
 
 def weights(results: Path) -> dict[str, str]:
-    """Return the hash of the weights of each cell."""
-    found = {file.name: file.read_text() for file in results.glob("cache/cells/*.safetensors.sha256")}
+    """Return the hash of the weights of each trial."""
+    found = {file.name: file.read_text() for file in results.glob("cache/trials/*.safetensors.sha256")}
     assert len(found) == 5
     return found
 

@@ -11,7 +11,7 @@ import pytest
 from flows.cli.export import main
 from flows.cli.predict import main as predict
 from tasks.config.errors import UserError
-from tasks.data.tokenization import text_array, tokenise
+from tasks.data.tokenization import text_array, tokenize
 from tasks.inference import exported_model
 from tasks.inference.predictor import load_predictor
 from tasks.inference.selection import Wanted, chosen
@@ -29,8 +29,8 @@ TEXTS = ["a good film", "bad, bad plot", *ODD_TEXTS]
 
 def written(past: Path, folder: Path, architecture: str) -> Path:
     run = open_run(past, None)
-    (cell,) = chosen(run, Wanted(architecture=architecture)).to_dict("records")
-    return exported_model.write_model(run, cell, folder)
+    (trial,) = chosen(run, Wanted(architecture=architecture)).to_dict("records")
+    return exported_model.write_model(run, trial, folder)
 
 
 @pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "majority"])
@@ -71,7 +71,7 @@ def test_the_onnx_model_answers_as_predictions_do(past: Path, tmp_path: Path) ->
     folder = tmp_path / "model"
     assert main(["--results", str(past), "--architecture", "simple_rnn", "--output", str(folder), "--onnx"]) == 0
     assert "`model.onnx` is the same network" in (folder / "README.md").read_text()
-    tokens = tokenise(text_array(TEXTS), store.frame(folder / exported_model.VOCABULARY), max_tokens=12).to_pylist()
+    tokens = tokenize(text_array(TEXTS), store.frame(folder / exported_model.VOCABULARY), max_tokens=12).to_pylist()
     words = np.array([[0] * (12 - len(each)) + each for each in tokens])
     found = answered(store.read_bytes(folder / exported_model.ONNX), words)
     for where in (Wanted(model=folder), Wanted(results=str(past), architecture="simple_rnn")):

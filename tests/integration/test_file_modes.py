@@ -45,7 +45,7 @@ def test_the_store_is_private_below_any_folder(tmp_path_factory: pytest.TempPath
     results.mkdir()
     results.chmod(mode)
     with umask(mask):
-        store.write(results / "cache" / "cells" / "x.parquet", pd.DataFrame({"a": [1]}))
+        store.write(results / "cache" / "trials" / "x.parquet", pd.DataFrame({"a": [1]}))
         cache.kept(results / "cache" / "figures" / "x.zip", lambda: {"x": b"1"}, pytest.fail)
         with store.unfinished(partial := partial_path(results / "runs" / "night")):
             with store.create(partial / "run.json") as file:

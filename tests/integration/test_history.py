@@ -36,7 +36,7 @@ def add(
     """Add a run of an LSTM whose seeds have these test accuracies; one of NaN failed."""
     asked = [{"architecture": "lstm", "seed": seed, "name": f"lstm-seed-{seed}-{keras}"} for seed in seeds]
     kept = [call for call in asked if np.isfinite(seeds[call["seed"]])]
-    cells = [
+    trials = [
         {"weights": f"{call['name']}.safetensors", "status": "finished", "train_seconds": 30.0, "probe_seconds": 0.5}
         for call in kept
     ]
@@ -54,7 +54,7 @@ def add(
     began = began or night
     started = datetime(began.year, began.month, began.day, 3, tzinfo=UTC)
     rows = history.rows(
-        asked, cells, scores, manifest, run=run or f"{night}", night=night, started=started, new_seeds=1
+        asked, trials, scores, manifest, run=run or f"{night}", night=night, started=started, new_seeds=1
     )
     return history.append(place, where, f"{night}", rows)
 
@@ -112,7 +112,7 @@ def test_a_damaged_night_is_left_out_and_told(tmp_path: Path) -> None:
     assert file.name in said[0]
 
 
-def test_a_cell_that_failed_has_a_row_without_scores(tmp_path: Path) -> None:
+def test_a_trial_that_failed_has_a_row_without_scores(tmp_path: Path) -> None:
     add(tmp_path, FIRST, {0: 0.8, 1: float("nan")})
     rows = read(tmp_path).set_index("seed")
     assert rows["status"].tolist() == ["finished", "failed"]
@@ -268,7 +268,7 @@ def test_what_stands_in_the_frames_can_be_written(tmp_path: Path) -> None:
         parquet(frame)
         write_csv(frame, tmp_path / "x.csv")
         table_records(frame)
-    assert synthetic.CELLS.keys() >= set(read(tmp_path)["architecture"])
+    assert synthetic.TRIALS.keys() >= set(read(tmp_path)["architecture"])
 
 
 FAR = date(2099, 12, 31)

@@ -129,7 +129,7 @@ def test_a_call_without_memory_says_what_it_needed_once(supervised: dict) -> Non
 def test_a_call_that_hangs_is_ended_at_the_limit_and_tried_again(supervised: dict) -> None:
     assert isinstance(supervised["outcomes"]["stopped"], int)
     assert {"stopped-0", "stopped-1"} <= set(supervised["tries"])
-    assert "it ran longer than 0.2 minutes (--cell-minutes)" in supervised["reasons"]
+    assert "it ran longer than 0.2 minutes (--trial-timeout-minutes)" in supervised["reasons"]
 
 
 @pytest.mark.fault(13)

@@ -60,6 +60,6 @@ def test_two_workers_on_postgres_run_what_is_asked_for_one_after_the_other(
         prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
     runs = [json.loads((path / "run.json").read_text()) for path in (tmp_path / "results" / "runs").iterdir()]
     assert len(runs) == 2
-    histories = list((tmp_path / "results" / "cache" / "cells").glob("simple_rnn*[0-9a-f].parquet"))
+    histories = list((tmp_path / "results" / "cache" / "trials").glob("simple_rnn*[0-9a-f].parquet"))
     assert len(histories) == 1
     assert not (tmp_path / "prefect.db").exists()

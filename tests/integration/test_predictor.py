@@ -96,10 +96,10 @@ def test_an_ensemble_is_the_mean_of_what_its_seeds_say(past: Path) -> None:
 
 def test_the_best_on_validation_is_the_default(past: Path) -> None:
     run = open_run(past, "first")
-    best = run.cells.groupby("architecture")["accuracy"].mean()
+    best = run.trials.groupby("architecture")["accuracy"].mean()
     default = chosen(run, Wanted())
     assert best[default["architecture"].iloc[0]] == best.max()
-    of_rnn = run.cells[run.cells["architecture"] == "simple_rnn"]
+    of_rnn = run.trials[run.trials["architecture"] == "simple_rnn"]
     best_seed = chosen(run, Wanted(architecture="simple_rnn"))
     assert best_seed["accuracy"].tolist() == [of_rnn["accuracy"].max()]
 

@@ -16,12 +16,12 @@ from tests.helpers.simulated_predictions import as_predictions, simulated_panels
 def made_up(folder: Path, name: str, predictions: pd.DataFrame, seconds: float = 10.0, **facts: object) -> SavedRun:
     """Write the tables of a run, as far as they are read."""
     (folder / name / "tables").mkdir(parents=True)
-    cells = predictions[["architecture", "seed"]].drop_duplicates().assign(train_seconds=seconds)
-    cells = cells.assign(status="finished", weights="x.safetensors")
-    for table, frame in {"predictions": predictions, "cells": cells}.items():
+    trials = predictions[["architecture", "seed"]].drop_duplicates().assign(train_seconds=seconds)
+    trials = trials.assign(status="finished", weights="x.safetensors")
+    for table, frame in {"predictions": predictions, "trials": trials}.items():
         frame.to_parquet(folder / name / "tables" / f"{table}.parquet")
     common = {"fingerprint": "f" * 64, "source": "1,000 reviews", "settings": {}, "versions": {}, "hardware": {}}
-    return SavedRun(name, folder / name, folder, {**common, **facts}, cells)
+    return SavedRun(name, folder / name, folder, {**common, **facts}, trials)
 
 
 def simulated(folder: Path, after_points: float, seeds: int = 6) -> tuple[SavedRun, SavedRun]:
@@ -67,7 +67,7 @@ def test_runs_on_other_reviews_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Only runs on the same reviews"):
         compare_two(before, after._replace(facts=after.facts | {"fingerprint": "e" * 64}))
     with pytest.raises(UserError, match="no architecture in common"):
-        compare_two(before, after._replace(cells=after.cells.assign(architecture="gru")))
+        compare_two(before, after._replace(trials=after.trials.assign(architecture="gru")))
 
 
 def test_the_command_compares_a_run_with_itself(past: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

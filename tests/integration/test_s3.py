@@ -134,7 +134,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["processes", "dask"])
-def test_a_second_run_over_a_bucket_finds_all_cells(bucket: str, compare: Command, engine: str) -> None:
+def test_a_second_run_over_a_bucket_finds_all_trials(bucket: str, compare: Command, engine: str) -> None:
     place = f"{bucket}/{engine}"
     first, second = (compare("--results", place, "--engine", engine) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.storage import store
-from tasks.storage.trials import history_file, predictions_file, store_cell, stored_cell, weights_file
+from tasks.storage.trials import history_file, predictions_file, store_trial, stored_trial, weights_file
 from tests.conftest import ROOT, TINY, Command
 from tests.helpers.namespaces import MOUNTS, needs, unshared
 
@@ -154,13 +154,13 @@ print(store.read_bytes(path), sorted(each.name for each in path.parent.iterdir()
 
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("file", [weights_file, predictions_file, history_file])
-def test_a_cell_that_finds_no_room_is_not_listed(tmp_path: Path, frame: pd.DataFrame, file: Callable) -> None:
+def test_a_trial_that_finds_no_room_is_not_listed(tmp_path: Path, frame: pd.DataFrame, file: Callable) -> None:
     made = (pd.concat([frame] * 20), frame, {"logit/kernel": np.zeros(9, np.float32)})
-    store_cell(tmp_path / "first", "x", *made)
+    store_trial(tmp_path / "first", "x", *made)
     room = file(tmp_path / "first", "x").stat().st_size - 1
     with room_for(room), pytest.raises(store.NotWrittenError, match=file(tmp_path, "x").name):
-        store_cell(tmp_path / "second", "x", *made)
-    assert stored_cell(tmp_path / "second", "x") is None
+        store_trial(tmp_path / "second", "x", *made)
+    assert stored_trial(tmp_path / "second", "x") is None
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -264,7 +264,7 @@ with store.locked(Path({str(tmp_path)!r}) / "x.parquet"):
 
 @pytest.mark.fault(23)
 def test_the_folders_are_for_their_owner_only(tmp_path: Path) -> None:
-    store.write(tmp_path / "results" / "cache" / "cells" / "x.parquet", pa.table({"a": [1]}))
+    store.write(tmp_path / "results" / "cache" / "trials" / "x.parquet", pa.table({"a": [1]}))
     with store.locked(tmp_path / "results" / "cache" / "reviews" / "x.parquet"):
         pass
     folders = [path for path in tmp_path.rglob("*") if path.is_dir()]

@@ -35,7 +35,7 @@ from tasks.statistics.frames import checked_frames
 from tasks.storage import cache, safe_files, store
 from tasks.storage.prepared import ReviewNotes, TokenNotes, check_notes, prepared
 from tasks.storage.runs import open_run
-from tasks.storage.trials import stored_cell
+from tasks.storage.trials import stored_trial
 from tasks.training.trained_models import read_vocabulary
 
 pytestmark = [pytest.mark.usefixtures("with_tensorflow"), pytest.mark.fault(22)]
@@ -209,8 +209,8 @@ def edited(path: Path, data: st.DataObject) -> None:
 def models(past: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run, found = open_run(past, None), {}
     for architecture in ("simple_rnn", "nb_svm", "tfidf_logistic", "majority"):
-        (cell,) = chosen(run, Wanted(architecture=architecture)).to_dict("records")
-        found[architecture] = write_model(run, cell, tmp_path_factory.mktemp("models") / architecture)
+        (trial,) = chosen(run, Wanted(architecture=architecture)).to_dict("records")
+        found[architecture] = write_model(run, trial, tmp_path_factory.mktemp("models") / architecture)
         load_predictor(Wanted(model=found[architecture]), lambda _: None)  # what is imported takes time and memory
     return found
 
@@ -259,12 +259,12 @@ def read_twice(place: Path, _: Path) -> None:
 
 def read_summary(place: Path, _: Path) -> None:
     run = open_run(place, None)
-    (cell,) = chosen(run, Wanted(architecture="nb_svm")).to_dict("records")
-    write_model(run, cell, place / "exported")
+    (trial,) = chosen(run, Wanted(architecture="nb_svm")).to_dict("records")
+    write_model(run, trial, place / "exported")
 
 
-def read_cell(place: Path, path: Path) -> None:
-    facts = stored_cell(place / "cache", path.name.split(".")[0])
+def read_trial(place: Path, path: Path) -> None:
+    facts = stored_trial(place / "cache", path.name.split(".")[0])
     assert facts is None or facts["status"] == "finished"
 
 
@@ -310,10 +310,10 @@ def read_history(place: Path, _: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path, Path], None]] = {
-    "runs/first/run.json": read_run, "runs/first/tables/cells.parquet": read_run,
+    "runs/first/run.json": read_run, "runs/first/tables/trials.parquet": read_run,
     "runs/first/tables/scores.parquet": read_run, "runs/first/tables/calibration.parquet": read_run,
     "runs/first/tables/predictions.parquet": read_twice, "runs/first/tables/summary.parquet": read_summary,
-    "cache/cells/*.parquet": read_cell, "cache/cells/*.safetensors": read_cell, "cache/cells/*.sha256": read_cell,
+    "cache/trials/*.parquet": read_trial, "cache/trials/*.safetensors": read_trial, "cache/trials/*.sha256": read_trial,
     "cache/encoded/vocabulary-*": read_words, "cache/encoded/encoded-*": read_notes,
     "cache/reviews/reviews-*": read_notes,
     "cache/evaluations/*": read_evaluation, "cache/figures/*": read_figure, "history/*/*/*.*": read_history,

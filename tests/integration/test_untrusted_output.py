@@ -69,7 +69,7 @@ def names_it(said: str) -> bool:
 
 
 class Tags(HTMLParser):
-    """Gathers the elements of a page, their attributes, and the cells of each row."""
+    """Gathers the elements of a page, their attributes, and the trials of each row."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -179,8 +179,8 @@ def change(folder: Path, **facts: object) -> None:
 def model(past: Path, tmp_path: Path) -> Path:
     """Write a model whose card, with a right checksum, holds hostile names, into a folder of such a name."""
     run = open_run(past, None)
-    (cell,) = chosen(run, Wanted(architecture="nb_svm")).to_dict("records")
-    folder = exported_model.write_model(run, cell, tmp_path / EVIL_NAME)
+    (trial,) = chosen(run, Wanted(architecture="nb_svm")).to_dict("records")
+    folder = exported_model.write_model(run, trial, tmp_path / EVIL_NAME)
     card = json.loads((folder / exported_model.CARD).read_text()) | {"classes": [EVIL[:150], f"2{EVIL[:150]}"]}
     store.write(folder / exported_model.CARD, json.dumps(card).encode())
     return folder

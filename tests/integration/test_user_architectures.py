@@ -15,7 +15,7 @@ from tasks.models.registry import builder
 from tasks.storage.fingerprint import reached
 from tasks.storage.trials import architecture_of
 from tasks.training.check_user_model import check_own, own_file
-from tasks.training.trial import cell_name
+from tasks.training.trial import trial_name
 from tests.conftest import ROOT, Command
 
 RECIPE = Recipe(vocabulary_size=50, embedding_size=5, units=3, max_tokens=12)
@@ -133,8 +133,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.M
         own_file("odd_models:gru")
 
 
-def test_its_own_source_is_in_the_name_of_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = cell_name(f"{MODULE}:gru", 3, RECIPE, "data")
+def test_its_own_source_is_in_the_name_of_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = trial_name(f"{MODULE}:gru", 3, RECIPE, "data")
     assert name.startswith("tests.helpers.own_models.gru-seed-3-")
     assert architecture_of(name) == f"{MODULE}:gru"
     code = reached(builder(f"{MODULE}:gru"))

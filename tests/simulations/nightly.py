@@ -64,8 +64,8 @@ def worse() -> Iterator[None]:
     """Let Keras be another one, after which some answers are wrong."""
     from tasks.training import trial
 
-    def make_cell(*given: Any, **how: Any) -> Any:
-        history, predictions, weights = trial.make_cell(*given, **how)
+    def make_trial(*given: Any, **how: Any) -> Any:
+        history, predictions, weights = trial.make_trial(*given, **how)
         turned = np.random.default_rng(len(predictions)).random(len(predictions)) < WRONG
         chance = predictions["probability"]
         return history, predictions.assign(probability=chance.where(~turned, 1 - chance)), weights
@@ -74,7 +74,7 @@ def worse() -> Iterator[None]:
         return "9.9.9" if name == "keras" else version(name)
 
     with (
-        patch("tasks.train.make_cell", make_cell),
+        patch("tasks.train.make_trial", make_trial),
         patch("tasks.training.trial.version", other),
         patch("tasks.report.version", other),
     ):
@@ -84,14 +84,14 @@ def worse() -> Iterator[None]:
 @contextmanager
 def broken() -> Iterator[None]:
     """Let every training fail."""
-    with patch("tasks.train.make_cell", side_effect=OSError("planted: nothing can be trained")):
+    with patch("tasks.train.make_trial", side_effect=OSError("planted: nothing can be trained")):
         yield
 
 
 def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int], list[int]]:
     """Run the nights; return the places (from 1) of those with an alarm and of those that failed."""
     from flows.imdb_compare import imdb_compare
-    from tasks.config.errors import CellsFailedError
+    from tasks.config.errors import TrialsFailedError
     from tasks.nightly import history
     from tasks.nightly.detection import alarms_of
 
@@ -107,7 +107,7 @@ def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int
                 planted.enter_context(broken())
             try:
                 imdb_compare(**options, night=night, run_name=f"{night}-nightly")
-            except CellsFailedError:
+            except TrialsFailedError:
                 failed.append(place)
                 state = "failed"
         print(f"night {place:>2}  {night}  {time.monotonic() - started:5.1f} s  {state}", file=sys.stderr)  # noqa: T201

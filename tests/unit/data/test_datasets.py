@@ -14,7 +14,7 @@ from tasks.data.datasets import DATASETS, check_source, load_reviews, source_fin
 from tasks.data.splits import split_reviews
 from tasks.data.tokenization import encode
 from tasks.storage.table_fingerprint import fingerprint
-from tasks.training.trial import cell_name
+from tasks.training.trial import trial_name
 
 ROWS = pd.DataFrame({"text": [f"review number {n}" for n in range(240)], "label": [n % 2 for n in range(240)]})
 
@@ -77,8 +77,8 @@ def test_shuffled_rows_and_columns_change_nothing(rows, columns):
     assert first.attrs == second.attrs
     encoded = [encode(frame, vocabulary_size=50, max_tokens=5)[0] for frame in (first, second)]
     assert fingerprint(encoded[0]) == fingerprint(encoded[1])
-    keys = {cell_name("lstm", 0, Recipe(), fingerprint(each)) for each in encoded}
-    assert len(keys | {cell_name("nb_svm", 0, Recipe(), frame.attrs["fingerprint"]) for frame in (first, second)}) == 2
+    keys = {trial_name("lstm", 0, Recipe(), fingerprint(each)) for each in encoded}
+    assert len(keys | {trial_name("nb_svm", 0, Recipe(), frame.attrs["fingerprint"]) for frame in (first, second)}) == 2
 
 
 def test_another_seed_is_another_split_of_the_same_reviews():

@@ -371,7 +371,7 @@ def test_one_text_of_a_dictionary_for_many_rows_is_counted_for_each(tmp_path, mo
     assert max(map(len, read_rows(path, ["text"], 4_000))) <= 11
 
 
-def test_lists_are_no_cells_and_those_of_equal_numbers_are_as_long_as_they_are(tmp_path, monkeypatch):
+def test_lists_are_no_trials_and_those_of_equal_numbers_are_as_long_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_BYTES", 1_000_000)
     path = tmp_path / "own.parquet"
     pq.write_table(pa.table({"text": ["a"], "label": [[0] * 1_000_000]}), path)

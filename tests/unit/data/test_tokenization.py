@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.data.tokenization import build_vocabulary, encode, normalise, split_words, text_array, tokenise
+from tasks.data.tokenization import build_vocabulary, encode, normalise, split_words, text_array, tokenize
 from tasks.storage.table_fingerprint import fingerprint
 
 
@@ -50,7 +50,7 @@ def test_characters():
 
 
 def test_a_vocabulary_of_characters():
-    table, vocabulary = encode(reviews(["ab b", "bc"]), vocabulary_size=9, max_tokens=2, tokeniser="characters")
+    table, vocabulary = encode(reviews(["ab b", "bc"]), vocabulary_size=9, max_tokens=2, tokenizer="characters")
     assert vocabulary["word"].tolist() == ["b", "a", "c"]
     assert table["tokens"].to_pylist() == [[2, 2], [2, 4]]
 
@@ -78,7 +78,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(size):
 def test_the_last_tokens_are_kept(words, max_tokens):
     vocabulary = vocabulary_of("a b c d e f")
     index = dict(zip(vocabulary["word"], vocabulary["index"], strict=True))
-    tokens = tokenise(text_array(["x", " ".join(words)]), vocabulary, max_tokens=max_tokens)
+    tokens = tokenize(text_array(["x", " ".join(words)]), vocabulary, max_tokens=max_tokens)
     assert tokens.to_pylist() == [[1], [index.get(word, 1) for word in words][-max_tokens:]]
 
 
@@ -87,20 +87,20 @@ def test_the_last_tokens_are_kept(words, max_tokens):
 @given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
 def test_any_text_encodes_to_something_and_alone_as_in_a_batch(texts):
     vocabulary = vocabulary_of("a b ! é 日")
-    batch = tokenise(text_array(texts), vocabulary, max_tokens=7).to_pylist()
+    batch = tokenize(text_array(texts), vocabulary, max_tokens=7).to_pylist()
     assert all(1 <= len(tokens) <= 7 for tokens in batch)
-    assert batch == [tokenise(text_array([text]), vocabulary, max_tokens=7)[0].as_py() for text in texts]
+    assert batch == [tokenize(text_array([text]), vocabulary, max_tokens=7)[0].as_py() for text in texts]
 
 
 @pytest.mark.fault(29)
 def test_a_word_of_five_million_letters():
-    assert tokenise(text_array(["good " + "x" * 5_000_000]), vocabulary_of("good"), max_tokens=3).to_pylist() == [
+    assert tokenize(text_array(["good " + "x" * 5_000_000]), vocabulary_of("good"), max_tokens=3).to_pylist() == [
         [2, 1]
     ]
 
 
 def test_no_text_at_all():
-    assert tokenise(text_array([]), vocabulary_of("a"), max_tokens=3).to_pylist() == []
+    assert tokenize(text_array([]), vocabulary_of("a"), max_tokens=3).to_pylist() == []
     assert len(encode(reviews([]), vocabulary_size=5, max_tokens=3)[0]) == 0
 
 

@@ -54,7 +54,7 @@ def test_no_threshold_is_better_than_the_best(rows: list[tuple[int, float]]) -> 
     assert all(found >= np.mean((probabilities > cut) == labels) for cut in [*probabilities, 0.5])
 
 
-def test_each_cell_is_fitted_on_validation_and_reported_on_test() -> None:
+def test_each_trial_is_fitted_on_validation_and_reported_on_test() -> None:
     rng = np.random.default_rng(1)
     rows = pd.DataFrame({"split": np.repeat(["validation", "test"], 300), "label": rng.integers(0, 2, 600)})
     rows["probability"] = np.clip(0.5 + 0.3 * (rows["label"] - 0.5) + rng.normal(0, 0.2, 600), 0.01, 0.99)

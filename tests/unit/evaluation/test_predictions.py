@@ -54,7 +54,7 @@ def test_predictions_are_arranged_by_architecture_seed_and_review() -> None:
 def test_faults_are_told_all_at_once() -> None:
     predictions = as_predictions(small())
     predictions.loc[len(predictions) - 1, "probability"] = 1.5
-    with pytest.raises(UserError, match=r"1 rows .* \[0, 1\].*1 cells miss"):
+    with pytest.raises(UserError, match=r"1 rows .* \[0, 1\].*1 trials miss"):
         panel(predictions.drop(index=len(predictions) - 2), "test")
     with pytest.raises(UserError, match="validation"):
         panel(predictions.query("split == 'test'"), "validation")
@@ -77,7 +77,7 @@ def test_seeds_are_averaged_before_the_answer() -> None:
     np.testing.assert_array_equal(averaged_answers(uneven()), [[True, False], [True, True]])
 
 
-def test_a_missing_cell_has_no_right_answer() -> None:
+def test_a_missing_trial_has_no_right_answer() -> None:
     assert not right(uneven()._replace(labels=np.zeros(2, np.int8)))[0, 1].any()
     found = right(uneven())
     assert not found[0, 1].any()

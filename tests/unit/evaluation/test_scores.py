@@ -76,8 +76,8 @@ def test_gap_is_taken_at_the_epoch_whose_weights_are_kept():
          for epoch in (1, 2) for split in ("train", "validation")],
         columns=["architecture", "seed", "epoch", "split", "loss", "accuracy"],
     )  # fmt: skip
-    cells = pd.DataFrame({"architecture": ["lstm"], "seed": [3], "best_epoch": [2]})
-    gap = scores.generalisation_gaps(history, cells).iloc[0]
+    trials = pd.DataFrame({"architecture": ["lstm"], "seed": [3], "best_epoch": [2]})
+    gap = scores.generalisation_gaps(history, trials).iloc[0]
     assert [gap["train_accuracy"], gap["validation_accuracy"], gap["accuracy_gap"]] == pytest.approx([0.9, 0.7, 0.2])
 
 
@@ -87,12 +87,12 @@ def test_best_is_by_validation_and_then_by_size():
         ("tester", 0, "test", 0.99), ("big", 0, "test", 0.5), ("small", 0, "test", 0.4),
     ]  # fmt: skip
     given = pd.DataFrame(rows, columns=["architecture", "seed", "split", "value"]).assign(metric="accuracy")
-    cells = pd.DataFrame({"architecture": ["big", "small", "tester"], "parameters": [9, 2, 1]})
-    assert scores.rank_by_validation(given, cells)["architecture"].tolist() == ["small", "big", "tester"]
-    assert scores.rank_by_validation(given[given["split"] == "test"], cells).empty
+    trials = pd.DataFrame({"architecture": ["big", "small", "tester"], "parameters": [9, 2, 1]})
+    assert scores.rank_by_validation(given, trials)["architecture"].tolist() == ["small", "big", "tester"]
+    assert scores.rank_by_validation(given[given["split"] == "test"], trials).empty
 
 
-def test_every_cell_split_and_metric_has_one_score():
+def test_every_trial_split_and_metric_has_one_score():
     frames = synthetic.frames(reviews=40, seeds=2)
     expected = 5 * 2 * 2 * len(METRICS)
     assert len(frames["scores"].drop_duplicates(["architecture", "seed", "split", "metric"])) == expected

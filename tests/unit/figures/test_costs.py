@@ -1,4 +1,4 @@
-"""Costs, and quality against them, follow the cells."""
+"""Costs, and quality against them, follow the trials."""
 
 import numpy as np
 import pytest
@@ -14,22 +14,22 @@ def frames():
     return synthetic.all_frames()
 
 
-def test_cost_bars_begin_at_zero_and_follow_the_cells(frames):
-    cells = frames["cells"].assign(train_seconds=lambda frame: 7.0 * (frame["architecture"] == "lstm") + 1)
-    panels = registry.draw({"cells": cells})["costs"].axes
+def test_cost_bars_begin_at_zero_and_follow_the_trials(frames):
+    trials = frames["trials"].assign(train_seconds=lambda frame: 7.0 * (frame["architecture"] == "lstm") + 1)
+    panels = registry.draw({"trials": trials})["costs"].axes
     assert [axes.get_title() for axes in panels] == [
         "Training time of one seed", "Parameters", "Latency of one review", "Peak memory",
     ]  # fmt: skip
     assert all(axes.get_xlim()[0] == 0 for axes in panels)
     assert [bar.get_width() for bar in panels[0].patches][:3] == [1, 8, 1]
-    latency = cells.groupby("architecture")["latency_ms"].mean()[labels.in_order(cells["architecture"])]
+    latency = trials.groupby("architecture")["latency_ms"].mean()[labels.in_order(trials["architecture"])]
     assert [bar.get_width() for bar in panels[2].patches] == pytest.approx(list(latency))
 
 
 def test_costs_that_are_not_known_are_said_to_be(frames):
-    cells = frames["cells"].copy()
-    cells.loc[cells["architecture"] == "lstm", ["train_seconds", "latency_ms"]] = np.nan
-    time, _, latency, memory = registry.draw({"cells": cells})["costs"].axes
+    trials = frames["trials"].copy()
+    trials.loc[trials["architecture"] == "lstm", ["train_seconds", "latency_ms"]] = np.nan
+    time, _, latency, memory = registry.draw({"trials": trials})["costs"].axes
     for axes, count in ((time, 1), (latency, 1), (memory, 0)):
         assert sum(text.get_text() == "not known" for text in axes.texts) == count
         assert len(axes.texts) == 8
@@ -37,16 +37,16 @@ def test_costs_that_are_not_known_are_said_to_be(frames):
 
 @pytest.mark.parametrize("lost", [["latency_ms"], ["latency_ms", "peak_memory_mb"]])
 @pytest.mark.parametrize("how", ["missing", "unknown"])
-def test_costs_that_no_cell_knows_have_no_panel(frames, lost, how):
-    cells = frames["cells"]
-    cells = cells.drop(columns=lost) if how == "missing" else cells.assign(**dict.fromkeys(lost, None))
-    assert len(registry.draw({"cells": cells})["costs"].axes) == 4 - len(lost)
-    assert len(registry.draw({**frames, "cells": cells})["quality_against_cost"].axes) == 1
+def test_costs_that_no_trial_knows_have_no_panel(frames, lost, how):
+    trials = frames["trials"]
+    trials = trials.drop(columns=lost) if how == "missing" else trials.assign(**dict.fromkeys(lost, None))
+    assert len(registry.draw({"trials": trials})["costs"].axes) == 4 - len(lost)
+    assert len(registry.draw({**frames, "trials": trials})["quality_against_cost"].axes) == 1
 
 
 def test_each_seed_has_a_dot_on_its_bar(frames):
-    time, parameters, *_ = registry.draw({"cells": frames["cells"]})["costs"].axes
-    seconds = frames["cells"].query("architecture == 'simple_rnn'")["train_seconds"]
+    time, parameters, *_ = registry.draw({"trials": frames["trials"]})["costs"].axes
+    seconds = frames["trials"].query("architecture == 'simple_rnn'")["train_seconds"]
     assert sorted(time.collections[0].get_offsets()[:, 0]) == pytest.approx(sorted(seconds))
     assert len(parameters.collections) == 0
 
@@ -57,7 +57,7 @@ def test_quality_stands_at_its_mean_cost_and_mean_accuracy(frames, place, cost):
     accuracy = (
         frames["scores"].query("split == 'test' and metric == 'accuracy'").groupby("architecture")["value"].mean()
     )
-    costs = frames["cells"].groupby("architecture")[cost].mean()
+    costs = frames["trials"].groupby("architecture")[cost].mean()
     labelled = {c.get_label(): c.get_offsets()[0] for c in axes.collections if not c.get_label().startswith("_")}
     assert len(labelled) == 7
     assert axes.get_xscale() == "log"
@@ -66,19 +66,21 @@ def test_quality_stands_at_its_mean_cost_and_mean_accuracy(frames, place, cost):
 
 
 def test_a_cost_of_zero_has_no_place_on_an_axis_of_multiples(frames):
-    cells = frames["cells"].copy()
-    cells.loc[cells["architecture"] == "nb_svm", "latency_ms"] = 0.0
-    time, latency = registry.draw({**frames, "cells": cells}, ["quality_against_cost"])["quality_against_cost"].axes
+    trials = frames["trials"].copy()
+    trials.loc[trials["architecture"] == "nb_svm", "latency_ms"] = 0.0
+    time, latency = registry.draw({**frames, "trials": trials}, ["quality_against_cost"])["quality_against_cost"].axes
     named = [{c.get_label() for c in axes.collections if not c.get_label().startswith("_")} for axes in (time, latency)]
     assert named[0] - named[1] == {"NB-SVM"}
     assert latency.get_xlim()[0] > 0
 
 
 def test_the_line_joins_what_nothing_beats(frames):
-    cells = frames["cells"].assign(train_seconds=frames["cells"]["architecture"].map({"lstm": 10.0, "deep_lstm": 40.0}))
+    trials = frames["trials"].assign(
+        train_seconds=frames["trials"]["architecture"].map({"lstm": 10.0, "deep_lstm": 40.0})
+    )
     scores = frames["scores"].assign(value=frames["scores"]["architecture"].map({"lstm": 0.8, "deep_lstm": 0.9}))
     both = {name: frame[frame["architecture"].isin(["lstm", "deep_lstm"])] for name, frame in
-            (("cells", cells), ("scores", scores))}  # fmt: skip
+            (("trials", trials), ("scores", scores))}  # fmt: skip
     (line,) = registry.draw(both)["quality_against_cost"].axes[0].lines
     assert line.get_xydata().tolist() == [[10, pytest.approx(80)], [40, pytest.approx(90)], [80, pytest.approx(90)]]
 

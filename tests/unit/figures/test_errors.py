@@ -19,13 +19,13 @@ def test_confusion_matrix_writes_its_counts(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
     figure, shown = (
         registry.draw({"predictions": right})["confusion_matrices"],
-        [*synthetic.CELLS, *synthetic.BASELINES],
+        [*synthetic.TRIALS, *synthetic.BASELINES],
     )
     assert [axes.get_title() for axes in figure.axes] == [labels.label(name) for name in shown]
     assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%\n30", "0.0%\n0", "0.0%\n0", "100.0%\n30"]
 
 
-def test_words_stand_out_from_their_cell(frames):
+def test_words_stand_out_from_their_trial(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
     figure = registry.draw({"predictions": right})["confusion_matrices"]
     inks = {axes.get_title(): to_hex(axes.texts[0].get_color()) for axes in figure.axes}

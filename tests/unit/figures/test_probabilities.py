@@ -31,11 +31,11 @@ def test_a_perfect_order_goes_through_the_corner(frames):
     assert mean.get_ydata() == pytest.approx(np.full(len(mean.get_ydata()), 100.0))
 
 
-def bins(*cells):
+def bins(*trials):
     """Make three bins of each (architecture, seed); the second seed says more than is true."""
     made = pd.DataFrame({"bin": [1, 2, 3], "predicted": [0.1, 0.5, 0.9], "observed": [0.2, 0.5, 0.8]})
     made = made.assign(low=made["observed"] - 0.1, high=made["observed"] + 0.1, reviews=50)
-    return pd.concat([made.assign(architecture=name, seed=seed) for name, seed in cells], ignore_index=True)
+    return pd.concat([made.assign(architecture=name, seed=seed) for name, seed in trials], ignore_index=True)
 
 
 def test_reliability_has_a_panel_for_each_and_a_line_for_each_seed():

@@ -40,7 +40,7 @@ def is_whole(figure):
 
 
 def test_a_figure_without_its_frames_is_left_out(frames):
-    assert list(registry.draw({"cells": frames["cells"]})) == ["costs"]
+    assert list(registry.draw({"trials": frames["trials"]})) == ["costs"]
     assert registry.draw({}) == {}
 
 
@@ -70,15 +70,15 @@ def test_few_architectures_and_seeds_are_drawn(architectures, seeds, missing):
 
 
 @pytest.mark.filterwarnings("error")
-def test_cells_that_diverged_are_survived():
+def test_trials_that_diverged_are_survived():
     made = synthetic.frames(reviews=40, seeds=2, epochs=3, baselines=True)
     lost = {"architecture": ["lstm", "deep_lstm", "deep_lstm"], "seed": [1, 0, 1]}
-    cells = pd.MultiIndex.from_frame(pd.DataFrame(lost))
+    trials = pd.MultiIndex.from_frame(pd.DataFrame(lost))
 
     def is_lost(frame):
-        return pd.MultiIndex.from_frame(frame[["architecture", "seed"]]).isin(cells)
+        return pd.MultiIndex.from_frame(frame[["architecture", "seed"]]).isin(trials)
 
-    made["cells"].loc[is_lost(made["cells"]), ["status", "best_epoch", "latency_ms"]] = ["diverged", np.nan, np.nan]
+    made["trials"].loc[is_lost(made["trials"]), ["status", "best_epoch", "latency_ms"]] = ["diverged", np.nan, np.nan]
     made["history"].loc[is_lost(made["history"]), ["loss", "accuracy", "precision", "recall"]] = np.nan
     for name in ("predictions", "scores"):
         made[name] = made[name][~is_lost(made[name])].reset_index(drop=True)
@@ -97,7 +97,7 @@ def test_what_is_not_known_leaves_its_figure_out_or_is_said(frames):
     unknown = {
         name: frame.assign(**dict.fromkeys(columns, np.nan))
         for name, columns, frame in [
-            ("cells", ["train_seconds", "latency_ms", "peak_memory_mb"], frames["cells"]),
+            ("trials", ["train_seconds", "latency_ms", "peak_memory_mb"], frames["trials"]),
             ("scores", ["value"], frames["scores"]),
             ("expected", ["seconds"], frames["expected"]),
             ("slices", ["accuracy"], frames["slices"]),
@@ -133,13 +133,13 @@ def test_colours_are_fixed_and_apart():
 
 
 def test_baselines_have_a_shape_of_their_own():
-    shapes = {name: style.marker(name) for name in [*synthetic.CELLS, *synthetic.BASELINES, "my_gru"]}
+    shapes = {name: style.marker(name) for name in [*synthetic.TRIALS, *synthetic.BASELINES, "my_gru"]}
     assert {name for name, shape in shapes.items() if shape != "o"} == set(synthetic.BASELINES)
 
 
 def test_saved_twice_is_the_same_bytes(frames, tmp_path):
     first, second = (
-        style.save(registry.draw({"cells": frames["cells"]})["costs"], tmp_path / run, "costs") for run in "ab"
+        style.save(registry.draw({"trials": frames["trials"]})["costs"], tmp_path / run, "costs") for run in "ab"
     )
     for ending in ("png", "svg"):
         assert first[ending].read_bytes() == second[ending].read_bytes()

@@ -26,7 +26,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(scope="module")
 def frames() -> dict[str, pd.DataFrame]:
     made = synthetic.of(synthetic.frames(reviews=40, seeds=1, epochs=2), "lstm")
-    return {name: made[name] for name in ("history", "cells", "scores")}
+    return {name: made[name] for name in ("history", "trials", "scores")}
 
 
 def test_a_picture_is_drawn_once(frames: dict[str, pd.DataFrame], tmp_path: Path, drawn: list[str]) -> None:
@@ -49,7 +49,7 @@ def test_only_what_reads_another_frame_is_drawn_again(
 
 
 def test_a_picture_comes_with_its_words_and_a_small_form(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    found = {picture.name: picture for picture in render.pictures({"cells": frames["cells"]}, tmp_path, pytest.fail)}
+    found = {picture.name: picture for picture in render.pictures({"trials": frames["trials"]}, tmp_path, pytest.fail)}
     assert list(found) == ["costs"]
     picture = found["costs"]
     assert picture.title == "What does each cost?"
@@ -61,7 +61,7 @@ def test_a_picture_comes_with_its_words_and_a_small_form(frames: dict[str, pd.Da
 
 
 def test_a_figure_that_shows_nothing_is_no_picture(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    unknown = {"cells": frames["cells"], "scores": frames["scores"].assign(value=float("nan"))}
+    unknown = {"trials": frames["trials"], "scores": frames["scores"].assign(value=float("nan"))}
     for _ in range(2):
         names = [picture.name for picture in render.pictures(unknown, tmp_path, pytest.fail)]
         assert "costs" in names

@@ -40,7 +40,7 @@ def test_intervals_are_drawn_where_they_are_known(frames):
 
 def test_noise_does_not_fill_an_axis(frames):
     same = frames["scores"].assign(value=lambda frame: 0.85 + 0.0001 * frame["seed"])
-    low, high = drawn_alone("scores_on_test", {"scores": same, "cells": frames["cells"]}).get_xlim()
+    low, high = drawn_alone("scores_on_test", {"scores": same, "trials": frames["trials"]}).get_xlim()
     assert high - low >= layout.LEAST_SPAN - 1e-9
 
 

@@ -23,7 +23,7 @@ def test_learning_curves_show_every_seed_and_both_splits(frames):
 
 
 def test_the_dot_is_on_the_epoch_that_is_kept(frames):
-    figure = registry.draw({**frames, "cells": frames["cells"].assign(best_epoch=2)}, ["learning_curves"])
+    figure = registry.draw({**frames, "trials": frames["trials"].assign(best_epoch=2)}, ["learning_curves"])
     dots = [line for line in figure["learning_curves"].axes[0].lines if line.get_marker() == "o"]
     own = frames["history"].query("architecture == 'simple_rnn' and split == 'validation' and epoch == 2")
     assert [float(dot.get_xdata()[0]) for dot in dots] == [2, 2, 2]

@@ -79,7 +79,7 @@ def test_without_cusum_the_drift_would_be_found_later(monkeypatch: pytest.Monkey
 
 
 def history(*accuracies: list[float], name: str = "lstm", seconds: float = 10.0) -> pd.DataFrame:
-    """Make up the new cells of nights, given their accuracies."""
+    """Make up the new trials of nights, given their accuracies."""
     rows = [
         {"night": date(2026, 1, 1) + timedelta(days=place), "architecture": name, "accuracy": value, "f1": value}
         | {"auc": 0.9, "log_loss": 0.3, "relative_seconds": seconds}

@@ -56,7 +56,7 @@ def test_markup_does_nothing_in_markdown(text):
 
 @given(st.text())
 @pytest.mark.fault(25)
-def test_any_text_stays_in_its_cell(text):
+def test_any_text_stays_in_its_trial(text):
     page = MarkdownIt("gfm-like", {"linkify": False}).render(f"| a | b |\n|---|---|\n| {escape_markdown(text)} | 1 |\n")
     assert page.count("<td") == 2
 
@@ -118,10 +118,10 @@ def test_both_say_the_same_core():
 
 def test_diverged_seeds_are_counted_and_nothing_is_nan():
     frames = synthetic.frames(reviews=40, seeds=2)
-    lost = (frames["cells"]["architecture"] == "lstm") & (frames["cells"]["seed"] == 1)
-    frames["cells"].loc[lost, "status"] = "diverged"
-    gone = frames["cells"]["architecture"] == "deep_lstm"
-    frames["cells"].loc[gone, ["status", "train_seconds"]] = ["diverged", float("nan")]
+    lost = (frames["trials"]["architecture"] == "lstm") & (frames["trials"]["seed"] == 1)
+    frames["trials"].loc[lost, "status"] = "diverged"
+    gone = frames["trials"]["architecture"] == "deep_lstm"
+    frames["trials"].loc[gone, ["status", "train_seconds"]] = ["diverged", float("nan")]
     frames["scores"] = frames["scores"].query("architecture != 'deep_lstm'")
     rows = {row[0]: [*map(str, row)] for row in tables.summary_table(frames).rows}
     assert rows["LSTM"][1] == "1 of 2 (1 diverged)"
@@ -162,17 +162,19 @@ def test_what_is_no_formula_is_left(text):
 
 @pytest.mark.fault(26)
 @given(texts=st.lists(st.text('=+-@ \t\r\n",;1a.e＝\ufeff'), min_size=1), name=st.text("=+-@a", min_size=1))
-def test_no_cell_of_a_csv_begins_a_formula(tmp_path_factory, texts, name):
+def test_no_trial_of_a_csv_begins_a_formula(tmp_path_factory, texts, name):
     path = tabular.write_csv(pd.DataFrame({name: texts}), tmp_path_factory.mktemp("csv") / "x.csv")
     with path.open(newline="", encoding="utf-8") as file:
         (head, *rows) = csv.reader(file)
-    cells = [*head, *(cell for row in rows for cell in row)]
-    assert not [cell for cell in cells if cell.strip(" \t\r\n\ufeff")[:1] in tuple("=+-@＝") and not is_number(cell)]
+    trials = [*head, *(trial for row in rows for trial in row)]
+    assert not [
+        trial for trial in trials if trial.strip(" \t\r\n\ufeff")[:1] in tuple("=+-@＝") and not is_number(trial)
+    ]
     assert [row[0].removeprefix("'") if row else "" for row in rows] == [text.removeprefix("'") for text in texts]
 
 
-def is_number(cell):
+def is_number(trial):
     try:
-        return bool(cell.strip() == cell and float(cell) * 0 == 0)
+        return bool(trial.strip() == trial and float(trial) * 0 == 0)
     except ValueError:
-        return not cell.strip()
+        return not trial.strip()

@@ -15,13 +15,13 @@ def frames() -> dict[str, pd.DataFrame]:
     return synthetic.all_frames()
 
 
-def test_no_cell_is_a_bare_nan(frames):
+def test_no_trial_is_a_bare_nan(frames):
     for title, frame in tables.further_tables(frames).items():
         grid = tables.plain_table(frame)
         assert len(grid.rows) or title.startswith("Wrong"), title
         for row in grid.rows:
             assert len(row) == len(grid.head)
-            assert not {str(cell).strip().lower() for cell in row} & {"nan", "none", "inf"}, (title, row)
+            assert not {str(trial).strip().lower() for trial in row} & {"nan", "none", "inf"}, (title, row)
 
 
 def test_the_majority_class_is_in_no_pair(frames):
@@ -41,9 +41,9 @@ def test_differences_are_in_points(frames):
 
 
 def test_costs_have_their_units(frames):
-    cells = frames["cells"].assign(train_flops=2.5e12)
-    cells.loc[cells["architecture"] == "nb_svm", "train_flops"] = np.nan
-    shown = tables.cost_table(cells).set_index("architecture").map(str)
+    trials = frames["trials"].assign(train_flops=2.5e12)
+    trials.loc[trials["architecture"] == "nb_svm", "train_flops"] = np.nan
+    shown = tables.cost_table(trials).set_index("architecture").map(str)
     assert shown.loc["lstm", "Training arithmetic (TFLOP)"] == "2.50"
     assert shown.loc["nb_svm", "Training arithmetic (TFLOP)"] == "not known"
     assert shown.loc["lstm", "Parameters"] == "673,153"
@@ -83,7 +83,7 @@ def test_what_is_rounded_keeps_every_digit_and_what_to_sort_by(made, words, exac
 
 def test_every_figure_of_a_table_can_be_sorted_by(frames):
     grid = tables.summary_table(frames)
-    assert all(cell.value is not None for row in grid.rows for cell in row[1:])
+    assert all(trial.value is not None for row in grid.rows for trial in row[1:])
     accuracies = frames["scores"].query("architecture == 'lstm' and split == 'test' and metric == 'accuracy'")["value"]
     (shown,) = (row[2] for row in grid.rows if row[0] == "LSTM")
     assert shown.value == pytest.approx(100 * accuracies.mean())
@@ -97,7 +97,7 @@ def test_a_rare_class_brings_its_own_columns(frames):
     grid = tables.summary_table(frames | {"predictions": rare, "scores": evaluate(rare)})
     (shown,) = (dict(zip(grid.head, row, strict=True)) for row in grid.rows if row[0] == "LSTM")
     lstm = rare.query("architecture == 'lstm' and split == 'test'").groupby("seed")
-    expected = np.mean([balanced_accuracy(cell["label"], cell["probability"]) for _, cell in lstm])
+    expected = np.mean([balanced_accuracy(trial["label"], trial["probability"]) for _, trial in lstm])
     assert shown["Test balanced accuracy (%)"].value == pytest.approx(100 * expected)
     assert shown["Test PR-AUC (%)"].value is not None
     assert list(grid.head[2:5]) == ["Test accuracy (%)", "Test balanced accuracy (%)", "Test PR-AUC (%)"]
@@ -109,4 +109,4 @@ def test_the_classes_have_their_own_names(frames):
     mistakes = pd.DataFrame({"label": [0, 1], "probability": [0.9, 0.2], "text": ["a", "b"]})
     table = tables.mistake_table(mistakes, ("other", "complaint"))
     assert table["Truly"].tolist() == ["other", "complaint"]
-    assert [str(cell) for cell in table["Said to be complaint (%)"]] == ["90.0", "20.0"]
+    assert [str(trial) for trial in table["Said to be complaint (%)"]] == ["90.0", "20.0"]

@@ -18,9 +18,9 @@ def frames(accuracies: dict[str, float], *, seeds: int = 6, reviews: int = 3_000
     predictions["architecture"] = predictions["architecture"].map(names)
     fixed = predictions["architecture"].isin(["majority", "tfidf_logistic", "nb_svm"])
     predictions = predictions[~fixed | (predictions["seed"] == 0)]
-    cells = predictions[["architecture", "seed"]].drop_duplicates()
-    cells = cells.assign(parameters=100, latency_ms=0.5, status="finished")
-    return compare(predictions, cells, draws=100)
+    trials = predictions[["architecture", "seed"]].drop_duplicates()
+    trials = trials.assign(parameters=100, latency_ms=0.5, status="finished")
+    return compare(predictions, trials, draws=100)
 
 
 def found(sentences: list[str], words: str) -> str:

@@ -46,8 +46,8 @@ def assert_sound(frames: dict[str, pd.DataFrame]) -> None:
 
 
 def test_a_clear_loser_is_found_and_said() -> None:
-    cells = pd.DataFrame({"architecture": ["model_0", "model_1"], "seed": 0, "parameters": [10, 20]})
-    frames = compare(as_predictions(small([0.6, 0.85])), cells, draws=200)
+    trials = pd.DataFrame({"architecture": ["model_0", "model_1"], "seed": 0, "parameters": [10, 20]})
+    frames = compare(as_predictions(small([0.6, 0.85])), trials, draws=200)
     assert frames["pairs"]["verdict"].iloc[0] == "second better"
     assert frames["groups"]["group"].tolist() == [1, 2]
     assert any("Model 0" in sentence and "a real difference" in sentence for sentence in verdict(frames))
@@ -85,12 +85,12 @@ def test_one_probability_for_every_review(value) -> None:
         assert set(frames["pairs"]["verdict"]) == {"not separable"}
 
 
-def test_different_seeds_and_a_diverged_cell() -> None:
+def test_different_seeds_and_a_diverged_trial() -> None:
     predictions = as_predictions(small([0.8, 0.85, 0.82]))
     predictions.loc[predictions["architecture"].eq("model_1") & predictions["seed"].eq(2), "probability"] = np.nan
     predictions.loc[predictions["architecture"].eq("model_2"), "seed"] += 100
-    cells = pd.DataFrame({"architecture": ["model_1"], "seed": [2], "status": ["diverged"]})
-    frames = compare(predictions, cells, draws=100)
+    trials = pd.DataFrame({"architecture": ["model_1"], "seed": [2], "status": ["diverged"]})
+    frames = compare(predictions, trials, draws=100)
     assert_sound(frames)
     pairs = frames["pairs"].query("metric == 'accuracy'").set_index(["first", "second"])
     assert pairs["seeds"].tolist() == [4, 0, 0]
@@ -153,7 +153,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 @st.composite
 def odd_panels(draw) -> dict[str, Panel]:
-    """Draw panels of one to three architectures, with ties, missing cells, few reviews and one class now and then."""
+    """Draw panels of one to three architectures, with ties, missing trials, few reviews and one class now and then."""
     architectures, seeds, reviews = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 12))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     levels = np.array(draw(st.sampled_from([[0.0, 1.0], [0.5], [0.2, 0.5, 0.8], [0.1, 0.4, 0.6, 0.9]])), np.float32)

@@ -65,8 +65,8 @@ def predictions(rights: dict[str, list[list[int]]]) -> pd.DataFrame:
 def test_scores_and_gains_by_hand():
     small = predictions({"lstm": [[1, 0, 0, 0], [1, 1, 0, 0]], "nb_svm": [[1, 1, 1, 0]]})
     large = predictions({"lstm": [[1, 1, 1, 0], [1, 1, 1, 1]], "nb_svm": [[1, 1, 1, 0]]})
-    cells = pd.DataFrame({"train_fraction": [0.5, 1.0], "train_reviews": [30, 60]})
-    found = learning_curve({1.0: large, 0.5: small}, cells, fixed=("nb_svm",)).set_index(["architecture", "fraction"])
+    trials = pd.DataFrame({"train_fraction": [0.5, 1.0], "train_reviews": [30, 60]})
+    found = learning_curve({1.0: large, 0.5: small}, trials, fixed=("nb_svm",)).set_index(["architecture", "fraction"])
     assert found["mean"].to_dict() == {
         ("lstm", 0.5): 0.375, ("lstm", 1.0): 0.875, ("nb_svm", 0.5): 0.75, ("nb_svm", 1.0): 0.75,
     }  # fmt: skip

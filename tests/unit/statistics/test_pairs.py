@@ -14,7 +14,7 @@ from tests.helpers.simulated_predictions import simulated_panels
 
 
 def seeds_of(*present: list[bool]) -> Panel:
-    """Make a panel of which only the cells that are there matter."""
+    """Make a panel of which only the trials that are there matter."""
     there = np.array(present)
     names = list("abc"[: len(there)])
     return Panel(names, list(range(there.shape[1])), np.empty(0, object), np.empty(0, np.int8), np.empty(0), there)

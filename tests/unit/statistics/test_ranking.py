@@ -98,16 +98,19 @@ def test_expected_best_as_all_draws(scores: list[int], runs: int, lower: bool) -
 
 
 def test_the_expected_validation_score_and_its_cost() -> None:
-    data, cells = of_answers(RIGHT[:, :2], seeds=3), pd.DataFrame({"architecture": ["a", "a"], "train_seconds": [2, 4]})
+    data, trials = (
+        of_answers(RIGHT[:, :2], seeds=3),
+        pd.DataFrame({"architecture": ["a", "a"], "train_seconds": [2, 4]}),
+    )
     data.present[1, 0] = False
     scores = of_scores([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
-    found = expected_validation(data, scores, cells, metric="accuracy").set_index(["architecture", "runs"])
+    found = expected_validation(data, scores, trials, metric="accuracy").set_index(["architecture", "runs"])
     assert found["expected"].tolist() == pytest.approx(
         [0.2, 2.2 / 9, 0.1 / 27 + 7 * 0.2 / 27 + 19 * 0.3 / 27, 0.6, 0.65]
     )
     assert found.loc["a", "seconds"].tolist() == [3, 6, 9]
     assert found.loc["b", "seconds"].isna().all()
-    lowest = expected_validation(data, scores, cells, metric="log_loss")["expected"]
+    lowest = expected_validation(data, scores, trials, metric="log_loss")["expected"]
     assert lowest.tolist() == pytest.approx([0.2, 1.4 / 9, 0.3 / 27 + 7 * 0.2 / 27 + 19 * 0.1 / 27, 0.6, 0.55])
 
 
@@ -130,8 +133,8 @@ def test_rank_groups_by_hand() -> None:
     # d is best on validation; c cannot be set apart from it, a and b are worse; b is worse than a.
     verdicts = {("a", "d"): "second better", ("b", "d"): "second better", ("a", "b"): "first better"}
     summary, pairs = tables({"a": 0.7, "b": 0.6, "c": 0.8, "d": 0.9}, verdicts)
-    cells = pd.DataFrame({"architecture": list("aabcd"), "parameters": [5, 5, 1, 30, 40], "train_seconds": 1.0})
-    found = rank_groups(summary, pairs, cells, metric="accuracy")
+    trials = pd.DataFrame({"architecture": list("aabcd"), "parameters": [5, 5, 1, 30, 40], "train_seconds": 1.0})
+    found = rank_groups(summary, pairs, trials, metric="accuracy")
     assert found["architecture"].tolist() == ["d", "c", "a", "b"]
     assert found["group"].tolist() == [1, 1, 2, 3]
     assert found["best"].tolist() == [True, False, False, False]
@@ -155,8 +158,8 @@ def test_a_group_is_what_stands_with_its_own_first() -> None:
 
 def test_a_tie_on_validation_goes_to_the_cheaper() -> None:
     summary, pairs = tables({"a": 0.8, "b": 0.8 + 1e-15}, {})
-    cells = pd.DataFrame({"architecture": ["a", "b"], "parameters": [9, 3]})
-    assert rank_groups(summary, pairs, cells, metric="accuracy")["architecture"].tolist() == ["b", "a"]
+    trials = pd.DataFrame({"architecture": ["a", "b"], "parameters": [9, 3]})
+    assert rank_groups(summary, pairs, trials, metric="accuracy")["architecture"].tolist() == ["b", "a"]
     assert rank_groups(summary, pairs, None, metric="accuracy")["architecture"].tolist() == ["a", "b"]
     lower = summary.assign(metric="log_loss", mean=[0.3, 0.3, 0.2, 0.2])
     assert rank_groups(lower, pairs.assign(metric="log_loss"), None, metric="log_loss")["best"].tolist() == [

@@ -9,7 +9,7 @@ from tasks.statistics.resampling import interval, noise, share_interval
 from tasks.statistics.summary import SUMMARY_COLUMNS, diverged_seeds, summarise_panel
 from tests.helpers.simulated_predictions import simulated_panels
 
-CELLS = pd.DataFrame(
+TRIALS = pd.DataFrame(
     {"architecture": ["a", "a", "b"], "seed": [0, 1, 0], "status": ["finished", "diverged", "diverged"]}
 )
 
@@ -27,7 +27,7 @@ def two_by_three() -> Panel:
 def summarised(data: Panel, deterministic=(), **options) -> pd.DataFrame:
     given = contributions(data)
     resampled = {name: each[..., :3] for name, each in given.items()}
-    return summarise_panel(data, given, resampled, "test", CELLS, deterministic, **options)
+    return summarise_panel(data, given, resampled, "test", TRIALS, deterministic, **options)
 
 
 def test_a_row_by_hand() -> None:
@@ -67,8 +67,8 @@ def test_what_one_seed_cannot_tell_is_said() -> None:
 
 
 def test_what_diverged_is_counted() -> None:
-    assert [diverged_seeds(CELLS, name) for name in "abc"] == [1, 1, 0]
-    assert diverged_seeds(None, "a") == diverged_seeds(CELLS.drop(columns="status"), "a") == 0
+    assert [diverged_seeds(TRIALS, name) for name in "abc"] == [1, 1, 0]
+    assert diverged_seeds(None, "a") == diverged_seeds(TRIALS.drop(columns="status"), "a") == 0
 
 
 def test_rows_and_columns() -> None:

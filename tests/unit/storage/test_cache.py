@@ -49,10 +49,10 @@ def test_the_same_files_are_the_same_bytes() -> None:
 
 def test_the_key_follows_all_that_a_result_is_made_of() -> None:
     keys = [
-        cache.key([double], ["numpy"], cells=["x"]),
-        cache.key([triple], ["numpy"], cells=["x"]),
-        cache.key([double], ["pandas"], cells=["x"]),
-        cache.key([double], ["numpy"], cells=["y"]),
+        cache.key([double], ["numpy"], trials=["x"]),
+        cache.key([triple], ["numpy"], trials=["x"]),
+        cache.key([double], ["pandas"], trials=["x"]),
+        cache.key([double], ["numpy"], trials=["y"]),
     ]
     assert len(set(keys)) == 4
-    assert cache.key([double], ["numpy"], cells=["x"]) == keys[0]
+    assert cache.key([double], ["numpy"], trials=["x"]) == keys[0]

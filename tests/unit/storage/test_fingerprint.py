@@ -139,12 +139,12 @@ def test_a_local_name_is_not_the_global_of_the_same_name(version) -> None:
     assert version("unrelated", "x * FACTOR", "x + FACTOR") != version("unrelated")
 
 
-def test_a_cell_depends_on_its_own_builder_alone() -> None:
+def test_a_trial_depends_on_its_own_builder_alone() -> None:
     from tasks.models.registry import ARCHITECTURES
     from tasks.training.loop import fit
-    from tasks.training.trial import make_cell, predict
+    from tasks.training.trial import make_trial, predict
 
-    reached = {name for _, name in module.reached(ARCHITECTURES["simple_rnn"], make_cell, fit, predict)}
+    reached = {name for _, name in module.reached(ARCHITECTURES["simple_rnn"], make_trial, fit, predict)}
     assert "lstm" not in reached
     assert "batches" in reached
 

@@ -63,9 +63,9 @@ def listed(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*"))
 
 
-@given(strays=st.dictionaries(STRAY, KINDS, max_size=6), place=st.sampled_from([".", "runs", "cache/cells"]))
+@given(strays=st.dictionaries(STRAY, KINDS, max_size=6), place=st.sampled_from([".", "runs", "cache/trials"]))
 @example(strays={".foo.partial": "file", ".a.b.partial": "file"}, place=".")
-@example(strays={".x.99999999999999999999.partial": "file"}, place="cache/cells")
+@example(strays={".x.99999999999999999999.partial": "file"}, place="cache/trials")
 @example(strays={".x.1.partial": "file", ".x.4194303.partial": "folder", ".y..partial": "fifo"}, place="runs")
 @example(strays={f".x.{'0' * 16}-9999999999-1-{'0' * 16}.partial": "file"}, place="runs")
 def test_what_is_not_ours_stops_nothing_and_stays(strays: dict[str, str], place: str) -> None:
@@ -85,7 +85,7 @@ def test_what_is_not_ours_stops_nothing_and_stays(strays: dict[str, str], place:
 
 @pytest.mark.fault(10)
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
-@pytest.mark.parametrize("place", ["cache/cells", "runs", "history/data=x/configuration=y", "."])
+@pytest.mark.parametrize("place", ["cache/trials", "runs", "history/data=x/configuration=y", "."])
 def test_what_a_dead_process_left_is_removed(tmp_path: Path, place: str, kind: str) -> None:
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     left = made_by_a_dead_process(tmp_path / place, kind=kind)

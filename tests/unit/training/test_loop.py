@@ -67,7 +67,7 @@ def test_class_weights_let_both_classes_come_to_the_same():
 @pytest.mark.parametrize(("balanced", "expected"), [(False, 0.1), (True, 0.5)])
 def test_with_weights_a_rare_class_counts_as_much_as_the_other(balanced, expected):
     told_nothing = split_of([[2, 3]] * 200, np.arange(200) % 10 == 0)
-    recipe = TINY.model_copy(update={"class_weights": balanced, "averaging": 0.9, "patience": 12})
+    recipe = TINY.model_copy(update={"class_weights": balanced, "ema_momentum": 0.9, "patience": 12})
     model, _, facts, _ = fit(ARCHITECTURES["simple_rnn"], recipe, told_nothing, told_nothing, 0)
     assert facts["status"] == "finished"
     assert predict(model, told_nothing, max_tokens=7)[0] == pytest.approx(expected, abs=0.05)

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import load, save
 
-from tasks.data.tokenization import build_vocabulary, text_array, tokenise
+from tasks.data.tokenization import build_vocabulary, text_array, tokenize
 from tasks.storage import store
-from tasks.storage.trials import history_file, own_names, predictions_file, store_cell, weights_file
+from tasks.storage.trials import history_file, own_names, predictions_file, store_trial, weights_file
 from tasks.training.batches import Split
 from tasks.training.loop import predict
 from tasks.training.trained_models import load_network
-from tasks.training.trial import make_cell
+from tasks.training.trial import make_trial
 from tests.conftest import ROOT
 from tests.unit.training.test_trial import RECIPE, encoded
 
@@ -29,21 +29,21 @@ CANARY = "import pathlib; pathlib.Path({canary!r}).touch()"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a cell behind another model of the same process, and return its cache."""
+    """Train a trial behind another model of the same process, and return its cache."""
     from tasks.models.registry import stacked_lstm
 
     stacked_lstm(RECIPE)  # so that Keras numbers the layers of the next one from 2
     folder = tmp_path_factory.mktemp("cache")
-    store_cell(folder, NAME, *make_cell("stacked_lstm", 4, RECIPE, encoded(), build=stacked_lstm))
+    store_trial(folder, NAME, *make_trial("stacked_lstm", 4, RECIPE, encoded(), build=stacked_lstm))
     return folder
 
 
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     """Return a copy of the cache that a test may harm."""
-    for path in (made / "cells").iterdir():
-        (tmp_path / "cells").mkdir(exist_ok=True)
-        (tmp_path / "cells" / path.name).write_bytes(path.read_bytes())
+    for path in (made / "trials").iterdir():
+        (tmp_path / "trials").mkdir(exist_ok=True)
+        (tmp_path / "trials" / path.name).write_bytes(path.read_bytes())
     return tmp_path
 
 
@@ -65,9 +65,9 @@ def test_a_loaded_model_predicts_what_was_stored(made: Path) -> None:
 def test_the_names_of_weights_do_not_depend_on_what_was_built_before(made: Path) -> None:
     layers = {name.split("/")[0] for name in load(weights_file(made, NAME).read_bytes())}
     assert layers == {"embedding", "long_short_term_memory", "long_short_term_memory_1", "logit"}
-    weights = {"lstm_10/kernel": 10, "lstm_9/kernel": 9, "lstm_9/cell/bias": 8, "logit/bias": 1, "vocabulary": 0}
+    weights = {"lstm_10/kernel": 10, "lstm_9/kernel": 9, "lstm_9/trial/bias": 8, "logit/bias": 1, "vocabulary": 0}
     assert own_names(weights) == {
-        "lstm_1/kernel": 10, "lstm/kernel": 9, "lstm/cell/bias": 8, "logit/bias": 1, "vocabulary": 0,
+        "lstm_1/kernel": 10, "lstm/kernel": 9, "lstm/trial/bias": 8, "logit/bias": 1, "vocabulary": 0,
     }  # fmt: skip
     assert own_names(own_names(weights)) == own_names(weights)
 
@@ -84,7 +84,7 @@ def test_any_text_has_a_probability_the_same_alone_as_in_a_batch(made: Path) -> 
     vocabulary = build_vocabulary([text_array(["good bad a film"])], vocabulary_size=RECIPE.vocabulary_size)
 
     def chances(texts: list[str]) -> np.ndarray:
-        tokens = tokenise(text_array(texts), vocabulary, max_tokens=RECIPE.max_tokens)
+        tokens = tokenize(text_array(texts), vocabulary, max_tokens=RECIPE.max_tokens)
         table = pa.table({"tokens": tokens, "label": np.zeros(len(texts), np.int8)})
         return predict(model, Split.from_table(table), max_tokens=RECIPE.max_tokens)
 
@@ -186,7 +186,7 @@ CHANGED_FILES = {
 
 
 def plant(folder: Path, content: bytes, *, with_record: bool) -> None:
-    """Put content in place of the weights with a checksum of its own, and perhaps forge the cell's record, too."""
+    """Put content in place of the weights with a checksum of its own, and perhaps forge the trial's record, too."""
     sha256 = store.write(weights_file(folder, NAME), content)
     if with_record:
         history = store.frame(history_file(folder, NAME))
