@@ -1,22 +1,32 @@
-# `make run`, `make test`, `make ui`, `make e2e`, `make prove`, `make soak`, `make nights`, `make bench`: each sets up what it needs in .venv first.
+# Every target first sets up what it needs in .venv. Pass options by ARGS: make run ARGS="--seeds 5".
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+FAST_TESTS := tests/unit tests/integration tests/chaos tests/simulations tests/benchmarks
 
-.PHONY: run ui test e2e check prove soak nights bench lock clean
+.PHONY: run ui test test-unit e2e check coverage prove soak nights bench lock clean
 
 run: .venv/ready
-	@$(BIN)/python -m flows.imdb_compare $(ARGS)
+	@$(BIN)/imdb-compare run $(ARGS)
 
 ui: .venv/ready
-	@$(BIN)/python -m flows.server.ui
+	@$(BIN)/imdb-compare ui
 
+# All tests except those marked slow or e2e, in two processes. Tests of one file run in the same process.
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(FAST_TESTS) $(ARGS)
 
-# In a browser without a window: Chromium must be installed. Screenshots stay in results/e2e.
+# The tests of single functions: no server, no training.
+test-unit: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/unit $(ARGS)
+
+# The tests of `make test`, with the share of lines that they execute in this process and its workers.
+coverage: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=flows --cov=tasks $(FAST_TESTS) $(ARGS)
+
+# Needs Chromium, which runs without a window. Screenshots are written to results/e2e.
 e2e: .venv/ready
-	$(BIN)/python -m pytest -m e2e tests/e2e
+	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -24,34 +34,40 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Statistics on simulated data with known accuracies; ARGS=--short takes three minutes.
 prove: .venv/ready
 	@$(BIN)/python -m tests.simulations.prove $(ARGS)
 
-# The slow tests first; stdout is for the soak's line of JSON alone.
+# The slow tests, then runs that are killed at random moments. Only the last line of stdout is JSON.
 soak: .venv/ready
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup 1>&2
 	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
-# Thirty simulated nights, at most ten minutes; progress goes to stderr, the last line of stdout is JSON.
+# Thirty simulated nightly runs in at most ten minutes. Progress is on stderr; the last line of stdout is JSON.
 nights: .venv/ready
 	@$(BIN)/python -m tests.simulations.nightly $(ARGS)
 
-# `BENCH=short make bench` takes five minutes. Progress goes to stderr; the last line of stdout is JSON.
+# `BENCH=short make bench` takes five minutes. Progress is on stderr; the last line of stdout is JSON.
 bench: .venv/ready
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(filter short,$(BENCH)),--short) $(ARGS)
 
-# pip checks the hash of every package. The lock is complete, so nothing else may be added (--no-deps).
-.venv/ready: requirements.lock
+# The project itself is installed from this folder: editable, and without a network.
+.venv/ready: .venv/packages pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+# pip checks the hash of every package. The lock is complete, so nothing else is installed (--no-deps).
+.venv/packages: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version)'
 	@echo "Setting up .venv (one or two minutes, 3 GB) …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-# Reads pyproject.toml and pins every package, with hashes, for all platforms.
+# Pin every package of pyproject.toml with hashes, for all platforms. The lock does not name a registry.
 lock: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf results .venv
+	rm -rf results .venv *.egg-info

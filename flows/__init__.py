@@ -1,1 +1,0 @@
-"""What a person starts: one file for each job."""

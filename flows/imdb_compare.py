@@ -1,14 +1,13 @@
-"""The experiment: load reviews, encode them, train every architecture with every seed, evaluate, compare, report."""
-# PYTHON_ARGCOMPLETE_OK
+"""The comparison flow: load, encode, train each trial, evaluate, check nightly runs, report."""
 
-if __name__ == "__main__":  # before the imports below: `--help` and a user's mistake need no Prefect
+if __name__ == "__main__":  # like `imdb-compare run`, and before the imports below: `--help` needs no Prefect
     import sys
 
-    from flows.cli.run import main
+    from flows.cli.main import main
 
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(["run", *sys.argv[1:]]))
 
-if __name__ == "__mp_main__":  # a process that is to train: from its first moment on it must not outlive the run
+if __name__ == "__mp_main__":  # a worker process: it must not outlive the run, even while it imports the modules below
     from tasks.execution.process import end_with_parent
 
     end_with_parent()
@@ -18,37 +17,40 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from tasks.check_nightly import check_night
+from tasks.check_nightly import check_nightly
 from tasks.config import parameters as p
 from tasks.config import recipe as s
-from tasks.config.errors import NightFailedError, TrialsFailedError, without_tracebacks_for_mistakes
+from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials
-from tasks.execution.executor import Power, check_engine, train_all
-from tasks.execution.plan import plan
+from tasks.execution.executor import ExecutionConfig, check_engine, train_all
+from tasks.execution.plan import plan_trials
+from tasks.execution.run_logging import configure_run_logging
+from tasks.execution.schedule import due_date, superseded_state
 from tasks.load import load
-from tasks.nightly.due import due_date, passed_over
-from tasks.nightly.selection import Night
+from tasks.nightly.selection import NightlySelection
 from tasks.report import publish
 from tasks.storage import store
+from tasks.storage.layout import cache_dir
 from tasks.storage.s3 import results_place
+from tasks.storage.trial_records import select_largest_fraction
 from tasks.train import train
-from tasks.training.check_user_model import check_own
+from tasks.training.check_user_model import check_user_architectures
 
 DEFAULTS = Parameters()
 
 
 def run_name() -> str:
-    """Name the run as asked, or by its night, or by the time at which it started, so that names sort."""
-    given = runtime.flow_run.parameters
-    nightly = f"{given.get('night') or due_date()}-nightly" if given.get("new_seeds") else None
-    return given.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    """Return the name of the run: the given name, the date of a nightly run, or the start time."""
+    parameters = runtime.flow_run.parameters
+    nightly = f"{parameters.get('nightly_date') or due_date()}-nightly" if parameters.get("new_seeds") else None
+    return parameters.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
 @flow(name="imdb-compare", flow_run_name=run_name)
-@p.described(Parameters)
+@p.with_field_descriptions(Parameters)
 def imdb_compare(
     data: p.Data = DEFAULTS.data,
     text_column: p.TextColumn = DEFAULTS.text_column,
@@ -58,7 +60,7 @@ def imdb_compare(
     architectures: p.Architectures = DEFAULTS.architectures,
     seeds: p.Seeds = DEFAULTS.seeds,
     new_seeds: p.NewSeeds = DEFAULTS.new_seeds,
-    night: p.Night = DEFAULTS.night,
+    nightly_date: p.NightlyDate = DEFAULTS.nightly_date,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
     engine: p.Engine = DEFAULTS.engine,
     dask_address: p.DaskAddress = DEFAULTS.dask_address,
@@ -81,41 +83,44 @@ def imdb_compare(
     epochs: s.Epochs = DEFAULTS.epochs,
     patience: s.Patience = DEFAULTS.patience,
 ) -> str:
-    """Train architectures side by side with several seeds; report which to use, how sure that is, and what it costs."""
-    parameters = Parameters.checked(**locals())
-    if (skipped := passed_over()) is not None:
-        return skipped
-    started = datetime.now(UTC)  # not the scheduled time: a late run has not worked since then
-    without_tracebacks_for_mistakes()
+    """Compare recurrent architectures over several seeds: scores with confidence intervals, tests, and costs."""
+    parameters = Parameters.from_user(**locals())
+    if (superseded := superseded_state()) is not None:
+        return superseded
+    started = datetime.now(UTC)  # the scheduled time may be long before the start
+    configure_run_logging()
     check_engine(engine, dask_address)
-    check_own(parameters.architectures, parameters.recipe())
-    place = results_place(results)
-    cache = place / "cache"
-    store.sweep(place)
-    reviews = load.submit(data, text_column, label_column, positive, group, Path(data_folder), cache)
-    facts = reviews.result()  # a mistake in the reviews ends the run here, before any training
-    encoded = [
+    recipe = parameters.recipe()
+    check_user_architectures(parameters.architectures, recipe)
+    results_folder = results_place(results)
+    cache = cache_dir(results_folder)
+    store.sweep(results_folder)
+    loading = load.submit(data, text_column, label_column, positive, group, Path(data_folder), cache)
+    dataset = loading.result()  # a user error in the data ends the run before any training
+    encodings = [
         encode.submit(
-            facts, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[reviews], return_state=False
+            dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False
         )
         for fraction in parameters.train_fractions
     ]
-    recipe, notes = parameters.recipe(), [each.result() for each in encoded]
-    tonight = Night.of(parameters, facts["fingerprint"], place)
-    calls = tonight.calls(lambda seeds: plan(parameters.architectures, seeds, recipe, notes, cache))
-    power = Power(engine, dask_address, workers, trial_timeout_minutes)
-    trials, failures, trained = train_all(train, calls, after=encoded, folder=cache, power=power)
-    asked = parameters.model_dump(mode="json")
-    if all(trial["architecture"] in BASELINE_NAMES for trial in trials):
-        check_night(tonight, calls, [], None, asked, started, place)
-        raise TrialsFailedError(failures)
-    evaluated = evaluate_trials.submit(trials, facts["file"], cache, wait_for=trained, return_state=False)
-    frames = evaluated.result()
-    frames |= check_night(tonight, calls, trials, frames["scores"], asked, started, place)
-    of_largest = {"vocabulary": notes[-1]["vocabulary"]}  # by which the models are used
-    summary = publish(frames, facts | of_largest, asked, failures, started, place)
-    if failures:
-        raise TrialsFailedError(failures, summary)
-    if missing := tonight.missing(calls, frames["scores"]):
-        raise NightFailedError(tonight.date, missing, summary)
+    encoded = [encoding.result() for encoding in encodings]
+    selection = NightlySelection.read(parameters, dataset.fingerprint, results_folder, nightly_date or due_date())
+    specs = selection.select_trials(lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache))
+    execution = ExecutionConfig(engine, dask_address, workers, trial_timeout_minutes)
+    trained = train_all(train, specs, wait_for=encodings, config=execution)
+    settings = parameters.model_dump(mode="json")
+    if all(trial.architecture in BASELINE_NAMES for trial in trained.results):
+        check_nightly(selection, specs, [], None, settings, started, results_folder)
+        raise TrialsFailedError(trained.failures)
+    evaluation = evaluate_trials.submit(
+        trained.results, dataset.file, cache, wait_for=trained.states, return_state=False
+    )
+    frames = evaluation.result()
+    frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
+    (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
+    summary = publish(frames, compared_data, settings, trained.failures, started, results_folder)
+    if trained.failures:
+        raise TrialsFailedError(trained.failures, summary)
+    if missing := selection.find_missing_trials(specs, frames["scores"]):
+        raise NightlyRunIncompleteError(selection.night, missing, summary)
     return summary

@@ -1,6 +1,6 @@
 """The task that adds a run to the history and compares it with earlier nightly runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,78 +11,88 @@ from prefect.artifacts import create_table_artifact
 from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
-from tasks.execution.prefect_api import doing_without_server
-from tasks.nightly import history
-from tasks.nightly.selection import Call, Night
-from tasks.nightly.trend import night_frames
-from tasks.reporting.nightly_text import alarms_in_words, night_table
+from tasks.execution.prefect_api import ignore_api_errors
+from tasks.nightly.history import write_run
+from tasks.nightly.history_rows import HistoryRun, build_rows
+from tasks.nightly.selection import NightlySelection
+from tasks.nightly.trend import nightly_tables
+from tasks.reporting.nightly_text import format_alarms, nightly_table
 from tasks.reporting.tabular import table_records
-from tasks.statistics.frames import Frames
-from tasks.storage.environment import surroundings
-from tasks.training.trial import made_by
+from tasks.statistics.evaluation_tables import Frames
+from tasks.storage.environment import environment_info
+from tasks.storage.trial_records import TrialResult, TrialSpec, select_largest_fraction
+from tasks.training.trial import scores_code_version
 
 EVENT = "imdb-compare.regression"
 
 
 @task(name="check", task_run_name="check-nights")
-def check_night(
-    night: Night,
-    asked: list[Call],
-    trials: list[dict[str, Any]],
+def check_nightly(
+    selection: NightlySelection,
+    specs: Sequence[TrialSpec],
+    trials: Sequence[TrialResult],
     scores: pd.DataFrame | None,
     settings: Mapping[str, Any],
     started: datetime,
-    place: Path,
+    results: Path,
 ) -> Frames:
-    """Write the run into the history, hold tonight against the nights before, and raise the alarm where it is worse.
+    """Write the run into the history, compare it with earlier nightly runs, and emit an event if it is worse.
 
     Args:
-        night: Tonight.
-        asked: The calls of `train` that there were.
-        trials: The facts of those trials that there are.
-        scores: The frame scores; None where nothing could be scored.
-        settings: All parameters of the run.
-        started: When it began to work.
-        place: The folder of results.
+        selection: Date, seeds and history of the run.
+        specs: All trials of the run. Those of the largest train fraction are written into the history.
+        trials: Results of the trials that did not fail.
+        scores: The table `scores`; None if no trial has predictions.
+        settings: Parameters of the run by name.
+        started: Start of the work, in UTC.
+        results: The results folder.
 
     Returns:
-        The frames nights and alarms.
+        The tables `nights` and `alarms`.
     """
-    whole = max(call["fraction"] for call in asked)
-    compared = [call for call in asked if call["fraction"] == whole]
-    code = {call["architecture"]: made_by(call["architecture"]) for call in compared}
-    run = {"run": runtime.flow_run.name, "night": night.date, "started": started, "new_seeds": night.new_seeds}
-    rows = history.rows(compared, trials, scores, {**surroundings(), "code": code, "settings": settings}, **run)
-    history.append(place, night.where, f"{night.date}-{runtime.flow_run.id}", rows)
-    past = pd.concat([night.past, rows.assign(**night.where)], ignore_index=True)
-    frames = night_frames(past[past["night"] <= night.date].reset_index(drop=True), night.where)
-    tell(frames, night)
-    return frames
+    compared = select_largest_fraction(specs)
+    environment = environment_info()
+    run = HistoryRun(
+        name=runtime.flow_run.name or "run",
+        night=selection.night,
+        started=started,
+        new_seeds=selection.new_seeds,
+        code={spec.architecture: scores_code_version(spec.architecture) for spec in compared},
+        versions=environment.versions,
+        hardware=environment.hardware,
+        settings=settings,
+    )
+    rows = build_rows(run, compared, trials, scores)
+    write_run(results, selection.partition, f"{selection.night}-{runtime.flow_run.id}", rows)
+    tables = nightly_tables(selection.extend_history(rows), selection.partition)
+    _publish(tables, selection)
+    return tables
 
 
-def tell(frames: Frames, night: Night) -> None:
-    """Put the nights on Prefect's page, and emit an event where tonight is worse."""
-    logger = get_run_logger()
-    with doing_without_server(logger.warning, retries=2):
+def _publish(tables: Frames, selection: NightlySelection) -> None:
+    """Create the artifact of the trend; log the alarms of this run and emit them as an event."""
+    with ignore_api_errors(retries=2):
         create_table_artifact(
-            table_records(night_table(frames).map(str)), key="nights", description="Test accuracy (%), night by night"
+            table_records(nightly_table(tables).map(str)),
+            key="nights",
+            description="Test accuracy (%) of the nightly runs",
         )
-    words = alarms_in_words(frames["alarms"], night.date)
-    if not words:
-        return
-    for sentence in words:
-        logger.warning("%s", sentence)
-    name = f"imdb-compare.history.{night.where['data']}.{night.where['configuration']}"
+    alarms = format_alarms(tables["alarms"], selection.night)
+    for alarm in alarms:
+        get_run_logger().warning("%s", alarm)
+    if alarms:
+        _emit_regression(selection, alarms)
+
+
+def _emit_regression(selection: NightlySelection, alarms: list[str]) -> None:
+    """Emit the event that starts the deployment of alerts."""
+    partition, run = selection.partition, runtime.flow_run
     emit_event(
         event=EVENT,
-        resource={"prefect.resource.id": name, "prefect.resource.name": f"imdb-compare, night of {night.date}"},
-        related=[
-            {"prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}", "prefect.resource.role": "flow-run"}
-        ],
-        payload={
-            "night": str(night.date),
-            "alarms": words,
-            "run": runtime.flow_run.name,
-            "run_id": str(runtime.flow_run.id),
+        resource={
+            "prefect.resource.id": f"imdb-compare.history.{partition.data}.{partition.configuration}",
+            "prefect.resource.name": f"imdb-compare, nightly run of {selection.night}",
         },
+        related=[{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}],
+        payload={"night": str(selection.night), "alarms": alarms, "run": run.name, "run_id": str(run.id)},
     )

@@ -1,53 +1,71 @@
 """The task that tokenizes the data set and builds the vocabulary."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from prefect import task
-from prefect.logging import get_run_logger
 
+from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
 from tasks.data import tokenization
-from tasks.data.subsample import training_fraction
-from tasks.execution.prefect_api import outcome
+from tasks.data.records import Dataset, EncodedDataset, EncodedFiles
+from tasks.data.subsample import keep_training_fraction
+from tasks.execution.prefect_api import completed_state
 from tasks.storage import store, table_fingerprint
-from tasks.storage.fingerprint import code_version
-from tasks.storage.prepared import TokenNotes, check_notes, key, prepared
+from tasks.storage.cache import cache_key, load_or_compute_table
+from tasks.storage.layout import encoded_file, encoded_name, reviews_file, vocabulary_file, vocabulary_name
 from tasks.storage.s3 import in_bucket
-from tasks.storage.safe_files import VOCABULARY
+from tasks.storage.safe_parquet import VOCABULARY
 
 
 @task(name="encode", task_run_name="encode-reviews-{fraction}")
 def encode(
-    facts: dict[str, Any], fraction: float, vocabulary_size: int, max_tokens: int, tokenizer: str, folder: Path
-) -> dict[str, Any]:
-    """Encode the reviews, of the training reviews a fraction, and with its words alone.
+    dataset: Dataset, fraction: float, vocabulary_size: int, max_tokens: int, tokenizer: str, cache: Path
+) -> EncodedDataset:
+    """Encode the reviews with a fraction of the training reviews, or find them in the cache.
 
-    The result holds the `file` of the tokens, the `vocabulary` file and the `fingerprint`; and what they were made of:
-    `train_fraction`, and the `reviews_file` with its fingerprint `reviews`.
+    Args:
+        dataset: The loaded reviews.
+        fraction: Share of the training reviews to keep, above 0 to 1. The vocabulary is built from them.
+        vocabulary_size: Number of different token ids, padding and the unknown token included.
+        max_tokens: Number of tokens kept of each review, its last ones.
+        tokenizer: Name in `tokenization.TOKENIZERS`.
+        cache: Cache directory.
+
+    Returns:
+        The description of the encoded data set, with the names of its files in the cache.
     """
-    logger = get_run_logger()
-    how: dict[str, Any] = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens, "tokenizer": tokenizer}
-    code = code_version(tokenization.encode, training_fraction)
-    made_of = key(reviews=facts["fingerprint"], fraction=fraction, code=code, pyarrow=version("pyarrow"), **how)
-    path = folder / "encoded" / f"encoded-{made_of}.parquet"
-    words = folder / "encoded" / f"vocabulary-{made_of}.parquet"
+    options: dict[str, Any] = {"vocabulary_size": vocabulary_size, "max_tokens": max_tokens, "tokenizer": tokenizer}
+    code = (tokenization.encode, keep_training_fraction)
+    key = cache_key(code, ["pyarrow"], reviews=dataset.fingerprint, fraction=fraction, **options)
+    path, vocabulary_path = encoded_file(cache, encoded_name(key)), vocabulary_file(cache, vocabulary_name(key))
 
-    def make() -> tuple[Any, dict[str, Any]]:
-        file = folder / "reviews" / facts["file"]
-        if fraction == 1 and not in_bucket(file):  # read in parts: a million reviews need not be in memory at once
-            table, vocabulary = tokenization.encode(file, **how)
+    def compute() -> tuple[pa.Table, EncodedFiles]:
+        reviews = reviews_file(cache, dataset.file)
+        if fraction == 1 and not in_bucket(reviews):  # read in parts, so that any number of reviews fits in memory
+            table, vocabulary = tokenization.encode(reviews, **options)
         else:
-            table, vocabulary = tokenization.encode(training_fraction(store.table(file), fraction).to_pandas(), **how)
-        store.write(words, vocabulary)
-        return table, {"fingerprint": table_fingerprint.fingerprint(table), "file": path.name, "vocabulary": words.name}
+            kept = keep_training_fraction(store.table(reviews), fraction)
+            table, vocabulary = tokenization.encode(kept.to_pandas(), **options)
+        store.write(vocabulary_path, vocabulary)
+        return table, EncodedFiles(path.name, vocabulary_path.name, table_fingerprint.fingerprint(table))
 
-    def check(notes: dict[str, Any]) -> None:
-        check_notes(notes, TokenNotes, path, file=path.name, vocabulary=words.name)
-        if store.read_bytes(words, VOCABULARY.file) is None:  # models are of no use without it
-            raise store.DamagedFileError(f"{escape_terminal(words)} is gone")
+    def check(files: EncodedFiles) -> None:
+        check_encoded_files(files, path, vocabulary_path)
 
-    notes, cached = prepared(path, make, logger.warning, check)
-    made_from = {"train_fraction": fraction, "reviews": facts["fingerprint"], "reviews_file": facts["file"]}
-    return outcome({**notes, **made_from}, cached=cached)
+    files, cached = load_or_compute_table(path, compute, EncodedFiles, check)
+    encoded = EncodedDataset(files.file, files.vocabulary, files.fingerprint, fraction, dataset)
+    return completed_state(encoded, cached=cached)
+
+
+def check_encoded_files(files: EncodedFiles, path: Path, vocabulary_path: Path) -> None:
+    """Check that a record names these files, and that the vocabulary can be read.
+
+    Raises:
+        DamagedFileError: If it names other files, or the vocabulary is missing or damaged.
+    """
+    if (files.file, files.vocabulary) != (path.name, vocabulary_path.name):
+        raise DamagedFileError(f"{escape_terminal(path)} names other files")
+    if store.read_bytes(vocabulary_path, VOCABULARY.file) is None:  # trained models cannot be used without it
+        raise DamagedFileError(f"{escape_terminal(vocabulary_path)} does not exist")

@@ -1,22 +1,34 @@
-"""The task that evaluates all trials."""
+"""The task that evaluates the trials of a run."""
 
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
-from prefect.logging import get_run_logger
 
-from tasks.execution.prefect_api import doing_without_server
+from tasks.execution.prefect_api import ignore_api_errors
 from tasks.reporting.tabular import table_records
-from tasks.statistics.frames import Frames, kept_frames
+from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.frames import load_or_compute_frames
+from tasks.storage.trial_records import TrialResult
 
 
 @task(name="evaluate", task_run_name="evaluate")
-def evaluate_trials(trials: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
-    """Score every trial on validation and test, compare the architectures, and put the scores on Prefect's page."""
-    frames = kept_frames(trials, reviews, folder, get_run_logger().warning)
-    with doing_without_server(get_run_logger().warning, retries=2):
-        create_table_artifact(table_records(frames["scores"]), key="scores", description="Every trial's scores")
-        create_table_artifact(table_records(frames["trials"]), key="cells", description="Every trial and what it cost")
+def evaluate_trials(trials: list[TrialResult], reviews: str, folder: Path) -> Frames:
+    """Score all trials, compare the architectures, and create the artifacts with the scores and costs of all trials.
+
+    Args:
+        trials: Results of all trials.
+        reviews: File name of the reviews in the cache.
+        folder: Cache folder.
+
+    Returns:
+        The tables of the evaluation by name.
+
+    Raises:
+        UserError: If every network diverged.
+    """
+    frames = load_or_compute_frames(trials, reviews, folder)
+    with ignore_api_errors(retries=2):
+        create_table_artifact(table_records(frames["scores"]), key="scores", description="Scores of all trials")
+        create_table_artifact(table_records(frames["trials"]), key="trials", description="Costs of all trials")
     return frames

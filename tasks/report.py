@@ -1,6 +1,5 @@
-"""The task that writes the run directory and the artifacts."""
+"""The task that writes the run directory and creates the artifacts of the report."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,86 +10,142 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.logging import get_run_logger
 
 from tasks.config.escape import escape_markdown, escape_terminal
-from tasks.execution.prefect_api import doing_without_server
-from tasks.reporting.figure_links import inlined
+from tasks.data.records import EncodedDataset
+from tasks.execution.prefect_api import ignore_api_errors
+from tasks.reporting.figure_links import thumbnail_uri
+from tasks.reporting.formatting import TextTable
 from tasks.reporting.markdown import render_markdown
 from tasks.reporting.model import Report
-from tasks.reporting.nightly_text import night_table, nights_in_words
-from tasks.reporting.run_directory import command, settle, write_run
-from tasks.reporting.tables import Grid, further_tables
+from tasks.reporting.nightly_text import format_nightly_summary
+from tasks.reporting.run_directory import format_command, publish_run_dir, write_run
+from tasks.reporting.sections import report_sections
 from tasks.reporting.verdict import verdict
-from tasks.statistics.frames import Frames
-from tasks.storage import store
-from tasks.storage.environment import surroundings
+from tasks.statistics.evaluation_tables import Frames
+from tasks.storage import atomic_files
+from tasks.storage.environment import environment_info
+from tasks.storage.layout import cache_dir, run_dir
 from tasks.storage.partial_files import partial_path
+from tasks.storage.run_info import RunInfo
 from tasks.storage.s3 import in_bucket, written_nearby
 
-
-def of_a_fraction(settings: Mapping[str, Any], rows: int) -> list[str]:
-    """Say, if no model was trained on all training reviews, on how many they were."""
-    fraction = max(settings["train_fractions"])
-    if fraction == 1:
-        return []
-    return [
-        f"Every model was trained on {100 * fraction:.3g}% of the {rows:,} training reviews alone. With all of them "
-        "scores are most likely higher, and the order may be another: what this run says holds for so many reviews."
-    ]
-
-
-def in_text(grid: Grid) -> str:
-    """Write a table for a terminal."""
-    rows = [[str(cell).split("\n")[0] for cell in row] for row in grid.rows]
-    frame = pd.DataFrame(rows, columns=list(grid.head))
-    return str(frame.drop(columns=["Test log-loss", "Parameters"]).to_string(index=False))  # the rest fits on a line
+# Columns of the summary that would not fit into a line of a terminal.
+COLUMNS_NOT_PRINTED = ("Test log-loss", "Parameters")
+# The recommended architecture and the best group.
+PRINTED_SENTENCES = 2
 
 
 @task(name="report", task_run_name="report")
 def publish(
     frames: Frames,
-    reviews: dict[str, Any],
+    encoded: EncodedDataset,
     settings: dict[str, Any],
     failures: dict[str, str],
     started: datetime,
     results: Path,
 ) -> str:
-    """Write the run's folder and Prefect's artifacts; the result is a summary for the terminal."""
-    name = runtime.flow_run.name or "run"
-    missing = [f"{trial} failed and is missing: {why}" for trial, why in failures.items()]
-    caveats = [*reviews["caveats"], *of_a_fraction(settings, reviews["rows"]["train"]), *missing]
-    facts = {
-        **{key: reviews[key] for key in ("source", "rows", "fingerprint", "classes", "vocabulary")},
-        "caveats": caveats,
-        "settings": settings,
-        **surroundings(),
-        "command": command(settings),
-        "run_name": name,
-        "started": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "seconds": (datetime.now(started.tzinfo) - started).total_seconds(),
-    }
-    nights = nights_in_words(frames)
-    tables = further_tables(frames, reviews["classes"]) | (
-        {"Night by night: test accuracy (%)": night_table(frames)} if nights else {}
+    """Write the run directory and create the artifacts.
+
+    Args:
+        frames: Frames of the evaluation and of the nightly runs, by name.
+        encoded: Encoded data set of the compared trials.
+        settings: Parameters of the run by name, as JSON values.
+        failures: Reason of each failed trial by its name.
+        started: Start time of the run, with a time zone.
+        results: The results folder.
+
+    Returns:
+        A summary for the terminal.
+    """
+    dataset, nightly = encoded.dataset, format_nightly_summary(frames)
+    fraction_caveat = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
+    caveats = [*dataset.caveats, *fraction_caveat]
+    caveats += [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
+    info = create_run_info(encoded, settings, caveats, started)
+    report = Report(
+        info=info,
+        frames=frames,
+        verdict=[*verdict(frames), *nightly],
+        sections=report_sections(frames, dataset.classes),
     )
-    report = Report(facts=facts, frames=frames, verdict=[*verdict(frames), *nights], tables=tables)
-    with written_nearby(results) as near:
-        partial = partial_path(near / "runs" / name)
-        with store.unfinished(partial):
-            report = write_run(report, partial, results / "cache", get_run_logger().warning)
-        target = settle(partial, results, name)
-    summary: Grid = report.said["summary"]
+    report, directory = write_run_dir(report, results)
+    create_artifacts(report, directory)
+    location = escape_terminal(f"Report: {directory / 'report.html'}")
+    get_run_logger().info("%s", location)
+    sentences = [*fraction_caveat, *report.verdict[:PRINTED_SENTENCES], *nightly]
+    table = format_summary_table(report.content.summary)
+    return "\n\n".join([f"\n{escape_terminal(dataset.source)}", table, "\n".join(sentences), location])
+
+
+def format_fraction_caveat(fraction: float, rows: int) -> list[str]:
+    """Return a sentence if the models were not trained on all training reviews, otherwise nothing.
+
+    Args:
+        fraction: Share of the training reviews that the models were trained on, above 0 to 1.
+        rows: Number of training reviews.
+    """
+    if fraction == 1:
+        return []
+    return [
+        f"All models were trained on {100 * fraction:.3g}% of the {rows:,} training reviews. Models that are trained "
+        "on all of them are likely to score higher, and their order may be different."
+    ]
+
+
+def create_run_info(
+    encoded: EncodedDataset, settings: dict[str, Any], caveats: list[str], started: datetime
+) -> RunInfo:
+    """Return the record of this run."""
+    dataset, environment = encoded.dataset, environment_info()
+    return RunInfo(
+        source=dataset.source,
+        rows=dataset.rows,
+        fingerprint=dataset.fingerprint,
+        classes=dataset.classes,
+        vocabulary=encoded.vocabulary,
+        caveats=tuple(caveats),
+        settings=settings,
+        versions=dict(environment.versions),
+        hardware=dict(environment.hardware),
+        command=format_command(settings),
+        run_name=runtime.flow_run.name or "run",
+        started=started.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        seconds=(datetime.now(started.tzinfo) - started).total_seconds(),
+    )
+
+
+def write_run_dir(report: Report, results: Path) -> tuple[Report, Path]:
+    """Write the run directory and publish it when it is complete.
+
+    Returns:
+        The report with its figures, and the run directory.
+    """
+    name = report.info.run_name
+    with written_nearby(results) as local_results:
+        partial = partial_path(run_dir(local_results, name))
+        with atomic_files.create_dir(partial):
+            report = write_run(report, partial, cache_dir(results))
+        return report, publish_run_dir(partial, results, name)
+
+
+def create_artifacts(report: Report, directory: Path) -> None:
+    """Create the artifacts of a report: the report, the summary, and a link to the page in the run directory."""
+    name, summary = escape_markdown(report.info.run_name), report.content.summary
+    page = f"{directory}/report.html" if in_bucket(directory) else (directory / "report.html").as_uri()
     records = [
-        {head: str(cell).replace("\n", " ") for head, cell in zip(summary.head, row, strict=True)}
+        {column: str(cell).replace("\n", " ") for column, cell in zip(summary.header, row, strict=True)}
         for row in summary.rows
     ]
-    shown = render_markdown(report, inlined)
-    with doing_without_server(get_run_logger().warning, retries=2):
-        create_markdown_artifact(shown, key="report", description=escape_markdown(name))
-        create_table_artifact(records, key="summary", description="Each architecture over its seeds")
-        where = f"{target}/report.html" if in_bucket(target) else (target / "report.html").as_uri()
+    markdown = render_markdown(report, thumbnail_uri)
+    with ignore_api_errors(retries=2):
+        create_markdown_artifact(markdown, key="report", description=name)
+        create_table_artifact(records, key="summary", description="Scores of each architecture over its seeds")
         create_link_artifact(
-            where, link_text=f"{escape_markdown(name)}: report.html", key="report-file", description="With all pictures"
+            page, link_text=f"{name}: report.html", key="report-file", description="Report with all figures"
         )
-    place = escape_terminal(f"Report: {target / 'report.html'}")
-    get_run_logger().info("%s", place)
-    said = "\n".join([*of_a_fraction(settings, reviews["rows"]["train"]), *report.verdict[:2], *nights])
-    return f"\n{escape_terminal(reviews['source'])}\n\n{in_text(summary)}\n\n{said}\n\n{place}"
+
+
+def format_summary_table(summary: TextTable) -> str:
+    """Format the summary for a terminal: the first line of each cell, without `COLUMNS_NOT_PRINTED`."""
+    rows = [[str(cell).split("\n")[0] for cell in row] for row in summary.rows]
+    frame = pd.DataFrame(rows, columns=list(summary.header))
+    return str(frame.drop(columns=list(COLUMNS_NOT_PRINTED)).to_string(index=False))

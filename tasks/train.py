@@ -1,68 +1,83 @@
-"""The task that trains one trial, or finds it in the cache."""
+"""The task that trains one trial, or loads it from the cache."""
 
+import logging
 import re
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
-from tasks.config.errors import telling_of_memory
-from tasks.config.recipe import Recipe
-from tasks.data.subsample import training_fraction
-from tasks.execution.prefect_api import doing_without_server, outcome
+from tasks.config.errors import DamagedFileError, translate_out_of_memory
+from tasks.data.subsample import keep_training_fraction
+from tasks.execution.prefect_api import completed_state, ignore_api_errors
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import builder
 from tasks.storage import store
-from tasks.storage.trials import history_file, store_trial, stored_or_said
+from tasks.storage.layout import history_file
+from tasks.storage.trial_records import TrainedTrial, TrialResult, TrialSpec
+from tasks.storage.trials import read_trial, store_trial
+from tasks.training.loop import OnEpoch
 from tasks.training.probe import sgemm_seconds
-from tasks.training.trial import Made, OnEpoch, make_baseline, make_trial
+from tasks.training.trial import train_baseline, train_network
 
 
-@task(name="train", task_run_name="{trial}")
-def train(
-    architecture: str, seed: int, recipe: Recipe, data: Path, fraction: float, trial: str, name: str, folder: Path
-) -> dict[str, Any]:
-    """Train and store the trial `name`, or find it stored; the result is the trial's facts."""
-    logger = get_run_logger()
-    with store.locked(history_file(folder, name)):
-        facts = stored_or_said(folder, name, logger.debug)  # damage was said before, when the run was planned
-        if facts:
-            return outcome(facts, cached=True, message=f"{name} was trained before")
-        on_epoch = None if architecture in BASELINES else _progress(recipe.epochs, trial, logger)
-        with telling_of_memory():
+@task(name="train", task_run_name="{spec.label}")
+def train(spec: TrialSpec) -> TrialResult:
+    """Train a trial and store it in the cache, or load it from there."""
+    with store.locked(history_file(spec.folder, spec.name)):
+        if cached := _read_cached(spec):
+            return completed_state(cached, cached=True, message=f"{spec.name} is in the cache")
+        with translate_out_of_memory():
             probe = sgemm_seconds()
-            history, predictions, weights = _make(architecture, seed, recipe, data, fraction, on_epoch)
-            history.attrs["probe_seconds"] = (probe + sgemm_seconds()) / 2
-            facts = store_trial(folder, name, history, predictions, weights)
-    if facts["status"] == "diverged":
-        logger.warning("The loss is no longer a number after epoch %d: this seed counts as diverged.", facts["epochs"])
-    return outcome(facts, message=f"best epoch {facts['best_epoch']} of {facts['epochs']}")
+            trial = train_trial(spec)
+            probe = (probe + sgemm_seconds()) / 2
+            result = store_trial(spec.folder, spec.name, trial, spec.train_fraction, probe_seconds=probe)
+    if result.status == "diverged":
+        get_run_logger().warning(
+            "The loss became NaN or infinite after epoch %d: this seed counts as diverged.", result.epochs
+        )
+    return completed_state(result, message=f"best epoch {result.best_epoch} of {result.epochs}")
 
 
-def _make(architecture: str, seed: int, recipe: Recipe, data: Path, fraction: float, on_epoch: OnEpoch | None) -> Made:
-    table = store.table(data)
-    if architecture in BASELINES:
-        fitted_on = training_fraction(table, fraction)
-        return make_baseline(architecture, fitted_on, recipe, learn=BASELINES[architecture])
-    return make_trial(architecture, seed, recipe, table, build=builder(architecture), on_epoch=on_epoch)
+def _read_cached(spec: TrialSpec) -> TrialResult | None:
+    """Return the result in the cache, or None if it is missing or damaged."""
+    with suppress(DamagedFileError):  # already logged when the cache was searched
+        if result := read_trial(spec.folder, spec.name):
+            return result.model_copy(update={"train_fraction": spec.train_fraction})
+    return None
 
 
-def _progress(epochs: int, trial: str, logger: Any) -> OnEpoch:
-    """Make a callback that tells the log and a progress artifact of each epoch."""
-    key = re.sub("[^a-z0-9]+", "-", f"training-{trial}".lower())
-    artifact: Any = None
-    with doing_without_server(logger.debug):
-        artifact = create_progress_artifact(0.0, key=key, description=f"Epochs of {trial}")
+def train_trial(spec: TrialSpec) -> TrainedTrial:
+    """Train a network or a baseline."""
+    data = store.table(spec.data)
+    if spec.architecture in BASELINES:
+        reviews = keep_training_fraction(data, spec.train_fraction)
+        return train_baseline(spec.architecture, reviews, spec.recipe, learn=BASELINES[spec.architecture])
+    build, on_epoch = builder(spec.architecture), report_progress(spec.label, spec.recipe.epochs)
+    return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)
+
+
+def report_progress(label: str, epochs: int) -> OnEpoch:
+    """Create a progress artifact, and return a callback that logs each epoch and updates the artifact.
+
+    Args:
+        label: Label of the trial.
+        epochs: Maximum number of epochs.
+    """
+    run_logger = get_run_logger()
+    key = re.sub("[^a-z0-9]+", "-", f"training-{label}".lower())
+    artifact = None
+    with ignore_api_errors(level=logging.DEBUG):
+        artifact = create_progress_artifact(0.0, key=key, description=f"Epochs of {label}")
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> None:
-        logger.info(
+        run_logger.info(
             "epoch %d of at most %d: training loss %.3f, validation loss %.3f, validation accuracy %.3f",
             *(epoch, epochs, scores["train_loss"], scores["validation_loss"], scores["validation_accuracy"]),
         )
         if artifact:
-            with doing_without_server(logger.debug):
-                update_progress_artifact(artifact, progress=100 * epoch / epochs)
+            with ignore_api_errors(level=logging.DEBUG):
+                update_progress_artifact(artifact, progress=100 * epoch / epochs)  # type: ignore[arg-type]
 
     return on_epoch

@@ -1,4 +1,4 @@
-"""What several test files share: one Prefect server for the session, a tiny data set, and the command as a process."""
+"""Fixtures of several test files: a Prefect server for the session, a tiny data set, and the command as a process."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-# A busy machine is no fault of what is tested.
+# A slow machine must not fail a property test.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
@@ -27,7 +27,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all tests of the past run in another, so that it is run once."""
+    """Run the tests of a file in the same process, and all tests that use `past` in one process."""
     for item in items:
         past = "past" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("past" if past else item.path.stem))
@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a real Prefect server with a database of its own, and return the address of its API."""
-    from flows.server.lifecycle import prefect_process, wait_for
+    """Run a Prefect server with its own database, and return the address of its API."""
+    from flows.server.lifecycle import prefect_process, wait_until_healthy
 
     home = tmp_path_factory.mktemp("prefect")
     with socket.socket() as free:
@@ -44,14 +44,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     before = os.environ.get("PREFECT_HOME")
     os.environ["PREFECT_HOME"] = str(home)
-    # Without CSRF tokens, so that tests may ask it by plain requests; test_server.py has a server with them.
+    # Without CSRF tokens, so that tests can send plain requests. test_server.py has a server with tokens.
     unguarded = {"PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false"}
     with (home / "server.log").open("wb") as log:
         address = ("127.0.0.1", str(port))
         with prefect_process(
             *address, module="flows.server.guard", output=log, environment=os.environ | unguarded
         ) as process:
-            wait_for(f"http://127.0.0.1:{port}/api", process)
+            wait_until_healthy(f"http://127.0.0.1:{port}/api", process)
             yield f"http://127.0.0.1:{port}/api"
     if before is None:
         del os.environ["PREFECT_HOME"]
@@ -61,12 +61,12 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the tiny reviews, once for the session."""
+    """Return a file of tiny reviews, written once for the session."""
     return tiny_reviews(tmp_path_factory.mktemp("data") / "tiny.csv")
 
 
 def tiny_reviews(path: Path) -> Path:
-    """Write 400 short reviews whose class one word tells to `path`, and return it."""
+    """Write 400 short reviews, each with one word that decides its label, to `path`, and return it."""
     rng = np.random.default_rng(0)
     words = np.array(["a", "film", "with", "some", "plot", "and", "many", "actors", "in", "it"])
     labels = rng.permutation(np.repeat([0, 1], 200))
@@ -78,7 +78,7 @@ def tiny_reviews(path: Path) -> Path:
 
 @pytest.fixture
 def compare(api: str, tiny: Path) -> Command:
-    """Return a function that runs the command on the tiny data against the session's server."""
+    """Return a function that runs the command on the tiny reviews with the server of the session."""
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
         given = TINY | {"--data": str(tiny)} | dict(zip(options[::2], options[1::2], strict=True))
@@ -89,8 +89,8 @@ def compare(api: str, tiny: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def past(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the comparison once, with two seeds, and return its folder of results; tests leave it as it is."""
-    if "PYTEST_XDIST_WORKER" in os.environ:  # the groups of pytest-xdist have silently come to nothing before
+    """Return the results folder of a comparison with two seeds. Tests must not change it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # fails if pytest-xdist ignores the groups and runs it twice
         (tmp_path_factory.getbasetemp().parent / "past").touch(exist_ok=False)
     results = tmp_path_factory.mktemp("past")
     given = TINY | {"--data": str(tiny), "--results": str(results), "--seeds": "2", "--run-name": "first"}
@@ -101,7 +101,7 @@ def past(api: str, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def with_tensorflow() -> Iterator[None]:
-    """Let models be loaded in this process, where TensorFlow may have begun to work: its threads are fixed by then."""
+    """Allow loading models in this process, in which the number of TensorFlow's threads can no longer be changed."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("predictor", "exported_model"):
             patch.setattr(f"tasks.inference.{module}.load_tensorflow", lambda: None)
@@ -109,7 +109,7 @@ def with_tensorflow() -> Iterator[None]:
 
 
 def command(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would, and wait for it."""
+    """Run the command in a process, and wait for it."""
     return subprocess.run(
         [sys.executable, "-m", "flows.imdb_compare", *arguments],
         cwd=ROOT,

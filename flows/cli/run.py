@@ -1,99 +1,104 @@
-"""From words on the command line to a run: parameters checked, a server found, mistakes in one message."""
+"""`imdb-compare run`: check what can be checked early, find or start a Prefect server, run the comparison."""
 
-import argparse
 import os
-import signal
-import sys
 import time
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
 import httpx
 
-from flows.cli.arguments import parse
-from tasks.config.errors import (
-    EngineLostError,
-    NightFailedError,
-    TrialsFailedError,
-    UserError,
-    told_at_the_end,
-    without_tracebacks_for_mistakes,
-)
-from tasks.config.escape import MESSAGE, escape_terminal
+from flows.cli.console import print_output
+from flows.cli.options import RunOptions
+from flows.server.database import check_database, database_file
+from flows.server.lifecycle import is_healthy, project_api, running_server
+from tasks.config.errors import UserError
+from tasks.config.log_filters import hide_user_error_logs, hide_user_error_tracebacks
+from tasks.config.parameters import Parameters
+from tasks.data.datasets import check_source
+from tasks.storage.layout import cache_dir, history_dir, runs_dir
 
-FIND_SECONDS = 3
-KEPT = "What is trained is kept: the same command goes on from there."
+CONNECT_SECONDS = 3
 
 
-class Parser(argparse.ArgumentParser):
-    """Reads a command line; what it says of a wrong one can be printed."""
+def execute(options: RunOptions) -> None:
+    """Run the comparison, and print its summary.
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end with exit code 2."""
-        super().error(escape_terminal(message))
-
-
-def say(words: object, *, error: bool = False) -> None:
-    """Print words, the one way of all commands: control characters in them are shown, not sent to the terminal.
-
-    Args:
-        words: What to say, in one or several lines.
-        error: Whether to say it on stderr.
+    Raises:
+        UserError: If a parameter, the data, the results folder or the Prefect server cannot be used.
     """
-    shown = escape_terminal(words, MESSAGE if error else None, lines=True)
-    print(shown, file=sys.stderr if error else sys.stdout, flush=True)
+    parameters = options.parameters()
+    configure_prefect()
+    check_printable(parameters)
+    check_source(parameters.data)
+    check_results(parameters.results)
+    check_server()
+    with running_server(meanwhile=lambda: import_module("flows.imdb_compare")):
+        summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
+    print_output(summary)
 
 
-def complain(words: object) -> None:
-    """Print words on stderr."""
-    say(words, error=True)
+def configure_prefect() -> None:
+    """Set Prefect's settings for a run. Prefect reads them from the environment when it is imported."""
+    hide_user_error_tracebacks()
+    hide_user_error_logs()
+    # With the default of 5, a run takes minutes to report that its server is gone.
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
+    # Otherwise every event that could not be sent is logged in full, after the line that events cannot be sent.
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+
+
+def check_printable(parameters: Parameters) -> None:
+    """Check that no value contains control characters, which come from mistakes in shell scripts.
+
+    Raises:
+        UserError: If one does.
+    """
+    for name, value in parameters:
+        if isinstance(value, str | Path) and not str(value).isprintable():
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: received {str(value)!r:.120}, with control characters. Remove them.")
 
 
 def check_results(results: str) -> None:
-    """Make sure, before anything is loaded, that a folder of results can be written to; a bucket is tried later.
+    """Check that a results folder can be written to, before anything heavy is imported. A bucket is checked later.
 
     Raises:
-        UserError: If not. What goes wrong when the run is on its way, such as a disk that fills, is no mistake.
+        UserError: If it cannot.
     """
     if "://" in results:
         return
     folder = Path(results).resolve()
-    for place in (folder, folder / "cache", folder / "runs", folder / "history"):
+    for place in (folder, cache_dir(folder), runs_dir(folder), history_dir(folder)):
         try:
-            there = next(each for each in (place, *place.parents) if each.exists())
-            writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-        except (OSError, ValueError):  # a name that no folder can have, or one behind a folder that is closed
-            there, writable = place, False
+            existing = next(each for each in (place, *place.parents) if each.exists())
+            writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+        except (OSError, ValueError):  # an impossible name, or a folder that may not be entered
+            existing, writable = place, False
         if not writable:
             raise UserError(
-                f"results: received {results[:300]!r}, but {str(there)[:300]} is no folder that can be written to. "
-                "Let it be written to, or name another folder."
+                f"--results: received {results[:300]!r}, but {str(existing)[:300]} is not a writable folder. "
+                "Make it writable, or choose another folder."
             )
 
 
 def check_server() -> None:
-    """Make sure, before anything is loaded, that a run will find a server, or can have one of its own.
+    """Check that a Prefect server answers or can be started, before anything heavy is imported.
 
     Raises:
-        UserError: If none answers at the address that the environment names, or Prefect's database is of no use.
+        UserError: If no server answers at PREFECT_API_URL, or Prefect's database cannot be used.
     """
-    from flows.server.database import check_database, database_file
-    from flows.server.lifecycle import answers, project_api
-
     address = os.environ.get("PREFECT_API_URL")
     if address:
-        find(address)
-    elif (file := database_file()) and not answers(project_api()):
-        check_database(file, say=complain)
+        wait_for_address(address)
+    elif (file := database_file()) and not is_healthy(project_api()):
+        check_database(file)
 
 
-def find(address: str, seconds: float = FIND_SECONDS) -> None:
-    """Wait until something answers at an address, for one that is just being restarted.
+def wait_for_address(address: str, seconds: float = CONNECT_SECONDS) -> None:
+    """Wait until a server answers at an address: it may be restarting.
 
     Raises:
-        UserError: If nothing does.
+        UserError: If none does.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -103,57 +108,7 @@ def find(address: str, seconds: float = FIND_SECONDS) -> None:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"No Prefect server answers at {address}, which PREFECT_API_URL names ({error}). Start it, or "
-                    "unset PREFECT_API_URL: without it the run starts a server of its own."
+                    f"No Prefect server answers at {address}, the value of PREFECT_API_URL ({error}). Start it, or "
+                    "unset PREFECT_API_URL: then the run starts a temporary server."
                 ) from None
         time.sleep(0.5)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the comparison that the command line asks for.
-
-    Returns:
-        The exit code: 0 finished, 1 failed, 2 a mistake of the user's, 130 interrupted, 143 terminated.
-    """
-    from flows.server.lifecycle import any_server
-    from tasks.config.parameters import Parameters
-
-    signal.signal(signal.SIGTERM, _terminated)
-    without_tracebacks_for_mistakes()
-    told_at_the_end()
-    # Prefect reads these when it is imported. With its own 5 a run whose server is gone takes minutes to say so.
-    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
-    # Else each event that could not be sent is shown whole, behind the line which says that events cannot be sent.
-    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
-    try:
-        parameters = parse(Parameters, arguments, "flows.imdb_compare")
-        # Not before: --help and a mistake in an option need no pandas.
-        import_module("tasks.data.datasets").check_source(parameters.data)
-        check_results(parameters.results)
-        check_server()
-        with any_server(meanwhile=lambda: import_module("flows.imdb_compare")):
-            summary = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
-    except UserError as mistake:
-        complain(mistake)
-        return 1 if isinstance(mistake, OSError) else 2  # what the system refused later on is no mistake
-    except (TrialsFailedError, NightFailedError) as failure:
-        complain(failure)
-        return 1
-    except EngineLostError as lost:
-        complain(f"{lost} {KEPT}")
-        return 1
-    except httpx.HTTPError as error:
-        complain(f"Prefect's server no longer answers ({error}). {KEPT}")
-        os._exit(1)  # at the usual end Prefect's threads try for minutes to send what is left
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break into the tidying up
-        complain(f"Interrupted. {KEPT}")
-        return 130
-    say(summary)
-    return 0
-
-
-def _terminated(number: int, _: object) -> NoReturn:
-    """End as by an error, so that processes are ended and files removed; Prefect, if it runs, was told before."""
-    complain(f"Terminated. {KEPT}")
-    sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""Automations of the deployment, made once: `python -m flows.server.automations`, which `make ui` runs, too."""
+"""The automations of the deployment: `python -m flows.server.automations`, which `imdb-compare ui` runs as well."""
 
 import sys
 from datetime import timedelta
@@ -8,21 +8,21 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from flows.cli.run import say
+from flows.cli.console import print_output
 
-# Prefect sends a heartbeat of a deployment's run every three minutes; the third that is missing is one too many.
-SILENT_SECONDS = 540
-SILENT = "imdb-compare: silent runs crashed"
+# Prefect sends a heartbeat of a deployment's run every three minutes. A run that misses three is dead.
+HEARTBEAT_TIMEOUT_SECONDS = 540
+NAME = "imdb-compare: silent runs crashed"
 
 
-def silent_runs() -> AutomationCore:
-    """Describe the automation that calls a run Crashed of which nothing is heard any more.
+def crash_silent_runs() -> AutomationCore:
+    """Return the automation that marks a run without heartbeats as crashed.
 
-    A worker that is killed, or a machine that is switched off, cannot say so itself: its run would be Running for ever,
-    and keep the next one waiting.
+    A worker that is killed, or a machine that is switched off, cannot report it. Its run would stay Running for ever,
+    and the next run would wait for it.
     """
     return AutomationCore(
-        name=SILENT,
+        name=NAME,
         description="A run of imdb-compare without a heartbeat for nine minutes is over.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
@@ -32,7 +32,7 @@ def silent_runs() -> AutomationCore:
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": "imdb-compare"},
             for_each={"prefect.resource.id"},
             threshold=1,
-            within=timedelta(seconds=SILENT_SECONDS),
+            within=timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS),
         ),
         actions=[
             ChangeFlowRunState(
@@ -42,32 +42,33 @@ def silent_runs() -> AutomationCore:
     )
 
 
-def ensure(wanted: AutomationCore) -> str:
-    """Make an automation, or bring the one of that name up to date; further ones of the name are removed.
+def create_or_update(automation: AutomationCore) -> str:
+    """Create an automation, or update the one of the same name; duplicates of that name are deleted.
 
-    One that is as wanted is not touched: the server would forget the runs that it is watching, and a run that died with
-    the machine would be Running for ever.
+    An automation that is equal already is not written. The server would otherwise forget the runs that it watches, and
+    a run that died with its machine would stay Running for ever.
 
     Returns:
-        What was done, in a word.
+        What was done: created, kept or updated.
     """
     with get_client(sync_client=True) as client:
-        there = client.read_automations_by_name(wanted.name)
-        if not there:
-            client.create_automation(wanted)
+        existing = client.read_automations_by_name(automation.name)
+        if not existing:
+            client.create_automation(automation)
             return "created"
-        for further in there[1:]:
-            client.delete_automation(further.id)
-        if AutomationCore.model_validate(there[0].model_dump(include=set(AutomationCore.model_fields))) == wanted:
+        first, *duplicates = existing
+        for duplicate in duplicates:
+            client.delete_automation(duplicate.id)
+        if AutomationCore.model_validate(first.model_dump(include=set(AutomationCore.model_fields))) == automation:
             return "kept"
-        client.update_automation(there[0].id, wanted)
-        return "brought up to date"
+        client.update_automation(first.id, automation)
+        return "updated"
 
 
 def main() -> int:
-    """Make the automations on the server that the settings name, and return the exit code."""
-    wanted = silent_runs()
-    say(f"Automation '{wanted.name}': {ensure(wanted)}.")
+    """Create the automations on the server of Prefect's settings, and return the exit code."""
+    automation = crash_silent_runs()
+    print_output(f"Automation '{automation.name}': {create_or_update(automation)}.")
     return 0
 
 

@@ -1,17 +1,16 @@
-"""Prefect's server, for the pages of this machine alone: `python -m flows.server.guard 127.0.0.1 4200`.
+"""Prefect's server, protected from pages of other sites: `python -m flows.server.guard 127.0.0.1 4200`.
 
-Any page that a browser shows can send requests to 127.0.0.1. Prefect's settings stop most of them (CORS, CSRF
-tokens), but not its WebSockets, and not a name of the page's own that leads to 127.0.0.1 (DNS rebinding).
+Any page that a browser shows can send requests to 127.0.0.1. Prefect's settings (CORS, CSRF tokens) stop most of them,
+but not its WebSockets, and not a page whose own host name resolves to 127.0.0.1 (DNS rebinding).
 
-The guards stand between the network and Prefect's application, and every request and WebSocket that comes over the
-network passes them. Prefect's own requests to itself (automations act by them) call the application in the process and
-never meet them, so that there is no exemption that a request could claim. A request is judged by its headers Host and
-Origin, which the script of a page cannot choose. Who sent it and headers of proxies (`X-Forwarded-For`, `Forwarded`)
-do not count.
+Every request and WebSocket from the network passes the guards before it reaches Prefect's application. Prefect's own
+requests to itself (automations act by them) call the application within the process and do not pass the guards, so that
+there is no exemption which a request could claim. A request is judged by its headers Host and Origin, which the script
+of a page cannot choose. The address of the sender and headers of proxies (`X-Forwarded-For`, `Forwarded`) do not count.
 
-On a loopback address, Host must be a name of this machine. A server that listens to other machines has names that
-nobody knows here (of a container, of a proxy). There Prefect's password protects every endpoint and WebSocket: a page
-that reaches the server by a name of its own has no access to what the browser stored for another name.
+On a loopback address, Host must be a name of this machine. A server that listens on other addresses has names that
+cannot be known here (of a container, of a proxy). There Prefect's password protects every endpoint and WebSocket: a
+page that reaches the server by another name has no access to what the browser stored for the usual one.
 """
 
 import os
@@ -23,7 +22,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
-from flows.cli.run import complain
+from flows.cli.errors import report_error
 from flows.server.database import make_private
 from flows.server.lifecycle import LOOPBACK_NAMES, check_host, is_loopback
 from tasks.config.errors import UserError
@@ -32,19 +31,19 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class OwnPagesOnly:
-    """Refuse what the page of another site sends: a browser names that site in the header Origin."""
+class SameOriginOnly:
+    """Refuse requests of pages of other sites: a browser names the site in the header Origin."""
 
     def __init__(self, app: "ASGIApp", port: int) -> None:
-        """Let pages of this machine's `port` through, and those of the name by which the server was asked."""
+        """Allow pages of this machine's `port`, and of the host that the request itself names."""
         self.app = app
         self.own = {f"{name}:{port}" for name in LOOPBACK_NAMES}
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Pass a request or WebSocket on, or answer 403."""
+        """Pass a request or WebSocket on, or respond with status 403."""
         headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else Headers()
         own = self.own | {host for host in headers.getlist("host") if host}
-        # No browser sends an Origin other than <scheme>://<host>[:<port>] or "null"; of no browser, there is none.
+        # A browser sends <scheme>://<host>[:<port>] or "null". Programs other than browsers send no Origin.
         foreign = [origin for origin in headers.getlist("origin") if origin.partition("://")[2] not in own]
         if foreign:
             refusal = PlainTextResponse(f"Pages of {foreign[0]!r:.200} may not use this server.", status_code=403)
@@ -54,28 +53,33 @@ class OwnPagesOnly:
 
 
 def guarded(app: "ASGIApp", host: str, port: int) -> "ASGIApp":
-    """Put the guards before an application that listens at `host` and `port`.
+    """Return an application that applies the guards and then calls `app`.
 
-    The application itself is not changed: Prefect hands the same one to its clients in this process.
+    `app` itself is not changed, because Prefect uses the same object for the clients in this process.
+
+    Args:
+        app: Prefect's application.
+        host: Address at which it listens.
+        port: Port at which it listens.
     """
-    pages = OwnPagesOnly(app, port)
-    if not is_loopback(host):  # nobody knows all its names, and there is a password
-        return pages
-    return TrustedHostMiddleware(pages, [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host], www_redirect=False)
+    same_origin = SameOriginOnly(app, port)
+    if not is_loopback(host):  # its names are unknown, and a password is required
+        return same_origin
+    own_names = [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host]
+    return TrustedHostMiddleware(same_origin, own_names, www_redirect=False)
 
 
 def main(host: str, port: int) -> int:
     """Serve until SIGTERM or Ctrl-C.
 
     Returns:
-        The exit code: 0, or 2 if the server would listen to other machines without a password.
+        The exit code: 0, or 2 if the server would be open to other machines without a password.
     """
     try:
         check_host(host)
-    except UserError as mistake:
-        complain(mistake)
-        return 2
-    os.umask(0o077)  # the database is for its owner only
+    except UserError as error:
+        return report_error(error)
+    os.umask(0o077)  # only the owner may read the database
     make_private()
     from prefect.server.api.server import create_app
 

@@ -1,4 +1,4 @@
-"""Prefect servers: tell whether one answers, and run one for a while, on 127.0.0.1 only."""
+"""Prefect servers: check whether one answers, and run a temporary one on 127.0.0.1."""
 
 import ctypes
 import ipaddress
@@ -20,45 +20,50 @@ import httpx
 from flows.server.database import make_private
 from tasks.config.errors import UserError
 
+PROJECT_ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
 QUOTED_LINES = 5
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
+class ServerError(RuntimeError):
+    """A Prefect server, or one of Prefect's commands, failed or ended by itself."""
+
+
 def project_api() -> str:
-    """Return the address of the server's API that the environment or else the project's settings name."""
-    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    """Return the address of the server's API: PREFECT_API_URL, or else the one of pyproject.toml."""
+    settings = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
     return os.environ.get("PREFECT_API_URL") or str(settings["tool"]["prefect"]["api"]["url"])
 
 
-def answers(api: str) -> bool:
-    """Tell whether a Prefect server answers at the address of its API."""
+def is_healthy(api: str) -> bool:
+    """Return whether a Prefect server answers at the address of its API."""
     try:
         return httpx.get(f"{api}/health", timeout=2).is_success
     except httpx.HTTPError:
         return False
 
 
-def wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
+def wait_until_healthy(api: str, server: subprocess.Popen[bytes]) -> None:
     """Wait until the server answers.
 
     Raises:
-        RuntimeError: If it ends before, or does not answer within `START_SECONDS`.
+        ServerError: If it ends before, or does not answer within `START_SECONDS`.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        if answers(api):
+        if is_healthy(api):
             return
         time.sleep(0.2)
-    ended = server.poll()
-    how = f"did not answer at {api} within {START_SECONDS} s" if ended is None else f"ended with exit code {ended}"
-    raise RuntimeError(f"the Prefect server {how}")
+    code = server.poll()
+    reason = f"did not answer at {api} within {START_SECONDS} s" if code is None else f"ended with exit code {code}"
+    raise ServerError(f"The Prefect server {reason}.")
 
 
-def _end_with_parent() -> None:
-    """Ask for an end when the parent is killed without a chance to clean up, and listen to signals whoever started us.
+def _prepare_child() -> None:
+    """End this process when its parent is killed, and restore the default handling of SIGINT.
 
-    A shell that runs a command in the background lets it ignore SIGINT, by which Prefect's worker is ended.
+    A shell starts background commands with SIGINT ignored, but Prefect's worker is ended by SIGINT.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
@@ -73,21 +78,24 @@ def prefect_process(
     module: str = "prefect",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Prefect command in a session of its own, so that Ctrl-C does not reach it, and end it with the block.
+    """Run a command of Prefect until the end of the block, in its own session, so that Ctrl-C does not reach it.
+
+    Its working directory is the project folder, where Prefect finds its settings and the flows.
 
     Args:
         arguments: Words behind `python -m prefect`.
-        output: Where its output goes; by default, to the terminal.
-        module: What is run in Prefect's place.
-        environment: Of the process; by default, this one's.
+        output: File for stdout and stderr; by default the terminal.
+        module: Module to run instead of Prefect.
+        environment: Environment variables; by default those of this process.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         start_new_session=True,
+        cwd=PROJECT_ROOT,
         stdout=output,
         stderr=output,
         env=environment,
-        preexec_fn=_end_with_parent,
+        preexec_fn=_prepare_child,
     )
     try:
         yield process
@@ -103,19 +111,24 @@ def prefect_process(
 def server_process(
     port: int, *, host: str = "127.0.0.1", output: IO[bytes] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Prefect server that no page of another site can write to, until the end of the block.
+    """Run a Prefect server that pages of other sites cannot use, until the end of the block.
 
-    What is set in the environment counts before the settings made here.
+    Environment variables take precedence over the settings made here.
+
+    Args:
+        port: Port at which it listens.
+        host: Address at which it listens.
+        output: File for stdout and stderr; by default the terminal.
 
     Raises:
-        UserError: If it would listen to other machines without a password.
+        UserError: If it would be open to other machines without a password.
     """
     check_host(host)
-    make_private()  # before this process, too, makes Prefect's folder
+    make_private()  # before this process creates Prefect's folder
     if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
-        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)  # of whoever asks it from this process, or below
-    own = ",".join(f"http://{name}:{port}" for name in LOOPBACK_NAMES)
-    safe = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own, "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true"}
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)  # for the clients in this process and its children
+    origins = ",".join(f"http://{name}:{port}" for name in LOOPBACK_NAMES)
+    safe = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins, "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true"}
     with prefect_process(
         *(host, str(port)), module="flows.server.guard", output=output, environment={**safe, **os.environ}
     ) as process:
@@ -123,7 +136,7 @@ def server_process(
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens there."""
+    """Return whether only this machine can connect to an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -131,10 +144,12 @@ def is_loopback(host: str) -> bool:
 
 
 def check_host(host: str) -> None:
-    """Refuse to listen to other machines without a password: whoever can write to the server can run code here.
+    """Check that a server on this address has a password, unless only this machine can connect to it.
+
+    Whoever can write to the server can execute code on this machine.
 
     Raises:
-        UserError: If it would.
+        UserError: If the password is missing.
     """
     if not is_loopback(host) and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         raise UserError(
@@ -144,54 +159,70 @@ def check_host(host: str) -> None:
 
 
 @contextmanager
-def any_server(meanwhile: Callable[[], object]) -> Iterator[None]:
-    """Use the project's server if it answers, or else a temporary one until the end of the block.
+def running_server(meanwhile: Callable[[], object]) -> Iterator[None]:
+    """Use the project's server if it answers, or else a temporary one, until the end of the block.
 
-    Prefect reads the address when it is imported, so this comes before. An address that somebody
-    set in the environment is theirs: no temporary server takes its place.
+    Prefect reads the address when it is imported, so this comes first. If PREFECT_API_URL is set, no temporary server
+    is started.
 
     Args:
-        meanwhile: Called while the temporary server starts, with its address set: what imports Prefect.
+        meanwhile: Called while the temporary server starts, when its address is known: imports Prefect.
 
     Raises:
-        UserError: If the temporary server does not start, with what it said last.
+        UserError: If the temporary server does not start; the message quotes its last lines.
     """
-    if os.environ.get("PREFECT_API_URL") or answers(project_api()):
+    if os.environ.get("PREFECT_API_URL"):
         yield
-        return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    elif is_healthy(project_api()):
+        with _address(project_api()):  # outside of the project folder Prefect does not find it
+            yield
+    else:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        with _temporary_server(port, meanwhile):
+            yield
+
+
+@contextmanager
+def _temporary_server(port: int, meanwhile: Callable[[], object]) -> Iterator[None]:
     api = f"http://127.0.0.1:{port}/api"
-    with tempfile.TemporaryFile() as log, server_process(port, output=log) as process:
-        os.environ["PREFECT_API_URL"] = api
+    with tempfile.TemporaryFile() as log, server_process(port, output=log) as process, _address(api):
+        meanwhile()
         try:
-            meanwhile()
-            _wait_or_quote(api, process, log)
-            try:
-                yield
-            finally:
-                _send_the_rest()
+            wait_until_healthy(api, process)
+        except ServerError as error:
+            raise UserError(_quote(error, log)) from None
+        try:
+            yield
         finally:
-            del os.environ["PREFECT_API_URL"]
+            _flush_logs_and_events()
 
 
-def _wait_or_quote(api: str, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+@contextmanager
+def _address(api: str) -> Iterator[None]:
+    os.environ["PREFECT_API_URL"] = api
     try:
-        wait_for(api, server)
-    except RuntimeError as error:
-        log.seek(0)
-        said = log.read().decode(errors="replace").strip().splitlines()[-QUOTED_LINES:] or ["(nothing)"]
-        raise UserError(
-            f"A run needs a Prefect server, and the temporary one did not start: {error}. What it said last:\n"
-            + "\n".join(f"  {line:.300}" for line in said)
-            + "\nSet PREFECT_HOME to an empty folder for a new history and default settings, or PREFECT_API_URL to a "
-            "server that runs."
-        ) from None
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
 
 
-def _send_the_rest() -> None:
-    """Let Prefect's background threads send the last logs and events while there is a server to send them to."""
+def _quote(error: ServerError, log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()[-QUOTED_LINES:] or ["(nothing)"]
+    return "\n".join(
+        [
+            f"A run needs a Prefect server, but a temporary one did not start. {error} Its last lines:",
+            *(f"  {line:.300}" for line in lines),
+            "Set PREFECT_HOME to an empty folder for a new database and default settings, or PREFECT_API_URL to the "
+            "address of a running server.",
+        ]
+    )
+
+
+def _flush_logs_and_events() -> None:
+    """Wait until Prefect's background threads have sent their logs and events, before the server ends."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

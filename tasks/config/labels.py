@@ -1,4 +1,4 @@
-"""Display names of architectures, metrics and columns."""
+"""Names of architectures and baselines, and display names of architectures, metrics and columns."""
 
 import re
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ ARCHITECTURE_NAMES = ("simple_rnn", "gru", "lstm", "stacked_lstm", "bidirectiona
 BASELINE_NAMES = ("majority", "tfidf_logistic", "nb_svm")
 # A user-defined architecture is named by its module and function, as in `my_models:attention_lstm`.
 USER_ARCHITECTURE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-LONGEST = 100  # characters of a label; a longer one would leave no room in a figure
-NAMES = {
+MAX_LABEL_LENGTH = 100  # characters of a label; a longer one would leave no room in a figure
+LABELS = {
     "simple_rnn": "Simple RNN",
     "gru": "GRU",
     "lstm": "LSTM",
@@ -39,19 +39,22 @@ ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256
 
 
 def label(name: str) -> str:
-    """Say the name of an architecture, metric or column in words: `my_models:my_gru` becomes `My GRU`.
+    """Return the display name of an architecture, metric or column: `my_models:my_gru` becomes `My GRU`.
 
-    The name may come from a file; the words can be printed and drawn.
+    The name may come from a file, so control characters are escaped and long names are cut.
     """
-    if name in NAMES:
-        return NAMES[name]
-    own = escape_terminal(name.rpartition(":")[2], LONGEST)
+    if name in LABELS:
+        return LABELS[name]
+    own = escape_terminal(name.rpartition(":")[2], MAX_LABEL_LENGTH)
     words = [word.upper() if word in ACRONYMS else word for word in own.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
-def in_order(architectures: Iterable[str]) -> list[str]:
-    """Order architectures the same everywhere: ours from simple to deep, further ones by name, baselines last."""
+def in_display_order(architectures: Iterable[str]) -> list[str]:
+    """Return architectures in the order of reports and figures.
+
+    Built-in ones from simple to deep, then user-defined ones by name, then baselines.
+    """
     given = set(architectures)
-    further = sorted(given - {*ARCHITECTURE_NAMES, *BASELINE_NAMES})
-    return [name for name in (*ARCHITECTURE_NAMES, *further, *BASELINE_NAMES) if name in given]
+    user_defined = sorted(given - {*ARCHITECTURE_NAMES, *BASELINE_NAMES})
+    return [name for name in (*ARCHITECTURE_NAMES, *user_defined, *BASELINE_NAMES) if name in given]

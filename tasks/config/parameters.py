@@ -1,4 +1,4 @@
-"""The parameters of a comparison: what is asked for, beside the recipe that every trial shares."""
+"""Parameters of a comparison: the options of a run, and the recipe of the networks."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tasks.config.errors import UserError
 from tasks.config.labels import ARCHITECTURE_NAMES, USER_ARCHITECTURE
-from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=BaseModel)
@@ -19,126 +19,133 @@ BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def _known(name: str) -> str:
+def _check_architecture(name: str) -> str:
     if name not in ARCHITECTURE_NAMES and not USER_ARCHITECTURE.fullmatch(name):
         known = ", ".join(ARCHITECTURE_NAMES)
         raise ValueError(f"Unknown architecture {name[:100]!r}. Choose from: {known}, or my_module:my_function")
     return name
 
 
-def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError("Name each architecture once")
     return names
 
 
-def _fractions_once_each(fractions: tuple[float, ...]) -> tuple[float, ...]:
+def _sort_distinct(fractions: tuple[float, ...]) -> tuple[float, ...]:
     if len(set(fractions)) < len(fractions):
         raise ValueError("Name each fraction once")
     return tuple(sorted(fractions))
 
 
-def _folder_or_bucket(results: str) -> str:
+def _check_results(results: str) -> str:
     if "://" in results and not BUCKET.fullmatch(results):
         raise ValueError("Give a folder, or s3://bucket/prefix (credentials come from the environment)")
     return results
 
 
-def _safe(name: str | None) -> str | None:
+def _check_name(name: str | None) -> str | None:
     if name is not None and not SAFE_NAME.fullmatch(name):
         raise ValueError("Use at most 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
     return name
 
 
-Data = Annotated[str, Field(description="auto, bundled, imdb, or a CSV, Parquet or JSON lines file.")]
-TextColumn = Annotated[str, Field(min_length=1, description="Column of a file that holds the text.")]
-LabelColumn = Annotated[str, Field(min_length=1, description="Column of a file that holds the class.")]
-Positive = Annotated[str | None, Field(description="The positive class, where it is not 1, pos, positive or true.")]
+Data = Annotated[
+    str, Field(description="Data set (auto, bundled, imdb), or path of a CSV, Parquet or JSON lines file.")
+]
+TextColumn = Annotated[str, Field(min_length=1, description="Column of the texts in a file.")]
+LabelColumn = Annotated[str, Field(min_length=1, description="Column of the labels in a file.")]
+Positive = Annotated[
+    str | None, Field(description="Label of the positive class, if it is not 1, pos, positive or true.")
+]
 Group = Annotated[
     str | None,
-    Field(
-        description="Column of a file whose values must not be split (film, author): all in training, or all in test."
-    ),
+    Field(description="Column of a file, such as film or author. Texts with the same value are in the same split."),
 ]
 Architectures = Annotated[
-    tuple[Annotated[str, AfterValidator(_known)], ...],
+    tuple[Annotated[str, AfterValidator(_check_architecture)], ...],
     Field(
         min_length=1,
-        description=f"Which to compare, comma between: {', '.join(ARCHITECTURE_NAMES)}; or my_module:my_function.",
+        description=f"Architectures, separated by commas: {', '.join(ARCHITECTURE_NAMES)}; or my_module:my_function.",
     ),
-    AfterValidator(_once_each),
+    AfterValidator(_check_distinct),
 ]
-Seeds = Annotated[int, Field(ge=1, le=1_000, description="Trainings of each architecture, with seeds 0, 1, …")]
+Seeds = Annotated[int, Field(ge=1, le=1_000, description="Number of seeds of each architecture: 0, 1, …")]
 NewSeeds = Annotated[
     int,
     Field(
         ge=0,
         le=10,
-        description="Further seeds of each architecture, derived from the date, beside those of the last 30 nights "
-        "that are in the cache; 0 leaves these out, too.",
+        description="Number of new seeds of each architecture, derived from the date of the nightly run. The cached "
+        "seeds of the last 30 nightly runs are added. 0: neither.",
     ),
 ]
-Night = Annotated[
+NightlyDate = Annotated[
     date | None,
     Field(
         ge=date(2000, 1, 1),
         le=date(2099, 12, 31),
-        description="Date of the night, YYYY-MM-DD; by default that on which the run was due.",
+        description="Date of the nightly run, YYYY-MM-DD; by default the date on which the run was due.",
     ),
 ]
 TrainFractions = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], ...],
     Field(
         min_length=1,
-        description="Shares of the training reviews to train on, comma between (0.1,0.3,1.0): does more data pay? "
-        "The largest is what the report compares.",
+        description="Shares of the training reviews for a learning curve, separated by commas (0.1,0.3,1.0). The "
+        "report compares the architectures at the largest.",
     ),
-    AfterValidator(_fractions_once_each),
+    AfterValidator(_sort_distinct),
 ]
 Engine = Annotated[
-    Literal["processes", "dask"], Field(description="What trains: processes of this machine, or Dask's workers.")
+    Literal["processes", "dask"],
+    Field(description="Executor of the trainings: processes of this machine, or Dask workers."),
 ]
 DaskAddress = Annotated[
     str | None,
     Field(
         pattern=r"^(tcp|tls)://[^\s/@]+:\d+$",
-        description="Scheduler that runs already (tcp://host:8786); by default --engine dask starts one here.",
+        description="Address of a running scheduler (tcp://host:8786); by default --engine dask starts one here.",
     ),
 ]
 Workers = Annotated[
     int | None,
     Field(
-        ge=1, le=1_024, description="Trainings at a time, each in a process of one thread; by default 2, or one a GPU."
+        ge=1, le=1_024, description="Number of worker processes, with one thread each; by default 2, or one per GPU."
     ),
 ]
 TrialTimeoutMinutes = Annotated[
     float,
-    Field(gt=0, le=100_000, description="Minutes that one training may take; then it is ended, and tried twice more."),
+    Field(
+        gt=0,
+        le=100_000,
+        description="Time limit of a trial in minutes. A trial that exceeds it is stopped and repeated twice.",
+    ),
 ]
 RunName = Annotated[
     str | None,
-    Field(description="Name of the run and of its folder; by default, the time."),
-    AfterValidator(_safe),
+    Field(description="Name of the run and of its directory; by default the time."),
+    AfterValidator(_check_name),
 ]
 Results = Annotated[
     str,
-    Field(min_length=1, description="Folder for reports and for cached results, or s3://bucket/prefix."),
+    Field(min_length=1, description="Directory of reports and cached results, or s3://bucket/prefix."),
     BeforeValidator(lambda given: str(given) if isinstance(given, Path) else given),
-    AfterValidator(_folder_or_bucket),
+    AfterValidator(_check_results),
 ]
-DataFolder = Annotated[Path, Field(description="Folder in which the official reviews are looked for.")]
+DataFolder = Annotated[Path, Field(description="Directory of the official reviews.")]
 
 
-class Request(BaseModel):
-    """What is asked of one run."""
+class RunParameters(BaseModel):
+    """Options of a run that are not part of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data: Data = "auto"
-    architectures: Architectures = FIVE_ARCHITECTURES
+    architectures: Architectures = DEFAULT_ARCHITECTURES
     seeds: Seeds = 3
     new_seeds: NewSeeds = 0
-    night: Night = None
+    nightly_date: NightlyDate = None
     train_fractions: TrainFractions = (1.0,)
     engine: Engine = "processes"
     dask_address: DaskAddress = None
@@ -153,40 +160,47 @@ class Request(BaseModel):
     data_folder: DataFolder = Path("data")
 
 
-class Parameters(Recipe, Request):
-    """Compare recurrent architectures on labelled reviews: which is better, is it real, and what does it cost?
+class Parameters(Recipe, RunParameters):
+    """Compare recurrent architectures on labeled reviews: accuracy, significance of the differences, and costs.
 
-    --quick stands for two architectures, two seeds and a quarter of the training reviews: a first look.
+    --quick is short for two architectures, two seeds and a quarter of the training reviews.
     """
 
     @classmethod
-    def checked(cls, **values: Any) -> Self:
-        """Make the parameters from values that a person gave.
+    def from_user(cls, **values: Any) -> Self:
+        """Return the parameters with values of the user.
 
         Raises:
-            UserError: Naming every value that is not allowed.
+            UserError: If values are not allowed, with all of them.
         """
-        return checked(cls, values)
+        return validate_user_values(cls, values)
 
     def recipe(self) -> Recipe:
-        """Return what the trials are trained with, without what is only asked of the run."""
+        """Return the recipe."""
         return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
 
 
-def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Make a model from values that a person gave.
+def validate_user_values(
+    model: type[Model], values: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> Model:
+    """Return a model with values of the user.
+
+    Args:
+        model: The model.
+        values: The values of its fields.
+        names: Names of fields in messages, such as the option on the command line; by default their own names.
 
     Raises:
-        UserError: Naming every value that is not allowed.
+        UserError: If values are not allowed, with all of them.
     """
     try:
         return model(**values)
     except ValidationError as error:
-        raise mistakes(error) from None
+        raise as_user_error(error, names or {}) from None
 
 
-def described(model: type[BaseModel]) -> Callable[[Function], Function]:
-    """Give a flow's docstring the descriptions of a model's fields, which Prefect's form shows beside each field."""
+def with_field_descriptions(model: type[BaseModel]) -> Callable[[Function], Function]:
+    """Return a decorator that adds the fields' descriptions to a flow's docstring. Prefect's form shows them."""
     lines = [f"    {name}: {field.description}" for name, field in model.model_fields.items()]
 
     def describe(function: Function) -> Function:
@@ -196,13 +210,19 @@ def described(model: type[BaseModel]) -> Callable[[Function], Function]:
     return describe
 
 
-def mistakes(error: ValidationError) -> UserError:
-    """Turn pydantic's list of problems into one message: what was received, what is allowed."""
+def as_user_error(error: ValidationError, names: Mapping[str, str]) -> UserError:
+    """Return one error with all problems of a validation: what was received, and what is allowed.
+
+    Args:
+        error: The error of pydantic.
+        names: Names of fields in the message; by default their own names.
+    """
     lines = []
     wrong_inside = {problem["loc"][0] for problem in error.errors() if len(problem["loc"]) > 1}
     for problem in error.errors():
         if problem["type"] == "too_short" and problem["loc"][0] in wrong_inside:
-            continue  # pydantic counts the items that are left, and they are few because of the wrong ones
-        name = ".".join(str(part) for part in problem["loc"])
+            continue  # pydantic does not count the wrong items, which are reported themselves
+        field = ".".join(str(part) for part in problem["loc"])
+        name = names.get(field.partition(".")[0], field)
         lines.append(f"{name}: received {problem['input']!r:.120}. {problem['msg'].removeprefix('Value error, ')}.")
     return UserError("\n".join(lines))

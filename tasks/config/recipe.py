@@ -1,50 +1,50 @@
-"""The parameters of a comparison: their types, units, bounds and defaults, in one place.
+"""The recipe: hyperparameters that all networks of a comparison share.
 
-Each annotated type carries its own bounds and description. The flow's signature uses the
-same types, so that the command line, Prefect's form and this model say the same.
+Each annotated type contains the bounds and the description of a parameter. The flow's signature uses the same types, so
+the command line, Prefect's form and this model agree.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FIVE_ARCHITECTURES = ("simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
+DEFAULT_ARCHITECTURES = ("simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
 
-# What every architecture shares: one recipe, so that only the architecture differs.
 VocabularySize = Annotated[
-    int, Field(ge=10, le=65_535, description="Words kept, most frequent in training first; 0 is padding, 1 unknown.")
+    int,
+    Field(
+        ge=10,
+        le=65_535,
+        description="Number of token ids: the most frequent tokens of the training reviews, padding, unknown token.",
+    ),
 ]
-MaxTokens = Annotated[int, Field(ge=1, le=10_000, description="Words read of each review: its last ones.")]
+MaxTokens = Annotated[int, Field(ge=1, le=10_000, description="Tokens kept of each review, the last ones.")]
 Tokenizer = Annotated[
     Literal["words", "characters"],
-    Field(
-        description="What a review is split into; a script without blanks between words goes into characters by both."
-    ),
+    Field(description="Unit of a token. Scripts without spaces between words are split into characters by both."),
 ]
 ClassWeights = Annotated[
     bool,
-    Field(description="Let both classes count alike in training, however rare one is; probabilities shift towards it."),
+    Field(description="Weight the classes equally in training. Shifts the probabilities towards the rare class."),
 ]
-EmbeddingSize = Annotated[int, Field(ge=1, le=4_096, description="Numbers that stand for a word.")]
+EmbeddingSize = Annotated[int, Field(ge=1, le=4_096, description="Length of the embedding vector of a token.")]
 Units = Annotated[
-    int, Field(ge=1, le=4_096, description="Width of each recurrent layer (each direction of a bidirectional one).")
+    int, Field(ge=1, le=4_096, description="Units of each recurrent layer (of each direction if bidirectional).")
 ]
-Dropout = Annotated[
-    float, Field(ge=0, lt=1, description="Share of embedding channels dropped in training (spatial dropout).")
-]
-LayerDropout = Annotated[float, Field(ge=0, lt=1, description="Share of outputs dropped between recurrent layers.")]
-LearningRate = Annotated[float, Field(gt=0, description="Step size of Adam.")]
-BatchSize = Annotated[int, Field(ge=1, le=65_536, description="Reviews in one training step.")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="Dropout rate of embedding channels (spatial dropout).")]
+LayerDropout = Annotated[float, Field(ge=0, lt=1, description="Dropout rate between recurrent layers.")]
+LearningRate = Annotated[float, Field(gt=0, description="Learning rate of Adam.")]
+BatchSize = Annotated[int, Field(ge=1, le=65_536, description="Reviews per training step.")]
 EmaMomentum = Annotated[
     float,
-    Field(ge=0, lt=1, description="Share of the running average of the weights that each step keeps; 0 turns it off."),
+    Field(ge=0, lt=1, description="Momentum of the exponential moving average of the weights; 0 turns it off."),
 ]
-Epochs = Annotated[int, Field(ge=1, le=1_000, description="Most passes over the training reviews.")]
-Patience = Annotated[int, Field(ge=1, description="Epochs without a lower validation loss after which training stops.")]
+Epochs = Annotated[int, Field(ge=1, le=1_000, description="Maximum number of epochs.")]
+Patience = Annotated[int, Field(ge=1, description="Epochs without a lower validation loss before training stops.")]
 
 
 class Recipe(BaseModel):
-    """What one trial (architecture, seed) is trained with; part of its cache key."""
+    """Hyperparameters of the networks, which are part of the cache key of a trial."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-# With a smaller share of one class, accuracy alone misleads.
-BALANCED_ENOUGH = 0.4
+MIN_CLASS_SHARE = 0.4
 
 
-def imbalanced(labels: Iterable[int]) -> bool:
-    """Tell whether one class is so rare among the labels, 0 or 1, that accuracy alone misleads."""
+def is_imbalanced(labels: Iterable[int]) -> bool:
+    """Return whether the smaller class has a share below `MIN_CLASS_SHARE`, so that accuracy alone misleads.
+
+    Args:
+        labels: 0 or 1 for each review.
+    """
     share = float(np.mean(np.fromiter(labels, float)))
-    return min(share, 1 - share) < BALANCED_ENOUGH
+    return min(share, 1 - share) < MIN_CLASS_SHARE

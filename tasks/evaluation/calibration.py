@@ -1,134 +1,162 @@
-"""Do the probabilities mean what they say: calibration error, temperature, and the threshold, both from validation."""
+"""Calibration of probabilities: calibration error, temperature scaling and the decision threshold.
+
+Temperature and threshold are fitted on the validation split and reported on the test split.
+"""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import CLIP, Floats
-from tasks.evaluation.predictions import TRIAL
+from tasks.evaluation.predictions import TRIAL_COLUMNS
 
 Labels = NDArray[np.int8]
 BINS = 15
 
 
 def brier_score(labels: Labels, probabilities: Floats) -> float:
-    """Compute the mean squared distance of the probability from the label, in [0, 1] (Brier 1950)."""
+    """Compute the mean squared difference of probability and label, in [0, 1] (Brier 1950)."""
     from sklearn.metrics import brier_score_loss
 
     return float(brier_score_loss(labels, probabilities, pos_label=1))
 
 
-def reliability(labels: Labels, probabilities: Floats, *, bins: int = BINS) -> pd.DataFrame:
-    """Hold predicted probabilities against what came true, in bins of equal mass.
+def reliability_bins(labels: Labels, probabilities: Floats, *, bins: int = BINS) -> pd.DataFrame:
+    """Compare predicted probabilities with the observed share of positive reviews, in bins of equal mass.
 
-    Reviews of the same probability stay in one bin, so that the order of rows has no say; there may be fewer bins.
+    Reviews with equal probabilities are in the same bin, so the result does not depend on the order of rows. There may
+    therefore be fewer bins than requested.
+
+    Args:
+        labels: (reviews,) int8, 0 or 1.
+        probabilities: (reviews,) float, of the positive class, in [0, 1].
+        bins: Maximum number of bins.
 
     Returns:
-        Columns bin (from 1), predicted (mean probability), observed (share of positives), low, high (95% Wilson
-        interval of observed) and reviews.
+        Columns bin (from 1), predicted (mean probability), observed (share of positive reviews), low, high (95% Wilson
+        interval of observed) and reviews (number).
     """
     from statsmodels.stats.proportion import proportion_confint
 
     edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1]))
     frame = pd.DataFrame({"bin": np.searchsorted(edges, probabilities), "p": probabilities, "label": labels})
-    found = frame.groupby("bin").agg(predicted=("p", "mean"), observed=("label", "mean"), reviews=("label", "size"))
-    low, high = proportion_confint(found["observed"] * found["reviews"], found["reviews"], method="wilson")
-    found = found.assign(low=low, high=high).reset_index(drop=True)
-    found.insert(0, "bin", np.arange(1, len(found) + 1))
-    return found[["bin", "predicted", "observed", "low", "high", "reviews"]]
+    table = frame.groupby("bin").agg(predicted=("p", "mean"), observed=("label", "mean"), reviews=("label", "size"))
+    low, high = proportion_confint(table["observed"] * table["reviews"], table["reviews"], method="wilson")
+    table = table.assign(low=low, high=high).reset_index(drop=True)
+    table.insert(0, "bin", np.arange(1, len(table) + 1))
+    return table[["bin", "predicted", "observed", "low", "high", "reviews"]]
 
 
 def expected_calibration_error(labels: Labels, probabilities: Floats, *, bins: int = BINS) -> float:
-    """Compute the mean distance of predicted from observed over bins of equal mass, in [0, 1].
+    """Compute the mean absolute difference of predicted and observed over bins of equal mass, in [0, 1].
 
     Source: Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural language processing
     models" (adaptive binning).
     """
-    found = reliability(labels, probabilities, bins=bins)
-    return float(np.average((found["predicted"] - found["observed"]).abs(), weights=found["reviews"]))
+    table = reliability_bins(labels, probabilities, bins=bins)
+    return float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["reviews"]))
 
 
-def scaled(probabilities: Floats, temperature: float) -> Floats:
-    """Divide the log-odds of probabilities by a temperature above 0."""
+def apply_temperature(probabilities: Floats, temperature: float) -> Floats:
+    """Return probabilities whose log-odds are divided by a temperature above 0."""
     from scipy.special import expit, logit
 
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)
     return np.asarray(expit(logit(clipped) / temperature))
 
 
-def fitted_temperature(labels: Labels, probabilities: Floats) -> float:
-    """Find the temperature with the lowest log-loss, in [0.05, 20]: above 1 where the model is too sure of itself.
+def fit_temperature(labels: Labels, probabilities: Floats) -> float:
+    """Compute the temperature with the lowest log-loss, in [0.05, 20]; above 1 for overconfident probabilities.
 
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks". To be given the validation reviews.
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
+
+    Args:
+        labels: (reviews,) int8, labels of the validation split.
+        probabilities: (reviews,) float, predictions for the validation split.
     """
     from scipy.optimize import minimize_scalar
     from sklearn.metrics import log_loss
 
-    def loss(logarithm: float) -> float:
-        return float(log_loss(labels, scaled(probabilities, float(np.exp(logarithm))), labels=[0, 1]))
+    def loss(log_temperature: float) -> float:
+        return float(log_loss(labels, apply_temperature(probabilities, float(np.exp(log_temperature))), labels=[0, 1]))
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
 
 
-def best_threshold(labels: Labels, probabilities: Floats) -> float:
-    """Find the threshold with the highest accuracy; of equally good ones the nearest to one half.
+def fit_threshold(labels: Labels, probabilities: Floats) -> float:
+    """Compute the threshold with the highest accuracy; of equally good ones the nearest to 0.5.
 
-    A review is called positive where its probability is above the threshold. To be given the validation reviews.
+    A review is predicted as positive if its probability is above the threshold.
+
+    Args:
+        labels: (reviews,) int8, labels of the validation split.
+        probabilities: (reviews,) float, predictions for the validation split.
+
+    Returns:
+        The threshold, in [0, 1].
     """
     order = np.argsort(probabilities, kind="stable")
     values, positive = np.asarray(probabilities, dtype=np.float64)[order], np.asarray(labels)[order] == 1
-    cuts = np.concatenate([[0.0], (values[:-1] + values[1:]) / 2, [1.0], [0.5]])
-    rights = np.concatenate([[0], np.cumsum(~positive)]) + np.concatenate([np.cumsum(positive[::-1])[::-1], [0]])
-    below = np.searchsorted(values, cuts, side="right")
-    scores = rights[below]
-    best = np.flatnonzero(scores == scores.max())
-    return float(cuts[best[np.argmin(np.abs(cuts[best] - 0.5))]])
+    thresholds = np.concatenate([[0.0], (values[:-1] + values[1:]) / 2, [1.0], [0.5]])
+    true_negatives = np.concatenate([[0], np.cumsum(~positive)])  # by the number of reviews below the threshold
+    true_positives = np.concatenate([np.cumsum(positive[::-1])[::-1], [0]])
+    correct = (true_negatives + true_positives)[np.searchsorted(values, thresholds, side="right")]
+    best = np.flatnonzero(correct == correct.max())
+    return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 
 def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Fit temperature and threshold of each trial on its validation reviews, and report their effect on test.
+    """Fit temperature and threshold of each trial on the validation split, and score them on the test split.
+
+    Args:
+        predictions: Columns architecture, seed, split, label, probability.
 
     Returns:
-        Columns architecture, seed, temperature, threshold, then on the test reviews log_loss, brier, ece,
-        log_loss_scaled, brier_scaled, ece_scaled, accuracy (threshold one half) and accuracy_threshold. Trials without
-        predictions of both splits are left out.
+        Columns architecture, seed, temperature, threshold, then for the test split log_loss, brier, ece,
+        log_loss_scaled, brier_scaled, ece_scaled, accuracy (at the threshold 0.5) and accuracy_threshold. Trials
+        without predictions of both splits are left out.
     """
-    kept = predictions[predictions["probability"].notna()]
+    finished = predictions[predictions["probability"].notna()]
     rows = []
-    for (architecture, seed), group in kept.groupby(TRIAL, sort=False, observed=True):
-        parts = dict(iter(group.groupby("split", observed=True)))
-        if {"validation", "test"} <= parts.keys():
-            rows.append(
-                {"architecture": architecture, "seed": seed, **_calibrate_trial(parts["validation"], parts["test"])}
-            )
+    for (architecture, seed), group in finished.groupby(TRIAL_COLUMNS, sort=False, observed=True):
+        splits = dict(iter(group.groupby("split", observed=True)))
+        if {"validation", "test"} <= splits.keys():
+            row = _calibration_columns(splits["validation"], splits["test"])
+            rows.append({"architecture": architecture, "seed": seed, **row})
     return pd.DataFrame(rows)
 
 
-def reliabilities(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Hold each trial's probabilities against what came true on the test reviews.
+def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Compute the reliability bins of each trial on the test split.
 
     Returns:
-        Columns architecture, seed, and those of `reliability`; trials without predictions are left out.
+        Columns architecture, seed and those of `reliability_bins`. Trials without predictions are left out.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
-    trials = {
-        trial: reliability(rows["label"].to_numpy(), rows["probability"].to_numpy(dtype=np.float64))
-        for trial, rows in test.groupby(TRIAL, sort=False, observed=True)
+    tables = {
+        trial: reliability_bins(*_labels_and_probabilities(rows))
+        for trial, rows in test.groupby(TRIAL_COLUMNS, sort=False, observed=True)
     }
-    return pd.concat(trials, names=TRIAL).reset_index(TRIAL).reset_index(drop=True)
+    return pd.concat(tables, names=TRIAL_COLUMNS).reset_index(TRIAL_COLUMNS).reset_index(drop=True)
 
 
-def _calibrate_trial(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[Labels, Floats]:
+    return predictions["label"].to_numpy(), predictions["probability"].to_numpy(dtype=np.float64)
+
+
+def _calibration_columns(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+    """Calibrate one trial; see `calibrate` for the columns."""
     from sklearn.metrics import log_loss
 
-    given, labels = (part["label"].to_numpy() for part in (validation, test))
-    known, raw = (part["probability"].to_numpy(dtype=np.float64) for part in (validation, test))
-    temperature, threshold = fitted_temperature(given, known), best_threshold(given, known)
+    validation_data = _labels_and_probabilities(validation)
+    labels, probabilities = _labels_and_probabilities(test)
+    temperature, threshold = fit_temperature(*validation_data), fit_threshold(*validation_data)
     row = {"temperature": temperature, "threshold": threshold}
-    for ending, values in (("", scaled(raw, 1.0)), ("_scaled", scaled(raw, temperature))):
-        row[f"log_loss{ending}"] = float(log_loss(labels, values, labels=[0, 1]))
-        row[f"brier{ending}"] = brier_score(labels, values)
-        row[f"ece{ending}"] = expected_calibration_error(labels, values)
-    row["accuracy"] = float(np.mean((raw > 0.5) == labels))
-    row["accuracy_threshold"] = float(np.mean((raw > threshold) == labels))
+    for suffix, divisor in (("", 1.0), ("_scaled", temperature)):
+        scaled = apply_temperature(probabilities, divisor)
+        row[f"log_loss{suffix}"] = float(log_loss(labels, scaled, labels=[0, 1]))
+        row[f"brier{suffix}"] = brier_score(labels, scaled)
+        row[f"ece{suffix}"] = expected_calibration_error(labels, scaled)
+    row["accuracy"] = float(np.mean((probabilities > 0.5) == labels))
+    row["accuracy_threshold"] = float(np.mean((probabilities > threshold) == labels))
     return row

@@ -1,4 +1,4 @@
-"""Where the models err: kinds of reviews with their scores, how often architectures disagree, the surest mistakes."""
+"""Error analysis: scores on slices of the test reviews, disagreement of architectures, and confident errors."""
 
 import itertools
 import re
@@ -7,100 +7,120 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.evaluation.predictions import Panel, averaged_answers, right
+from tasks.evaluation.predictions import Predictions, correct_mean_predictions, correct_predictions
 
-BANDS = (0, 100, 200, 400, np.inf)  # words: above the first bound, up to the next
+LENGTH_BOUNDS = (0, 100, 200, 400, np.inf)  # words; a slice starts above a bound and includes the next one
 NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|nobody|neither|nor|cannot|\w+n['’]t)\b", re.IGNORECASE)
 
 
-def kinds_of_reviews(reviews: pd.DataFrame) -> pd.DataFrame:
-    """Tell of each test review which slices it belongs to.
+def assign_slices(reviews: pd.DataFrame) -> pd.DataFrame:
+    """Return which slices each test review belongs to.
 
     Args:
         reviews: Columns review_id, split, text.
 
     Returns:
-        Index review_id (test reviews), bool columns named by slice: length bands in words, with and without a negation,
-        and "not in training", the reviews whose text no training or validation review has.
+        Index review_id (test reviews), one bool column per slice: ranges of the length in words, with and without a
+        negation, and "not in training" (reviews whose text is not in the training or validation split).
     """
     test = reviews[reviews["split"] == "test"].set_index("review_id")
     words = test["text"].map(lambda text: len(text.split()))
-    kinds = {}
-    for low, high in itertools.pairwise(BANDS):
+    slices = {}
+    for low, high in itertools.pairwise(LENGTH_BOUNDS):
         name = f"over {low:.0f} words" if np.isinf(high) else f"{low + 1:.0f} to {high:.0f} words"
-        kinds[name] = words.between(low, high, inclusive="right") if low else words <= high
+        slices[name] = words.between(low, high, inclusive="right") if low else words <= high
     negated = test["text"].map(lambda text: bool(NEGATION.search(text))).astype(bool)
     seen = test["text"].isin(reviews.loc[reviews["split"] != "test", "text"])
-    return pd.DataFrame({**kinds, "with negation": negated, "without negation": ~negated, "not in training": ~seen})
+    return pd.DataFrame({**slices, "with negation": negated, "without negation": ~negated, "not in training": ~seen})
 
 
-def slice_scores(data: Panel, kinds: pd.DataFrame) -> pd.DataFrame:
-    """Score each architecture on each kind of review, against all its other reviews.
+def score_slices(predictions: Predictions, slices: pd.DataFrame) -> pd.DataFrame:
+    """Compare the accuracy of each architecture on each slice with its accuracy on all other test reviews.
 
-    Each architecture answers with its mean probability over its seeds, so that a review counts once: the intervals are
-    of the models at hand, and hold no seed noise.
+    Each architecture predicts with its mean probability over the seeds, so each review counts once. The intervals
+    contain no seed variance.
 
     Args:
-        data: The test predictions.
-        kinds: From `kinds_of_reviews`.
+        predictions: Predictions of the test split.
+        slices: From `assign_slices`.
 
     Returns:
-        Columns architecture, slice, accuracy, low, high (95% Wilson), reviews, rest_accuracy, p and p_adjusted
-        (Fisher's exact test against the rest, Benjamini & Hochberg 1995 over all rows), note. A slice without reviews,
-        or with all of them, has no p: the note says so, and an empty one has no accuracy.
+        Columns architecture, slice, accuracy, low, high (95% Wilson interval), reviews, rest_accuracy, p and p_adjusted
+        (Fisher's exact test against the rest, Benjamini & Hochberg 1995 over all rows), note. A slice that contains no
+        review or every review has no p-value; the note contains the reason. An empty slice has no accuracy.
     """
-    from scipy.stats import fisher_exact
     from statsmodels.stats.multitest import multipletests
-    from statsmodels.stats.proportion import proportion_confint
 
-    answers, members = _answers(data), kinds.reindex(data.review_ids)
-    rows = []
-    for name, kind in ((name, kind) for name in data.architectures for kind in kinds.columns):
-        inside = members[kind].fillna(False).to_numpy(dtype=bool)
-        own, rest = answers[name][inside], answers[name][~inside]
-        low, high = proportion_confint(own.sum(), len(own), method="wilson") if len(own) else (0.0, 1.0)
-        table = [[own.sum(), (~own).sum()], [rest.sum(), (~rest).sum()]]
-        tested = bool(len(own) and len(rest))
-        rows.append(
-            {
-                "architecture": name, "slice": kind, "accuracy": own.mean() if len(own) else np.nan, "low": float(low),
-                "high": float(high), "reviews": len(own), "rest_accuracy": rest.mean() if len(rest) else np.nan,
-                "p": float(fisher_exact(table).pvalue) if tested else np.nan, "p_adjusted": np.nan,
-                "note": "" if tested else "all reviews are of this kind" if len(own) else "no review is of this kind",
-            }
-        )  # fmt: skip
+    members = slices.reindex(predictions.review_ids).fillna(False).astype(bool)
+    rows = [
+        {"architecture": name, "slice": column, **_slice_columns(correct, members[column].to_numpy())}
+        for name, correct in _correct_by_architecture(predictions).items()
+        for column in slices.columns
+    ]
     scores = pd.DataFrame(rows)
-    known = scores["p"].notna()
-    if known.any():
-        scores.loc[known, "p_adjusted"] = multipletests(scores.loc[known, "p"], method="fdr_bh")[1]
+    tested = scores["p"].notna()
+    if tested.any():
+        scores.loc[tested, "p_adjusted"] = multipletests(scores.loc[tested, "p"], method="fdr_bh")[1]
     return scores
 
 
-def _answers(data: Panel) -> dict[str, NDArray[np.bool_]]:
-    return dict(zip(data.architectures, averaged_answers(data), strict=True))
+def _slice_columns(correct: NDArray[np.bool_], inside: NDArray[np.bool_]) -> dict[str, object]:
+    """Score one architecture on one slice; see `score_slices` for the columns."""
+    from scipy.stats import fisher_exact
+    from statsmodels.stats.proportion import proportion_confint
+
+    own, rest = correct[inside], correct[~inside]
+    low, high = proportion_confint(own.sum(), len(own), method="wilson") if len(own) else (0.0, 1.0)
+    table = [[own.sum(), (~own).sum()], [rest.sum(), (~rest).sum()]]
+    note = "" if len(own) and len(rest) else "the slice contains every review" if len(own) else "the slice is empty"
+    return {
+        "accuracy": own.mean() if len(own) else np.nan,
+        "low": float(low),
+        "high": float(high),
+        "reviews": len(own),
+        "rest_accuracy": rest.mean() if len(rest) else np.nan,
+        "p": np.nan if note else float(fisher_exact(table).pvalue),
+        "p_adjusted": np.nan,
+        "note": note,
+    }
 
 
-def disagreement(data: Panel) -> pd.DataFrame:
-    """Compute the share of reviews that each two architectures answer differently, in [0, 1].
+def _correct_by_architecture(predictions: Predictions) -> dict[str, NDArray[np.bool_]]:
+    return dict(zip(predictions.architectures, correct_mean_predictions(predictions), strict=True))
+
+
+def disagreement_matrix(predictions: Predictions) -> pd.DataFrame:
+    """Compute the share of reviews for which exactly one of two architectures is correct, in [0, 1].
 
     Returns:
-        A square frame, index and columns the architectures. Two answers differ where one alone is right.
+        Square frame with the architectures as index and columns.
     """
-    answers = _answers(data)
-    return pd.DataFrame({a: {b: float(np.mean(answers[a] != answers[b])) for b in answers} for a in answers})
+    correct = _correct_by_architecture(predictions)
+    return pd.DataFrame({a: {b: float(np.mean(correct[a] != correct[b])) for b in correct} for a in correct})
 
 
-def confidently_wrong(data: Panel, reviews: pd.DataFrame, *, most: int = 10) -> pd.DataFrame:
-    """Find the reviews that every trial has wrong, the surest mistakes first.
+def confident_errors(predictions: Predictions, reviews: pd.DataFrame, *, limit: int = 10) -> pd.DataFrame:
+    """Return the reviews that every trial predicts incorrectly, most confident first.
+
+    Args:
+        predictions: Predictions of the test split.
+        reviews: Columns review_id, split, text.
+        limit: Maximum number of reviews.
 
     Returns:
-        Columns review_id, label, probability (of the positive class, mean over trials) and text as written: to be
-        escaped where it is shown. Empty where no review is wrong in every trial.
+        Columns review_id, label, probability (of the positive class, mean over the trials) and text, not escaped. Empty
+        if there is no such review.
     """
-    all_wrong = ~right(data)[data.present].any(axis=0)
-    probability = data.probabilities[data.present].mean(axis=0)
-    found = pd.DataFrame({"review_id": data.review_ids, "label": data.labels, "probability": probability})[all_wrong]
-    found = found.assign(sureness=(found["probability"] - found["label"]).abs())
-    found = found.sort_values(["sureness", "review_id"], ascending=[False, True]).head(most).drop(columns="sureness")
+    all_wrong = ~correct_predictions(predictions)[predictions.present].any(axis=0)
+    errors = pd.DataFrame(
+        {
+            "review_id": predictions.review_ids,
+            "label": predictions.labels,
+            "probability": predictions.probabilities[predictions.present].mean(axis=0),
+        }
+    )[all_wrong]
+    errors = errors.assign(confidence=(errors["probability"] - errors["label"]).abs())
+    errors = errors.sort_values(["confidence", "review_id"], ascending=[False, True])
+    errors = errors.head(limit).drop(columns="confidence")
     texts = reviews.loc[reviews["split"] == "test", ["review_id", "text"]].astype({"review_id": str})
-    return found.merge(texts, on="review_id", how="left").reset_index(drop=True)
+    return errors.merge(texts, on="review_id", how="left").reset_index(drop=True)

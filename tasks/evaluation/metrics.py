@@ -1,31 +1,32 @@
-"""Metrics of a binary classifier: scores, what each review contributes to them, and the registry of both.
+"""Metrics of a binary classifier: scores, the contribution of each review to them, and the registry `METRICS`.
 
-The statistics of a comparison work on contributions: a metric is the mean of its contributions over the reviews, so
-that one bootstrap and one analysis of variance serve accuracy, F1, AUC and log-loss.
+A metric that is compared statistically has contributions. Their mean over the reviews is the score, so one bootstrap
+and one analysis of variance serve accuracy, F1, AUC and log-loss.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# A review is predicted as positive above this probability.
+# A review is predicted as positive if its probability is above this threshold.
 THRESHOLD = 0.5
-# Keras clips probabilities at the same distance from 0 and 1, so that a log-loss here equals a loss in the history.
+# Keras clips probabilities at the same distance from 0 and 1, so this log-loss equals the loss in the history.
 CLIP = 1e-7
 
 
-class Metric(NamedTuple):
+@dataclass(frozen=True)
+class Metric:
     """A metric, registered in `METRICS`.
 
     Attributes:
-        score: Computes it from labels (reviews,) and probabilities (reviews,) of the positive class.
-        contributions: Computes what each review contributes; None for metrics that are reported but not tested.
-        greater_is_better: Whether a higher score is better. Scores of such metrics lie in [0, 1].
-        needs_both_classes: Whether it is undefined if all labels are the same.
+        score: Computes the score from labels (reviews,) and probabilities (reviews,) of the positive class.
+        contributions: Computes the contribution of each review; None for metrics that are reported but not compared.
+        greater_is_better: Whether a higher score is better. Scores of such metrics are in [0, 1].
+        needs_both_classes: Whether the metric is undefined if all labels are equal.
     """
 
     score: Callable[[np.ndarray, np.ndarray], float]
@@ -35,61 +36,62 @@ class Metric(NamedTuple):
 
 
 def predicted_labels(probabilities: np.ndarray) -> np.ndarray:
-    """Tell the class that each probability stands for.
+    """Return the predicted class of each review.
 
     Args:
         probabilities: (reviews,) float, of the positive class, in [0, 1].
 
     Returns:
-        (reviews,) int8: 1 where the probability is above one half, else 0.
+        (reviews,) int8: 1 if the probability is above 0.5, otherwise 0.
     """
     return (np.asarray(probabilities) > THRESHOLD).astype(np.int8)
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the share of reviews whose class is right, in [0, 1]."""
+    """Compute the share of correct predictions, in [0, 1]."""
     return float(np.mean(np.asarray(labels) == predicted_labels(probabilities)))
 
 
 def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the mean of both classes' shares of right answers, in [0, 1]; one half for knowing nothing."""
+    """Compute the mean recall of the classes, in [0, 1]; 0.5 for a constant prediction."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(labels, predicted_labels(probabilities), labels=np.unique(labels), average="macro"))
 
 
 def precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the share of truly positive ones among the reviews called positive, in [0, 1]; 0 where none is."""
+    """Compute the precision of the positive class, in [0, 1]; 0 if no review is predicted as positive."""
     from sklearn.metrics import precision_score
 
     return float(precision_score(labels, predicted_labels(probabilities), zero_division=0))
 
 
 def recall(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the share of the positive reviews that were called positive, in [0, 1]; 0 where there are none."""
+    """Compute the recall of the positive class, in [0, 1]; 0 if there are no positive reviews."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(labels, predicted_labels(probabilities), zero_division=0))
 
 
 def f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the harmonic mean of precision and recall of the positive class, in [0, 1]."""
+    """Compute the F1 score of the positive class, the harmonic mean of precision and recall, in [0, 1]."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(labels, predicted_labels(probabilities), zero_division=0))
 
 
 def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the area under the ROC curve, in [0, 1]; NaN where all reviews are of one class."""
+    """Compute the area under the ROC curve, in [0, 1]; NaN if all labels are equal."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(labels, probabilities)) if len(np.unique(labels)) == 2 else float("nan")
 
 
 def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Measure the area under the precision-recall curve, in [0, 1]; NaN where no review is positive.
+    """Compute the average precision (PR-AUC), in [0, 1]; NaN if no review is positive.
 
-    Knowing nothing comes to the share of positive reviews: it tells apart models of a rare class that AUC flatters.
+    A constant prediction has the share of positive reviews as its score. For a rare class this metric differs between
+    models whose AUC is almost the same.
     """
     from sklearn.metrics import average_precision_score
 
@@ -97,12 +99,12 @@ def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Measure the mean negative log-likelihood of the true class, in nats, from 0 (perfect) upwards.
+    """Compute the mean negative log-likelihood of the true class, in nats, at least 0.
 
     Args:
         labels: (reviews,) 0 or 1.
         probabilities: (reviews,) float, of the positive class, in [0, 1].
-        weights: (reviews,) how much each counts; alike where None.
+        weights: (reviews,) float, weight of each review; equal weights if None.
     """
     from sklearn.metrics import log_loss as mean_log_loss
 
@@ -111,7 +113,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray 
 
 
 def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give 1 for each right answer and 0 for each wrong one.
+    """Return 1 for each correct prediction and 0 for each incorrect one.
 
     Args:
         labels: (reviews,) int8, 0 or 1.
@@ -124,52 +126,58 @@ def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> F
 
 
 def log_loss_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give the negative log-likelihood of each true class, in nats; shapes as in `accuracy_contributions`."""
+    """Return the negative log-likelihood of each true class, in nats; shapes as in `accuracy_contributions`."""
     clipped = np.clip(probabilities, CLIP, 1 - CLIP)
     return -np.log(np.where(labels == 1, clipped, 1 - clipped))
 
 
 def f1_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give the F1 score plus each review's influence on it; shapes as in `accuracy_contributions`.
+    """Return the F1 score plus the influence of each review on it; shapes as in `accuracy_contributions`.
 
-    F1 = 2 TP / (called positive + truly positive) is a ratio of two means, so that a review moves it, to first order,
-    by (2 tp - F1 (called + true)) / mean(called + true). Source: Efron 1982, "The Jackknife, the Bootstrap and Other
-    Resampling Plans", chapter 6 (infinitesimal jackknife). The mean of the contributions is exactly the F1 score;
-    it is 0 where no review is positive and none is called so.
+    F1 = 2 TP / (predicted positive + positive) is a ratio of two means. To first order, a review changes it by (2 tp -
+    F1 (predicted + label)) / mean(predicted + label). Source: Efron 1982, "The Jackknife, the Bootstrap and Other
+    Resampling Plans", chapter 6 (infinitesimal jackknife). The mean of the contributions is exactly the F1 score. It is
+    0 if no review is positive and none is predicted as positive.
     """
-    called = (probabilities > THRESHOLD).astype(np.float64)
-    both = called + labels
-    mean_both = both.mean(axis=-1, keepdims=True)
-    hits = 2 * called * labels
-    score = np.divide(hits.mean(axis=-1, keepdims=True), mean_both, out=np.zeros_like(mean_both), where=mean_both > 0)
-    influence = np.divide(hits - score * both, mean_both, out=np.zeros_like(both), where=mean_both > 0)
+    predicted = (probabilities > THRESHOLD).astype(np.float64)
+    positives = predicted + labels
+    mean_positives = positives.mean(axis=-1, keepdims=True)
+    true_positives = 2 * predicted * labels  # counted twice, as in the numerator of F1
+    mean_true = true_positives.mean(axis=-1, keepdims=True)
+    defined = mean_positives > 0
+    score = np.divide(mean_true, mean_positives, out=np.zeros_like(mean_positives), where=defined)
+    residuals = true_positives - score * positives
+    influence = np.divide(residuals, mean_positives, out=np.zeros_like(positives), where=defined)
     return np.asarray(score + influence)
 
 
 def auc_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Give the AUC plus each review's influence on it; shapes as in `accuracy_contributions`.
+    """Return the AUC plus the influence of each review on it; shapes as in `accuracy_contributions`.
 
-    The influence of a positive review is the share of negatives below it, minus the AUC, over the share of
-    positives; and the like for a negative one. Source: DeLong, DeLong & Clarke-Pearson 1988, "Comparing the areas
-    under two or more correlated ROC curves". The mean of the contributions is exactly the AUC. Needs both classes.
+    The influence of a positive review is the share of negative reviews with a lower probability, minus the AUC, divided
+    by the share of positive reviews; correspondingly for a negative review. Source: DeLong, DeLong & Clarke-Pearson
+    1988, "Comparing the areas under two or more correlated ROC curves". The mean of the contributions is exactly the
+    AUC. The labels must contain both classes.
     """
-    flat = probabilities.reshape(-1, len(labels))
-    return np.stack([_auc_of_one(labels == 1, row) for row in flat]).reshape(probabilities.shape)
+    trials = probabilities.reshape(-1, len(labels))
+    return np.stack([_auc_contributions_of_trial(labels == 1, trial) for trial in trials]).reshape(probabilities.shape)
 
 
-def _auc_of_one(positive: NDArray[np.bool_], scores: Floats) -> Floats:
-    """Give the AUC contributions of one trial, from sorted scores: ties count half."""
-    own, others = np.sort(scores[positive]), np.sort(scores[~positive])
-
-    def share_below(values: Floats, among: Floats) -> Floats:
-        return (np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")) / (2 * len(among))
-
-    placement = np.empty_like(scores, dtype=np.float64)
-    placement[positive] = share_below(scores[positive], others)
-    placement[~positive] = 1 - share_below(scores[~positive], own)
+def _auc_contributions_of_trial(positive: NDArray[np.bool_], probabilities: Floats) -> Floats:
+    """Return the AUC contributions of one trial, computed from sorted probabilities. Ties count one half."""
+    of_positives, of_negatives = np.sort(probabilities[positive]), np.sort(probabilities[~positive])
+    placement = np.empty_like(probabilities, dtype=np.float64)
+    placement[positive] = _share_below(probabilities[positive], of_negatives)
+    placement[~positive] = 1 - _share_below(probabilities[~positive], of_positives)
     area = placement[positive].mean()
     share = np.where(positive, positive.mean(), 1 - positive.mean())
     return np.asarray(area + (placement - area) / share)
+
+
+def _share_below(values: Floats, ordered: Floats) -> Floats:
+    """Return the share of ordered values that is below each value; equal ones count one half."""
+    counts = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return np.asarray(counts / (2 * len(ordered)))
 
 
 METRICS: dict[str, Metric] = {

@@ -1,7 +1,7 @@
-"""The predictions as arrays (architecture x seed x review), and what each review contributes to each metric."""
+"""Predictions of one split as arrays (architectures, seeds, reviews), and their contributions to the metrics."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,39 +10,49 @@ from numpy.typing import NDArray
 from tasks.config.errors import UserError
 from tasks.evaluation.metrics import METRICS, THRESHOLD, Floats
 
-COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
-TRIAL = ["architecture", "seed"]
+PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
+TRIAL_COLUMNS = ["architecture", "seed"]
 
 
-class Panel(NamedTuple):
-    """The predictions of one split, every trial on the same reviews."""
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions of all trials for the reviews of one split.
+
+    Attributes:
+        architectures: Names of the architectures.
+        seeds: Seeds, ascending.
+        review_ids: (reviews,) str, ascending.
+        labels: (reviews,) int8, 0 or 1.
+        probabilities: (architectures, seeds, reviews) float32, of class 1; NaN for a missing trial.
+        present: (architectures, seeds) bool, False for a missing trial.
+    """
 
     architectures: list[str]
     seeds: list[int]
-    review_ids: NDArray[np.object_]  # (reviews,) sorted
-    labels: NDArray[np.int8]  # (reviews,) 0 or 1
-    probabilities: NDArray[np.float32]  # (architectures, seeds, reviews); NaN throughout where a trial is missing
-    present: NDArray[np.bool_]  # (architectures, seeds)
+    review_ids: NDArray[np.object_]
+    labels: NDArray[np.int8]
+    probabilities: NDArray[np.float32]
+    present: NDArray[np.bool_]
 
 
-def panel(predictions: pd.DataFrame, split: str) -> Panel:
-    """Arrange the predictions of one split as arrays.
+def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
+    """Return the predictions of one split as arrays.
 
-    Trials whose probabilities are all NaN (they diverged) count as missing. Reviews are sorted by their id, so that
-    the order of rows has no say in any random draw.
+    A trial whose probabilities are all NaN (a diverged one) counts as missing. Reviews are sorted by their id, so the
+    order of the rows does not change any random draw.
 
     Args:
         predictions: Columns architecture, seed, split, review_id, label, probability.
         split: "validation" or "test".
 
     Raises:
-        UserError: Where the split is empty, a probability is not in [0, 1], a label not 0 or 1 or not the same in
-            every trial, a review there twice, or a trial that covers fewer reviews than the others.
+        UserError: If the split is empty, a probability is not in [0, 1], a label is not 0 or 1 or differs between
+            trials, a trial has two predictions of one review, or a trial lacks reviews that others have.
     """
-    rows = predictions.loc[predictions["split"] == split, COLUMNS]
-    rows = rows[rows.groupby(TRIAL, observed=True)["probability"].transform("count") > 0]
+    rows = predictions.loc[predictions["split"] == split, PREDICTION_COLUMNS]
+    rows = rows[rows.groupby(TRIAL_COLUMNS, observed=True)["probability"].transform("count") > 0]
     if rows.empty:
-        raise UserError(f"The predictions hold nothing for the split {split!r}. Predict it with at least one trial.")
+        raise UserError(f"There are no predictions of the split {split!r}. Predict it with at least one trial.")
     architecture, architectures = pd.factorize(rows["architecture"].astype(str))
     seed, seeds = pd.factorize(rows["seed"].astype(int), sort=True)
     review, review_ids = pd.factorize(rows["review_id"].astype(str), sort=True)
@@ -52,71 +62,84 @@ def panel(predictions: pd.DataFrame, split: str) -> Panel:
     present = np.asarray(counts.any(axis=2))
     labels = np.zeros(shape[2], dtype=np.int8)
     labels[review] = rows["label"].to_numpy(dtype=np.int8, na_value=-1)
-    _refuse_faults(rows, split, counts=counts, present=present, agreed=labels[review])
+    incomplete = int(((counts == 0) & present[..., None]).any(axis=2).sum())
+    _check_predictions(rows, split, expected_labels=labels[review], incomplete=incomplete, reviews=shape[2])
     probabilities = np.full(shape, np.nan, dtype=np.float32)
     probabilities[architecture, seed, review] = rows["probability"].to_numpy(dtype=np.float32)
-    return Panel(
-        list(architectures), [int(each) for each in seeds], np.asarray(review_ids), labels, probabilities, present
-    )
+    seed_list = [int(value) for value in seeds]
+    return Predictions(list(architectures), seed_list, np.asarray(review_ids), labels, probabilities, present)
 
 
-def _refuse_faults(
-    rows: pd.DataFrame, split: str, *, counts: NDArray[np.int64], present: NDArray[np.bool_], agreed: NDArray[np.int8]
+def _check_predictions(
+    rows: pd.DataFrame, split: str, *, expected_labels: NDArray[np.int8], incomplete: int, reviews: int
 ) -> None:
-    """Name everything that is wrong with the rows of a split, in one message."""
-    faults = {
+    """Raise one UserError with all problems in the predictions of a split.
+
+    Args:
+        rows: Predictions of the split.
+        split: Its name.
+        expected_labels: (rows,) int8, the label that another row has for the same review.
+        incomplete: Number of trials without predictions of some reviews.
+        reviews: Number of reviews of the split.
+    """
+    checks = {
         "with a probability that is not a number in [0, 1]": ~rows["probability"].between(0, 1),
         "with a label that is not 0 or 1": ~rows["label"].isin([0, 1]),
-        "whose label is not the same in every trial": rows["label"].to_numpy() != agreed,
-        "that give a review to the same trial a second time": rows.duplicated([*TRIAL, "review_id"]),
+        "with a label that differs between trials": rows["label"].to_numpy() != expected_labels,
+        "with a second prediction of a review by the same trial": rows.duplicated([*TRIAL_COLUMNS, "review_id"]),
     }
     problems = [
-        f"{int(wrong.sum())} rows {fault}, first {rows.loc[wrong, [*TRIAL, 'review_id']].head().to_numpy().tolist()}"
-        for fault, wrong in ((fault, np.asarray(wrong)) for fault, wrong in faults.items())
+        f"{int(wrong.sum())} rows {name}, first "
+        f"{rows.loc[wrong, [*TRIAL_COLUMNS, 'review_id']].head().to_numpy().tolist()}"
+        for name, wrong in ((name, np.asarray(wrong)) for name, wrong in checks.items())
         if wrong.any()
     ]
-    lacking = int(((counts == 0) & present[..., None]).any(axis=2).sum())
-    if lacking:
-        problems.append(f"{lacking} trials miss some of the {counts.shape[2]} reviews that others predicted")
+    if incomplete:
+        problems.append(f"{incomplete} trials lack predictions of some of the {reviews} reviews")
     if problems:
         raise UserError(
             f"The predictions of the {split} split cannot be compared: {'; '.join(problems)}. "
-            "Predict the same reviews once with every trial, and leave out a trial that diverged."
+            "Predict the same reviews once with every trial, and leave out trials that diverged."
         )
 
 
-def right(data: Panel) -> NDArray[np.bool_]:
-    """Tell which answers are right: (architectures, seeds, reviews) bool, False for missing trials."""
-    return np.asarray(((data.probabilities > THRESHOLD) == data.labels.astype(bool)) & data.present[..., None])
+def correct_predictions(predictions: Predictions) -> NDArray[np.bool_]:
+    """Return which predictions are correct: (architectures, seeds, reviews) bool, False for a missing trial."""
+    correct = (predictions.probabilities > THRESHOLD) == predictions.labels.astype(bool)
+    return np.asarray(correct & predictions.present[..., None])
 
 
-def averaged_answers(data: Panel) -> NDArray[np.bool_]:
-    """Tell which reviews each architecture has right with its mean probability over seeds: (architectures, reviews).
+def correct_mean_predictions(predictions: Predictions) -> NDArray[np.bool_]:
+    """Return which reviews each architecture predicts correctly with its mean probability over the seeds.
 
-    A review then counts once however many seeds there are, as the tests on answers (McNemar, Cochran) need it.
-    """
-    means = np.stack([each[there].mean(axis=0) for each, there in zip(data.probabilities, data.present, strict=True)])
-    return np.asarray((means > THRESHOLD) == data.labels.astype(bool))
-
-
-def contributions(data: Panel, metrics: Collection[str] | None = None) -> dict[str, Floats]:
-    """Compute what each review contributes to each metric that these labels can tell.
-
-    Args:
-        data: The predictions of one split.
-        metrics: Which metrics that have contributions to compute; all of them where None.
+    Each review counts once, however many seeds there are, as McNemar's and Cochran's tests require.
 
     Returns:
-        Metric to (architectures, seeds, reviews) float64, NaN throughout where a trial is missing. With one class
-        alone in the labels, F1 and AUC say nothing and are left out.
+        (architectures, reviews) bool.
     """
-    one_class = len(np.unique(data.labels)) < 2
-    found: dict[str, Floats] = {}
+    trials = zip(predictions.probabilities, predictions.present, strict=True)
+    means = np.stack([probabilities[present].mean(axis=0) for probabilities, present in trials])
+    return np.asarray((means > THRESHOLD) == predictions.labels.astype(bool))
+
+
+def metric_contributions(predictions: Predictions, metrics: Collection[str] | None = None) -> dict[str, Floats]:
+    """Compute the contribution of each review to each metric.
+
+    Args:
+        predictions: Predictions of one split.
+        metrics: Names of metrics that have contributions; all of them if None.
+
+    Returns:
+        Metric to (architectures, seeds, reviews) float64, NaN for a missing trial. F1 and AUC are left out if all
+        labels are equal.
+    """
+    one_class = len(np.unique(predictions.labels)) < 2
+    probabilities = predictions.probabilities[predictions.present].astype(np.float64)
+    contributions: dict[str, Floats] = {}
     for name, metric in METRICS.items():
         if metric.contributions is None or (one_class and metric.needs_both_classes):
             continue
         if metrics is None or name in metrics:
-            found[name] = np.full(data.probabilities.shape, np.nan)
-            probabilities = data.probabilities[data.present].astype(np.float64)
-            found[name][data.present] = metric.contributions(data.labels, probabilities)
-    return found
+            contributions[name] = np.full(predictions.probabilities.shape, np.nan)
+            contributions[name][predictions.present] = metric.contributions(predictions.labels, probabilities)
+    return contributions

@@ -1,78 +1,86 @@
-"""How good each trial is: scores, reports per class, confusion matrices, and what they come to over the seeds."""
+"""Scores of each trial: metrics, scores per class, confusion matrices, generalization gaps and the ranking."""
 
 import pandas as pd
 
 from tasks.evaluation.metrics import METRICS, predicted_labels
 
-CLASSES = {0: "negative", 1: "positive"}
-TRIAL = ["architecture", "seed", "split"]
+CLASS_NAMES = {0: "negative", 1: "positive"}
+TRIAL_SPLIT_COLUMNS = ["architecture", "seed", "split"]
 
 
-def evaluate(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Score every trial on every split that it predicted.
+def score_trials(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Score every trial on every split with every metric.
 
     Args:
         predictions: Columns architecture, seed, split, review_id, label, probability.
 
     Returns:
-        The frame scores: architecture, seed, split, metric, value; one row for each of `METRICS`.
+        Columns architecture, seed, split, metric, value; one row per trial, split and metric of `METRICS`.
 
     Raises:
-        ValueError: Where a probability is not a number in [0, 1]: a trial that diverged has no predictions.
+        ValueError: If a probability is not in [0, 1]. A trial that diverged must not have predictions.
     """
     wrong = ~predictions["probability"].between(0, 1)
     if wrong.any():
-        trials = predictions.loc[wrong, TRIAL].drop_duplicates().astype(str).agg("/".join, axis=1)
-        raise ValueError(f"{wrong.sum()} probabilities outside [0, 1], in {', '.join(trials.head())}")
+        trials = predictions.loc[wrong, TRIAL_SPLIT_COLUMNS].drop_duplicates().astype(str).agg("/".join, axis=1)
+        raise ValueError(f"{wrong.sum()} probabilities are not in [0, 1], in {', '.join(trials.head())}")
     rows = [
         (*trial, name, metric.score(group["label"].to_numpy(), group["probability"].to_numpy()))
-        for trial, group in predictions.groupby(TRIAL, sort=False, observed=True)
+        for trial, group in predictions.groupby(TRIAL_SPLIT_COLUMNS, sort=False, observed=True)
         for name, metric in METRICS.items()
     ]
-    return pd.DataFrame(rows, columns=[*TRIAL, "metric", "value"])
+    return pd.DataFrame(rows, columns=[*TRIAL_SPLIT_COLUMNS, "metric", "value"])
 
 
 def classification_reports(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Score every trial class by class.
+    """Score every trial on each class.
+
+    Args:
+        predictions: Columns architecture, seed, split, label, probability.
 
     Returns:
-        Columns architecture, seed, split, class ("negative", "positive"), precision, recall, f1 (all in [0, 1], 0
-        where they have nothing to count) and support (reviews of that class).
+        Columns architecture, seed, split, class ("negative", "positive"), precision, recall, f1 (in [0, 1], 0 if
+        undefined) and support (number of reviews of the class).
     """
     from sklearn.metrics import precision_recall_fscore_support
 
     rows: list[tuple[object, ...]] = []
-    for trial, group in predictions.groupby(TRIAL, sort=False, observed=True):
-        measures = precision_recall_fscore_support(
-            group["label"], predicted_labels(group["probability"].to_numpy()), labels=list(CLASSES), zero_division=0
-        )
-        rows += [(*trial, name, *values) for name, *values in zip(CLASSES.values(), *measures, strict=True)]
-    return pd.DataFrame(rows, columns=[*TRIAL, "class", "precision", "recall", "f1", "support"])
+    for trial, group in predictions.groupby(TRIAL_SPLIT_COLUMNS, sort=False, observed=True):
+        predicted = predicted_labels(group["probability"].to_numpy())
+        scores = precision_recall_fscore_support(group["label"], predicted, labels=list(CLASS_NAMES), zero_division=0)
+        rows += [(*trial, name, *values) for name, *values in zip(CLASS_NAMES.values(), *scores, strict=True)]
+    return pd.DataFrame(rows, columns=[*TRIAL_SPLIT_COLUMNS, "class", "precision", "recall", "f1", "support"])
 
 
 def confusion_matrices(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Count how often each trial took each class for which.
+    """Count the reviews of every trial by true and predicted label.
+
+    Args:
+        predictions: Columns architecture, seed, split, label, probability.
 
     Returns:
-        Columns architecture, seed, split, label, predicted (both 0 or 1), count; four rows a trial and split, so that
-        what never happened is there as 0.
+        Columns architecture, seed, split, label, predicted (both 0 or 1), count; four rows per trial and split, also if
+        a count is 0.
     """
-    marked = predictions.assign(predicted=predicted_labels(predictions["probability"].to_numpy()))
-    counts = marked.groupby([*TRIAL, "label", "predicted"], sort=False, observed=True).size()
-    trials = predictions[TRIAL].drop_duplicates()
-    outcomes = pd.DataFrame([(label, guess) for label in CLASSES for guess in CLASSES], columns=["label", "predicted"])
-    complete = trials.merge(outcomes, how="cross")
-    index = pd.MultiIndex.from_frame(complete)
-    return complete.assign(count=counts.reindex(index, fill_value=0).to_numpy())
+    labeled = predictions.assign(predicted=predicted_labels(predictions["probability"].to_numpy()))
+    counts = labeled.groupby([*TRIAL_SPLIT_COLUMNS, "label", "predicted"], sort=False, observed=True).size()
+    cells = pd.MultiIndex.from_product([CLASS_NAMES, CLASS_NAMES], names=["label", "predicted"]).to_frame(index=False)
+    matrices = predictions[TRIAL_SPLIT_COLUMNS].drop_duplicates().merge(cells, how="cross")
+    index = pd.MultiIndex.from_frame(matrices)
+    return matrices.assign(count=counts.reindex(index, fill_value=0).to_numpy())
 
 
-def generalisation_gaps(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+def generalization_gaps(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Compare training with validation at the epoch whose weights each trial keeps.
+
+    Args:
+        history: Columns architecture, seed, epoch, split ("train", "validation"), accuracy, loss.
+        trials: Columns architecture, seed, best_epoch.
 
     Returns:
         Columns architecture, seed, best_epoch, train_accuracy, validation_accuracy, accuracy_gap, train_loss,
-        validation_loss, loss_gap. Gaps are training minus validation: a large positive accuracy gap, or a large
-        negative loss gap, means that the trial knows its training reviews better than new ones.
+        validation_loss, loss_gap. Gaps are training minus validation. A large positive accuracy gap or a large negative
+        loss gap indicates overfitting.
     """
     trial = ["architecture", "seed"]
     best = trials[[*trial, "best_epoch"]].merge(
@@ -81,8 +89,8 @@ def generalisation_gaps(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataF
     wide = best.pivot_table(index=[*trial, "best_epoch"], columns="split", values=["accuracy", "loss"], sort=False)
     gaps = pd.DataFrame(
         {
-            f"{split}_{measure}": wide[measure, split]
-            for measure in ("accuracy", "loss")
+            f"{split}_{metric}": wide[metric, split]
+            for metric in ("accuracy", "loss")
             for split in ("train", "validation")
         }
     )
@@ -92,19 +100,23 @@ def generalisation_gaps(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataF
 
 
 def rank_by_validation(scores: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Order the architectures by their mean validation accuracy, best first.
+    """Rank the architectures by mean validation accuracy, best first.
 
-    The test split has no say: choosing on it would make its own score too good to be true. Equal means are ordered
-    by fewer parameters, then by name.
+    The test split is not used, because choosing by it would bias the test scores of the chosen architecture. Equal
+    means are ordered by number of parameters, then by name.
+
+    Args:
+        scores: Columns architecture, seed, split, metric, value.
+        trials: Columns architecture, parameters.
 
     Returns:
-        Columns architecture, mean (validation accuracy in [0, 1]), seeds, parameters (NaN where no trial tells).
+        Columns architecture, mean (validation accuracy in [0, 1]), seeds, parameters (NaN if unknown).
     """
     rows = scores.query("split == 'validation' and metric == 'accuracy'")
     ranking = rows.groupby("architecture", observed=True).agg(mean=("value", "mean"), seeds=("seed", "nunique"))
-    # Onto the ranking's own rows: assigned to an empty frame, a series would bring its rows with it.
+    # Reindexed, because assigning a series to an empty frame would add the rows of the series.
     ranking["parameters"] = trials.groupby("architecture", observed=True)["parameters"].max().reindex(ranking.index)
-    # Rounded, for the same scores summed in another order differ in the last bits.
+    # Rounded, because equal scores can differ in the last bits by the order of summation.
     ordered = ranking.reset_index().assign(rounded=lambda frame: frame["mean"].round(12))
     ordered = ordered.sort_values(["rounded", "parameters", "architecture"], ascending=[False, True, True])
     return ordered.drop(columns="rounded").reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""A process that ends when the one that started it does, however that ends; light, for it comes before all imports."""
+"""Lifetime of worker processes. This module is imported before all others, so it imports only the standard library."""
 
 import os
 import threading
@@ -6,10 +6,10 @@ import time
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """Watch the parent in a thread, and end this process at once when it is gone.
+    """Start a thread that ends this process as soon as its parent process has ended.
 
     Args:
-        parent: The id of the process that must be alive; by default that of whoever is the parent now.
+        parent: Id of the parent process; by default the current parent.
     """
     threading.Thread(target=_watch, args=(parent or os.getppid(),), daemon=True).start()
 

@@ -1,30 +1,31 @@
-"""Pictures of what quality costs: time, size, latency and memory, and what more runs bring."""
+"""Figures of costs: training time, parameters, latency and memory, and accuracy against them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_order
+from tasks.config.labels import in_display_order
 from tasks.figures.layout import (
-    INK,
-    MILLISECONDS,
-    SECONDS,
-    Colours,
-    Marks,
-    canvas,
-    in_lines,
-    left_out,
-    limits,
-    multiply,
-    name_rows,
-    shown,
-    spoken,
-    spread,
-    write_value,
+    MILLISECONDS_TICKS,
+    SECONDS_TICKS,
+    TEXT_COLOR,
+    Colors,
+    Ticks,
+    annotate_bar,
+    axis_limits,
+    create_figure,
+    format_duration,
+    label_rows,
+    omission_note,
+    seed_offsets,
+    set_log_axis,
+    visible_architectures,
+    wrap_label,
 )
 from tasks.figures.style import marker
 
@@ -33,152 +34,202 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Cost(NamedTuple):
-    """A column of the trials that costs something, and how to show it as bars."""
+@dataclass(frozen=True)
+class CostPanel:
+    """A panel of bars that shows one cost column of the frame trials.
+
+    Attributes:
+        column: Column of the frame trials.
+        title: Title of the panel.
+        unit: Unit of the x axis.
+        factor: Factor from the unit of the column to the unit of the axis.
+        format_value: Format a value in the unit of the column.
+        note: Sentence for the caption.
+    """
 
     column: str
     title: str
     unit: str
-    factor: float  # from the column's unit to the shown one
-    words: Callable[[float], str]  # of a value in the column's unit
+    factor: float
+    format_value: Callable[[float], str]
     note: str = ""
 
 
-COSTS = (
-    Cost("train_seconds", "Training time of one seed", "Seconds", 1, spoken),
-    Cost("parameters", "Parameters", "Thousands", 1e-3, "{:,.0f}".format),
-    Cost("latency_ms", "Latency of one review", "Milliseconds", 1, lambda value: f"{value:.3g} ms",
-         "Latency is the time that the answer to a single review takes."),
-    Cost("peak_memory_mb", "Peak memory", "MB", 1, "{:,.0f} MB".format,
-         "Peak memory is that of the whole process that trained."),
+@dataclass(frozen=True)
+class CostAxis:
+    """A logarithmic axis of a cost: column of the frame trials, label, and ticks."""
+
+    column: str
+    label: str
+    ticks: Ticks
+
+
+COST_PANELS = (
+    CostPanel("train_seconds", "Training time of one seed", "Seconds", 1, format_duration),
+    CostPanel("parameters", "Parameters", "Thousands", 1e-3, "{:,.0f}".format),
+    CostPanel("latency_ms", "Latency of one review", "Milliseconds", 1, lambda value: f"{value:.3g} ms",
+              "Latency is the time to predict a single review."),
+    CostPanel("peak_memory_mb", "Peak memory", "MB", 1, "{:,.0f} MB".format,
+              "Peak memory is that of the whole training process."),
 )  # fmt: skip
-# What is always shown, with "not known" where it is so; the others once a trial knows them.
-ALWAYS = ("train_seconds", "parameters")
-AXES_OF_COST: tuple[tuple[str, str, Marks], ...] = (
-    ("train_seconds", "Training time of one seed", SECONDS),
-    ("latency_ms", "Latency of one review", MILLISECONDS),
+# These panels are always shown; the others only if a trial has a value.
+REQUIRED_COSTS = ("train_seconds", "parameters")
+COST_AXES = (
+    CostAxis("train_seconds", "Training time of one seed", SECONDS_TICKS),
+    CostAxis("latency_ms", "Latency of one review", MILLISECONDS_TICKS),
 )
 
 
-def costs(trials: pd.DataFrame, colours: Colours) -> Figure | None:
-    """Draw training time and parameters side by side, latency and memory where known: bars from 0, a dot a seed."""
-    rows = [name for name in in_order(trials["architecture"]) if name in colours]
-    known = [cost for cost in COSTS if cost.column in ALWAYS or trials.get(cost.column, pd.Series()).notna().any()]
+def costs(trials: pd.DataFrame, colors: Colors) -> Figure | None:
+    """Plot training time and parameters of each architecture, and latency and peak memory if they are known.
+
+    Args:
+        trials: Columns architecture and seed, and the columns of `COST_PANELS`.
+        colors: Architecture to color.
+    """
+    rows = [name for name in in_display_order(trials["architecture"]) if name in colors]
+    costs = [
+        cost for cost in COST_PANELS
+        if cost.column in REQUIRED_COSTS or trials.get(cost.column, pd.Series()).notna().any()
+    ]  # fmt: skip
     if not rows:
         return None
-    notes = "".join(f" {cost.note}" for cost in known if cost.note)
-    figure, (panels,) = canvas(
-        1, len(known), 12 if len(known) > 2 else 11, 1.4 + 0.42 * len(rows), "What does each cost?",
-        "Bars begin at 0 and end at the mean of the seeds; a dot is one seed. Training time is the time inside the "
-        f"training loop of one trial, on the hardware that the report names.{notes}",
+    notes = "".join(f" {cost.note}" for cost in costs if cost.note)
+    figure, (panels,) = create_figure(
+        1, len(costs), 12 if len(costs) > 2 else 11, 1.4 + 0.42 * len(rows), "Cost of each architecture",
+        "A bar is the mean over the seeds and starts at 0; a dot is one seed. Training time is the time inside the "
+        f"training loop of one trial, on the hardware listed in the report.{notes}",
         sharey=True,
     )  # fmt: skip
-    for cost, axes in zip(known, panels, strict=True):
+    for cost, axes in zip(costs, panels, strict=True):
         for row, name in enumerate(rows):
-            cost_row(axes, row, trials[trials["architecture"] == name], cost, colours[name])
+            plot_cost(axes, row, trials[trials["architecture"] == name], cost, colors[name])
         axes.set(title=cost.title, xlabel=cost.unit)
-        # Room for the words behind the longest bar: the narrower the panel, the more.
-        axes.set_xlim(0, axes.dataLim.x1 * (1.2 if len(known) == 2 else 1.55) or 1)
+        # Space for the text behind the longest bar: the narrower the panel, the more.
+        axes.set_xlim(0, axes.dataLim.x1 * (1.2 if len(costs) == 2 else 1.55) or 1)
         axes.locator_params(axis="x", nbins=5)
-    name_rows(panels, rows)
+    label_rows(panels, rows)
     return figure
 
 
-def cost_row(axes: Axes, row: int, trials: pd.DataFrame, cost: Cost, colour: str) -> None:
-    """Draw one architecture's bar of a cost, its seeds, and the mean in words."""
-    own = trials[np.isfinite(trials[cost.column].astype(float))]
-    values = own[cost.column].to_numpy(dtype=float)
-    axes.barh(row, cost.factor * values.mean() if len(values) else 0, height=0.62, color=colour, zorder=2)
-    if len(set(values)) > 1:  # equal ones, as parameters, would only be a mark on the bar's end
-        axes.scatter(cost.factor * values, row + spread(own["seed"]), s=14, color=INK, linewidths=0, zorder=4)
+def plot_cost(axes: Axes, row: int, trials: pd.DataFrame, cost: CostPanel, color: str) -> None:
+    """Plot one cost of one architecture: a bar for the mean, a dot per seed, and the mean as text."""
+    known = trials[np.isfinite(trials[cost.column].astype(float))]
+    values = known[cost.column].to_numpy(dtype=float)
+    axes.barh(row, cost.factor * values.mean() if len(values) else 0, height=0.62, color=color, zorder=2)
+    if len(set(values)) > 1:  # dots of equal values, such as parameters, would only mark the end of the bar
+        axes.scatter(
+            cost.factor * values, row + seed_offsets(known["seed"]), s=14, color=TEXT_COLOR, linewidths=0, zorder=4
+        )
     end = cost.factor * max(values, default=0)
-    write_value(axes, row, end, cost.words(values.mean()) if len(values) else "not known")
+    annotate_bar(axes, row, end, cost.format_value(values.mean()) if len(values) else "not known")
 
 
-def quality_against_cost(scores: pd.DataFrame, trials: pd.DataFrame, colours: Colours) -> Figure | None:
-    """Draw test accuracy against training time and, where known, latency, with the line of the best for their cost."""
+def quality_against_cost(scores: pd.DataFrame, trials: pd.DataFrame, colors: Colors) -> Figure | None:
+    """Plot test accuracy against training time and latency, with the Pareto front.
+
+    Args:
+        scores: Columns architecture, seed, split, metric, value.
+        trials: Columns architecture and seed, and the columns of `COST_AXES` that are known.
+        colors: Architecture to color.
+    """
     accuracy = scores.query("split == 'test' and metric == 'accuracy'")
     points = accuracy.assign(percent=100 * accuracy["value"]).merge(trials, on=["architecture", "seed"])
-    names = shown(points["architecture"], colours)
-    note = left_out(points["architecture"], names)
+    names = visible_architectures(points["architecture"], colors)
+    note = omission_note(points["architecture"], names)
     points = points[points["architecture"].isin(names)]
-    panels_of = [axis for axis in AXES_OF_COST if axis[0] in points and priced(points, axis[0]).any()]
-    if not panels_of:
+    cost_axes = [cost for cost in COST_AXES if cost.column in points and has_cost(points, cost.column).any()]
+    if not cost_axes:
         return None
-    figure, (panels,) = canvas(
-        1, len(panels_of), 8.6 if len(panels_of) == 1 else 12, 4.6, "What does quality cost?",
-        "Up is better, left is cheaper. A small dot is one seed, a large one the mean; baselines are diamonds. "
-        "Whatever lies below the grey line is beaten by something that is as good and as cheap. Each step of a time "
-        "axis is a multiple; the accuracy axis does not begin at 0." + note,
+    figure, (panels,) = create_figure(
+        1, len(cost_axes), 8.6 if len(cost_axes) == 1 else 12, 4.6, "Test accuracy against cost",
+        "Higher is more accurate, further left is cheaper. A small marker is one seed, a large marker the mean over "
+        "the seeds; baselines are diamonds. The gray line is the Pareto front: for every architecture below it there "
+        "is one that is at least as accurate and at least as cheap. Cost axes are logarithmic; the accuracy axis does "
+        "not start at 0." + note,
         sharey=True,
     )  # fmt: skip
-    for (column, words, marks), axes in zip(panels_of, panels, strict=True):
-        quality_panel(axes, points[priced(points, column)], column, marks, colours)
-        axes.set_xlabel(words)
-    panels[0].set(ylabel="Test accuracy (%)", ylim=limits(points["percent"]))
+    for cost, axes in zip(cost_axes, panels, strict=True):
+        plot_quality_against_cost(axes, points[has_cost(points, cost.column)], cost, colors)
+    panels[0].set(ylabel="Test accuracy (%)", ylim=axis_limits(points["percent"]))
     handles = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside right center")
     return figure
 
 
-def priced(points: pd.DataFrame, column: str) -> pd.Series:
-    """Tell which points have a score and a cost above 0, as an axis whose steps multiply needs it."""
+def has_cost(points: pd.DataFrame, column: str) -> pd.Series:
+    """Return which points have a score and a cost above 0, as a logarithmic axis requires."""
     costs = points[column].astype(float)
     return np.isfinite(points["percent"]) & np.isfinite(costs) & (costs > 0)
 
 
-def quality_panel(axes: Axes, points: pd.DataFrame, cost: str, marks: Marks, colours: Colours) -> None:
-    """Draw the seeds, the means and the Pareto front of accuracy against one cost."""
-    means = points.groupby("architecture")[[cost, "percent"]].mean()
-    for name in (name for name in in_order(means.index) if name in colours):
-        own, colour, shape = points[points["architecture"] == name], colours[name], marker(name)
-        axes.scatter(own[cost], own["percent"], s=18, color=colour, marker=shape, alpha=0.6, linewidths=0, zorder=3)
-        axes.scatter(own[cost].mean(), own["percent"].mean(), s=110, color=colour, marker=shape, edgecolors="white",
-                     zorder=4, label=in_lines(name))  # fmt: skip
-    corners = means.iloc[frontier(means[cost].to_numpy(), means["percent"].to_numpy())]
-    # On to the right edge: what is best at some cost stays so for whoever has more.
-    ends = [*corners[cost], 2 * points[cost].max()]
-    heights = [*corners["percent"], corners["percent"].iloc[-1]]
+def plot_quality_against_cost(axes: Axes, points: pd.DataFrame, cost: CostAxis, colors: Colors) -> None:
+    """Plot seeds, means and the Pareto front of accuracy against one cost."""
+    means = points.groupby("architecture")[[cost.column, "percent"]].mean()
+    for name in (name for name in in_display_order(means.index) if name in colors):
+        seeds, mean, color, shape = points[points["architecture"] == name], means.loc[name], colors[name], marker(name)
+        axes.scatter(seeds[cost.column], seeds["percent"], s=18, color=color, marker=shape, alpha=0.6, linewidths=0,
+                     zorder=3)  # fmt: skip
+        axes.scatter(mean[cost.column], mean["percent"], s=110, color=color, marker=shape, edgecolors="white",
+                     zorder=4, label=wrap_label(name))  # fmt: skip
+    front = means.iloc[pareto_front(means[cost.column].to_numpy(), means["percent"].to_numpy())]
+    # The line continues to the right edge: the best at some cost is also available at a higher one.
+    ends = [*front[cost.column], 2 * points[cost.column].max()]
+    heights = [*front["percent"], front["percent"].iloc[-1]]
     axes.plot(ends, heights, color="#BDBDBD", drawstyle="steps-post", zorder=1, lw=2)
-    multiply(axes, points[cost], marks)
+    set_log_axis(axes, points[cost.column], cost.ticks)
+    axes.set_xlabel(cost.label)
 
 
-def frontier(costs: np.ndarray, values: np.ndarray) -> list[int]:
-    """Find the points that no other beats in both cost (lower) and value (higher): the Pareto front, cheapest first."""
+def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
+    """Return the indices of the points that no other point beats in both cost (lower) and value (higher).
+
+    Args:
+        costs: (points,) float.
+        values: (points,) float.
+
+    Returns:
+        Indices, cheapest first.
+    """
     order = np.lexsort((-values, costs))
     best = np.maximum.accumulate(values[order])
     return [int(i) for place, i in enumerate(order) if place == 0 or values[i] > best[place - 1]]
 
 
-def expected_best(expected: pd.DataFrame, colours: Colours) -> Figure | None:
-    """Draw the best validation accuracy to expect of n runs against the training time that they take together.
+def expected_best(expected: pd.DataFrame, colors: Colors) -> Figure | None:
+    """Plot the expected best validation accuracy of n runs against their total training time.
 
     Source: Dodge et al. 2019, "Show Your Work: Improved Reporting of Experimental Results".
 
     Args:
-        expected: Columns architecture, runs, expected (in [0, 1]) and seconds; rows without seconds are left out. With
-            one run of each there is nothing to show.
-        colours: Architecture to colour.
+        expected: Columns architecture, runs, expected (in [0, 1]) and train_seconds; rows without train_seconds are
+            left out.
+        colors: Architecture to color.
+
+    Returns:
+        The figure; None if every architecture has one run only.
     """
-    rows = expected[np.isfinite(expected["expected"]) & np.isfinite(expected["seconds"]) & (expected["seconds"] > 0)]
-    names = shown(rows["architecture"], colours)
+    rows = expected[
+        np.isfinite(expected["expected"]) & np.isfinite(expected["train_seconds"]) & (expected["train_seconds"] > 0)
+    ]
+    names = visible_architectures(rows["architecture"], colors)
     if not names or rows["runs"].max() < 2:
         return None
-    figure, ((axes,),) = canvas(
-        1, 1, 9.6, 4.6, "What do more runs bring?",
-        "The first dot of a line is one run, the next the best of two, and so on: the best validation accuracy to "
-        "expect, against the training time of so many runs together. At equal time, the upper line is the better "
-        "buy; a flat line gains nothing from more seeds. It is about picking among seeds, not about test accuracy. "
-        "Each step of the time axis is a multiple; the accuracy axis does not begin at 0."
-        + left_out(rows["architecture"], names),
+    figure, ((axes,),) = create_figure(
+        1, 1, 9.6, 4.6, "Expected best validation accuracy",
+        "Expected validation accuracy of the best of n runs against the total training time of the n runs; the first "
+        "marker of a line is n = 1, the second n = 2, and so on. At equal training time, the higher line is "
+        "preferable. A flat line gains nothing from further seeds. The figure is about selecting a seed by validation "
+        "accuracy, not about test accuracy. The time axis is logarithmic; the accuracy axis does not start at 0."
+        + omission_note(rows["architecture"], names),
     )  # fmt: skip
     for name in names:
-        own = rows[rows["architecture"] == name].sort_values("runs")
-        axes.plot(own["seconds"], 100 * own["expected"], color=colours[name], marker=marker(name), markersize=6,
-                  markeredgecolor="white", lw=1.6, label=in_lines(name))  # fmt: skip
-    own = rows[rows["architecture"].isin(names)]
-    multiply(axes, own["seconds"], SECONDS)
-    axes.set_ylim(*limits(100 * own["expected"]))
-    axes.set(xlabel="Training time of all runs together", ylabel="Expected best validation accuracy (%)")
+        line = rows[rows["architecture"] == name].sort_values("runs")
+        axes.plot(line["train_seconds"], 100 * line["expected"], color=colors[name], marker=marker(name), markersize=6,
+                  markeredgecolor="white", lw=1.6, label=wrap_label(name))  # fmt: skip
+    visible = rows[rows["architecture"].isin(names)]
+    set_log_axis(axes, visible["train_seconds"], SECONDS_TICKS)
+    axes.set_ylim(*axis_limits(100 * visible["expected"]))
+    axes.set(xlabel="Total training time of all runs", ylabel="Expected best validation accuracy (%)")
     figure.legend(loc="outside right center")
     return figure

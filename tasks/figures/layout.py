@@ -1,4 +1,4 @@
-"""What the figures share: a canvas with title and caption, rows with names, limits, and axes whose steps multiply."""
+"""Layout that the figures share: panels with title and caption, labels, axis limits and logarithmic axes."""
 
 from __future__ import annotations
 
@@ -9,93 +9,107 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_order, label
+from tasks.config.labels import in_display_order, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Colours = Mapping[str, str]
-Marks = Sequence[tuple[float, str]]
+Colors = Mapping[str, str]
+Ticks = Sequence[tuple[float, str]]
 
-# Points of a percentage that an axis spans at least: noise must not look like a difference.
-LEAST_SPAN = 6.0
-MOST_MARKS = 6  # on an axis
-MOST_TILES = 4  # beside one another
-# Marks of an axis whose steps multiply: value and words.
-SECONDS: Marks = (
+# Smallest range of an axis in percentage points, so that noise does not look like a difference.
+MIN_SPAN = 6.0
+MAX_TICKS = 6
+MAX_COLUMNS = 4
+# Ticks of a logarithmic axis: value and label.
+SECONDS_TICKS: Ticks = (
     (0.01, "0.01 s"), (0.03, "0.03 s"), (0.1, "0.1 s"), (0.3, "0.3 s"), (1, "1 s"), (3, "3 s"), (10, "10 s"),
     (30, "30 s"), (60, "1 min"), (180, "3 min"), (600, "10 min"), (1_800, "30 min"), (3_600, "1 h"), (10_800, "3 h"),
     (36_000, "10 h"), (108_000, "30 h"),
 )  # fmt: skip
-MILLISECONDS: Marks = (
+MILLISECONDS_TICKS: Ticks = (
     (0.003, "0.003 ms"), (0.01, "0.01 ms"), (0.03, "0.03 ms"), (0.1, "0.1 ms"), (0.3, "0.3 ms"), (1, "1 ms"),
     (3, "3 ms"), (10, "10 ms"), (30, "30 ms"), (100, "100 ms"), (300, "300 ms"), (1_000, "1 s"), (3_000, "3 s"),
 )  # fmt: skip
-INK, FAINT = "#222222", "#8A8A8A"
+TEXT_COLOR, MUTED_COLOR = "#222222", "#8A8A8A"
 
 
-def canvas(
-    rows: int, columns: int, width: float, height: float, title: str, note: str, **shared: Any
+def create_figure(
+    rows: int, columns: int, width: float, height: float, title: str, caption: str, **subplots: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Make a titled figure and its panels, (rows, columns) Axes; sizes in inches."""
+    """Create a figure with a title, a caption and panels.
+
+    Args:
+        rows: Rows of panels.
+        columns: Columns of panels.
+        width: Width of the figure in inches.
+        height: Height of the figure in inches.
+        title: Title of the figure.
+        caption: How to read the figure; it follows the title in the label of the figure.
+        **subplots: Further arguments of `Figure.subplots`.
+
+    Returns:
+        The figure, and its (rows, columns) Axes.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left")
-    figure.set_label(f"{title} {note}")
-    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+    figure.set_label(f"{title} {caption}")
+    return figure, figure.subplots(rows, columns, squeeze=False, **subplots)
 
 
-def tiles(names: Sequence[str], title: str, note: str, **shared: Any) -> tuple[Figure, list[Axes]]:
-    """Make a titled figure of small square panels, one for each architecture, its name above it."""
-    columns = min(len(names), MOST_TILES)
-    rows = -(-len(names) // columns)
-    height = 2.5 + 0.18 * max(in_lines(name).count("\n") for name in names)
-    figure, panels = canvas(rows, columns, 0.6 + 2.6 * columns, 0.9 + height * rows, title, note, **shared)
-    # A lone panel is narrower than most titles.
+def create_panels(architectures: Sequence[str], title: str, caption: str, **subplots: Any) -> tuple[Figure, list[Axes]]:
+    """Create a figure with one small square panel per architecture, with the name as its title."""
+    columns = min(len(architectures), MAX_COLUMNS)
+    rows = -(-len(architectures) // columns)
+    height = 2.5 + 0.18 * max(wrap_label(name).count("\n") for name in architectures)
+    figure, panels = create_figure(rows, columns, 0.6 + 2.6 * columns, 0.9 + height * rows, title, caption, **subplots)
+    # A single panel is narrower than most titles.
     figure.set_figwidth(max(figure.get_figwidth(), 1.2 + 0.125 * len(title)))
-    for axes in panels.flat[len(names) :]:
+    for axes in panels.flat[len(architectures) :]:
         axes.set_axis_off()
-    for name, axes in zip(names, panels.flat, strict=False):
-        axes.set_title(in_lines(name))
-    return figure, list(panels.flat[: len(names)])
+    for name, axes in zip(architectures, panels.flat, strict=False):
+        axes.set_title(wrap_label(name))
+    return figure, list(panels.flat[: len(architectures)])
 
 
-def name_tiles(panels: Sequence[Axes], across: str, up: str) -> None:
-    """Write what the axes of `tiles` are: on the left of the figure, and below the last panel of each column."""
-    columns = min(len(panels), MOST_TILES)
+def label_panels(panels: Sequence[Axes], xlabel: str, ylabel: str) -> None:
+    """Label the axes of `create_panels`: the y axes on the left, and the x axis of the last panel of each column."""
+    columns = min(len(panels), MAX_COLUMNS)
     for place, axes in enumerate(panels):
         last = place + columns >= len(panels)  # of its column, though perhaps not in the last row
-        axes.set(xlabel=across if last else "", ylabel="" if place % columns else up)
+        axes.set(xlabel=xlabel if last else "", ylabel="" if place % columns else ylabel)
         if last:
             axes.tick_params(labelbottom=True)
 
 
-def shown(architectures: Iterable[str], colours: Colours) -> list[str]:
-    """Order the architectures of a figure, the majority class left out where there are others.
+def visible_architectures(architectures: Iterable[str], colors: Colors) -> list[str]:
+    """Return the architectures of a figure in their order.
 
-    It learns nothing, and lies so far from all others that an axis with it would squeeze them together.
+    The majority class is left out unless it is alone: its scores are so far from all others that an axis that includes
+    it would hide the differences between them.
     """
-    names = [name for name in in_order(architectures) if name in colours]
+    names = [name for name in in_display_order(architectures) if name in colors]
     return [name for name in names if name != "majority"] or names
 
 
-def left_out(architectures: Iterable[str], names: Sequence[str]) -> str:
-    """Say so where `shown` has left the majority class out: a sentence for the caption, or nothing."""
-    lacking = "majority" in set(architectures) - set(names)
-    return " The majority class, which learns nothing, is left out." if lacking else ""
+def omission_note(architectures: Iterable[str], names: Sequence[str]) -> str:
+    """Return a sentence for the caption if `visible_architectures` left out the majority class, otherwise nothing."""
+    omitted = "majority" in set(architectures) - set(names)
+    return " The majority class is not shown." if omitted else ""
 
 
-def in_lines(name: str, width: int = 24) -> str:
-    """Say a name in words, in lines of at most `width` letters: a user's own architecture may carry a long one."""
-    return textwrap.fill(label(name), width)
+def wrap_label(architecture: str, width: int = 24) -> str:
+    """Return the display name of an architecture in lines of at most `width` characters."""
+    return textwrap.fill(label(architecture), width)
 
 
-def name_rows(panels: Sequence[Axes], architectures: Sequence[str], best: str | None = None) -> None:
-    """Write architectures beside the rows of panels that share them, the first on top; the best bold, with a star."""
+def label_rows(panels: Sequence[Axes], architectures: Sequence[str], best: str | None = None) -> None:
+    """Label the rows of panels with a shared y axis, the first on top; the best one is bold and has a star."""
     axes = panels[0]
-    names = [f"★ {in_lines(name)}" if name == best else in_lines(name) for name in architectures]
+    names = [f"★ {wrap_label(name)}" if name == best else wrap_label(name) for name in architectures]
     axes.set_yticks(range(len(architectures)), names)
     axes.set_ylim(len(architectures) - 0.5, -0.5)
     for panel in panels:
@@ -104,52 +118,58 @@ def name_rows(panels: Sequence[Axes], architectures: Sequence[str], best: str | 
         text.set_fontweight("bold" if name == best else "normal")
 
 
-def places(count: int, reach: float) -> np.ndarray:
-    """Place `count` marks beside one another in a row: (count,) from -reach to reach, a single one at 0."""
+def centered_offsets(count: int, reach: float) -> np.ndarray:
+    """Return `count` evenly spaced offsets, (count,) from -reach to reach; 0 for a single one."""
     return np.linspace(-reach, reach, count) if count > 1 else np.zeros(count)
 
 
-def spread(seeds: pd.Series) -> np.ndarray:
-    """Place the dots of seeds beside one another, the same seed at the same height in every row; within ±0.2."""
-    order = sorted(seeds.unique())
-    return np.asarray(seeds.map(dict(zip(order, places(len(order), 0.2), strict=True))), dtype=float)
+def seed_offsets(seeds: pd.Series) -> np.ndarray:
+    """Return the vertical offset of each seed's dot within ±0.2; a seed has the same offset in every row."""
+    ordered = sorted(seeds.unique())
+    offsets = dict(zip(ordered, centered_offsets(len(ordered), 0.2), strict=True))
+    return np.asarray(seeds.map(offsets), dtype=float)
 
 
-def limits(values: Iterable[float], least: float = LEAST_SPAN) -> tuple[float, float]:
-    """Choose limits of an axis around percentages, `least` apart or more, within 0 and 100; NaN has no say."""
+def axis_limits(values: Iterable[float], min_span: float = MIN_SPAN) -> tuple[float, float]:
+    """Return limits of an axis around percentages, at least `min_span` apart and within 0 and 100; NaN is ignored."""
     known = np.asarray(list(values), dtype=float)
     known = known[np.isfinite(known)]
     if not len(known):
         return 0.0, 100.0
     low, high = float(known.min()), float(known.max())
-    margin = max((least - (high - low)) / 2, 0.08 * (high - low))
+    margin = max((min_span - (high - low)) / 2, 0.08 * (high - low))
     return max(low - margin, 0.0), min(high + margin, max(100.0, high))
 
 
-def multiply(axes: Axes, values: Iterable[float], marks: Marks) -> None:
-    """Let the steps of an x axis multiply, with marks in round numbers; values above 0.
+def set_log_axis(axes: Axes, values: Iterable[float], ticks: Ticks) -> None:
+    """Make the x axis logarithmic, with ticks at round numbers.
 
-    There is room on both sides, so that one or two points do not leave the axis without a mark.
+    The limits are half the smallest and twice the largest value, so that an axis with one or two points has a tick.
+
+    Args:
+        axes: The panel.
+        values: Values on the axis, above 0.
+        ticks: Possible ticks; at most about `MAX_TICKS` of them are used.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     known = np.asarray(list(values), dtype=float)
     low, high = known.min() / 2, known.max() * 2
-    inside = [mark for mark, _ in marks if low <= mark <= high]
-    words = dict(marks)
+    inside = [tick for tick, _ in ticks if low <= tick <= high]
+    labels = dict(ticks)
     axes.set(xscale="log", xlim=(low, high))
-    axes.xaxis.set_major_locator(FixedLocator(inside[:: -(-len(inside) // MOST_MARKS) or 1]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.get(value, "")))
+    axes.xaxis.set_major_locator(FixedLocator(inside[:: -(-len(inside) // MAX_TICKS) or 1]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.get(value, "")))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def write_value(axes: Axes, row: int, end: float, words: str) -> None:
-    """Write the value of a bar behind its end."""
-    axes.annotate(words, (end, row), (8, 0), textcoords="offset points", va="center", fontsize=9)
+def annotate_bar(axes: Axes, row: int, end: float, text: str) -> None:
+    """Write the value of a horizontal bar behind its end."""
+    axes.annotate(text, (end, row), (8, 0), textcoords="offset points", va="center", fontsize=9)
 
 
-def spoken(seconds: float) -> str:
-    """Say a duration as a person would: `0.4 s`, `38 s`, `2 min 05 s`, `1 h 20 min`."""
+def format_duration(seconds: float) -> str:
+    """Format a duration: `0.4 s`, `38 s`, `2 min 05 s`, `1 h 20 min`."""
     if seconds < 10:
         return "under 1 ms" if seconds < 0.001 else f"{seconds:.2g} s"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""The picture of the nights: how each architecture stands, night by night."""
+"""Figure of the nightly runs."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from tasks.figures.layout import FAINT, Colours, limits, name_tiles, shown, tiles
+from tasks.figures.layout import MUTED_COLOR, Colors, axis_limits, create_panels, label_panels, visible_architectures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ALARM = "#D00000"
+ALARM_COLOR = "#D00000"
 
 
-def nights(nights: pd.DataFrame, colours: Colours, alarms: pd.DataFrame | None = None) -> Figure | None:
-    """Draw for each architecture the new seeds of each night, the mean so far with its interval, and the alarms.
+def nights(nights: pd.DataFrame, colors: Colors, alarms: pd.DataFrame | None = None) -> Figure | None:
+    """Plot the test accuracy of each nightly run, the mean of all seeds with its interval, and the alarms.
 
     Args:
-        nights: One row a night and architecture: mean, low, high, fresh_mean (accuracies in [0, 1]).
-        colours: Architecture to colour.
-        alarms: Columns night and architecture (or "all"); None where there are none.
+        nights: Columns night, architecture, missing, mean, low, high and new_mean (accuracies in [0, 1]); one row
+            per nightly run and architecture.
+        colors: Architecture to color.
+        alarms: Columns night and architecture (or "all"); None if there are none.
     """
-    rows = nights[nights["architecture"].isin(colours)]
+    rows = nights[nights["architecture"].isin(colors)]
     if rows.loc[np.isfinite(rows["mean"]), "night"].nunique() < 2:
         return None
-    names = shown(rows["architecture"], colours)
-    figure, panels = tiles(
-        names, "Does it become better or worse, night by night?",
-        "Test accuracy. A dot is the mean of the seeds that a night brought, the line the mean of all seeds so far "
-        "with its 95% interval over seeds. A red line marks a night with an alarm of the regression check for this "
-        "architecture or for all together; a cross at the bottom a night without a new score. No axis begins at 0.",
+    names = visible_architectures(rows["architecture"], colors)
+    figure, panels = create_panels(
+        names, "Test accuracy of the nightly runs",
+        "A dot is the mean test accuracy of the new seeds of a nightly run. The line is the mean of all seeds so far, "
+        "the band its 95% confidence interval over the seeds. A red line is an alarm for this architecture or for all "
+        "architectures together. A cross at the bottom is a nightly run without a new score. The accuracy axis does "
+        "not start at 0.",
         sharex=True, sharey=True,
     )  # fmt: skip
     for name, axes in zip(names, panels, strict=True):
-        raised = () if alarms is None else alarms[alarms["architecture"].isin([name, "all"])]["night"]
-        one_architecture(axes, rows[rows["architecture"] == name].sort_values("night"), raised, colours[name])
-    panels[0].set_ylim(*limits(100 * rows[["mean", "low", "high", "fresh_mean"]].to_numpy().ravel()))
-    mark_dates(panels[0])
-    name_tiles(panels, "Night", "Test accuracy (%)")
+        alarm_nights = () if alarms is None else alarms[alarms["architecture"].isin([name, "all"])]["night"]
+        plot_nights(axes, rows[rows["architecture"] == name].sort_values("night"), alarm_nights, colors[name])
+    panels[0].set_ylim(*axis_limits(100 * rows[["mean", "low", "high", "new_mean"]].to_numpy().ravel()))
+    set_date_ticks(panels[0])
+    label_panels(panels, "Nightly run", "Test accuracy (%)")
     return figure
 
 
-def one_architecture(axes: Axes, own: pd.DataFrame, raised: Iterable[object], colour: str) -> None:
-    """Draw the nights of one architecture, in percent."""
-    for night in set(raised):
-        axes.axvline(cast(float, night), color=ALARM, lw=1.2, zorder=1)
-    axes.fill_between(own["night"], 100 * own["low"], 100 * own["high"], color=colour, alpha=0.25, lw=0)
-    axes.plot(own["night"], 100 * own["mean"], color=colour, lw=1.6)
-    axes.scatter(
-        own["night"], 100 * own["fresh_mean"], s=14, color=colour, edgecolors="white", linewidths=0.5, zorder=4
-    )
-    without = own[(own["missing"] > 0) & ~np.isfinite(own["fresh_mean"])]
-    axes.scatter(without["night"], np.full(len(without), 0.04), marker="x", s=24, color=FAINT,
+def plot_nights(axes: Axes, rows: pd.DataFrame, alarm_nights: Iterable[object], color: str) -> None:
+    """Plot the nightly runs of one architecture, in percent."""
+    for night in set(alarm_nights):
+        axes.axvline(cast(float, night), color=ALARM_COLOR, lw=1.2, zorder=1)
+    axes.fill_between(rows["night"], 100 * rows["low"], 100 * rows["high"], color=color, alpha=0.25, lw=0)
+    axes.plot(rows["night"], 100 * rows["mean"], color=color, lw=1.6)
+    axes.scatter(rows["night"], 100 * rows["new_mean"], s=14, color=color, edgecolors="white", linewidths=0.5, zorder=4)
+    without = rows[(rows["missing"] > 0) & ~np.isfinite(rows["new_mean"])]
+    axes.scatter(without["night"], np.full(len(without), 0.04), marker="x", s=24, color=MUTED_COLOR,
                  transform=axes.get_xaxis_transform())  # fmt: skip
 
 
-def mark_dates(axes: Axes) -> None:
-    """Write a few dates on the x axis, short."""
+def set_date_ticks(axes: Axes) -> None:
+    """Set a few short dates as the ticks of the x axis."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=2, maxticks=4)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Pictures of the probabilities: how well they order the reviews, and whether they mean what they say."""
+"""Figures of the predicted probabilities: ROC curves and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -7,92 +7,109 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_order
-from tasks.figures.layout import FAINT, Colours, canvas, in_lines, left_out, name_tiles, shown, tiles
+from tasks.config.labels import in_display_order
+from tasks.figures.layout import (
+    MUTED_COLOR,
+    Colors,
+    create_figure,
+    create_panels,
+    label_panels,
+    omission_note,
+    visible_architectures,
+    wrap_label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colours: Colours) -> Figure | None:
-    """Draw the ROC curves on the test reviews: all of them, and the corner that tells them apart.
+def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) -> Figure | None:
+    """Plot the ROC curves on the test reviews, in full and enlarged at the upper left corner.
 
-    The curves of the seeds are averaged at equal false positive rates (Fawcett, "An introduction to ROC analysis",
-    2006, vertical averaging).
+    The curves of the seeds are averaged vertically, at equal false positive rates (Fawcett 2006, "An introduction to
+    ROC analysis").
+
+    Args:
+        predictions: Columns architecture, seed, split, label, probability.
+        scores: Columns architecture, split, metric, value.
+        colors: Architecture to color.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
-    areas = scores.query("split == 'test' and metric == 'auc'").groupby("architecture")["value"].mean()
+    aucs = scores.query("split == 'test' and metric == 'auc'").groupby("architecture")["value"].mean()
     names = [
-        name for name in in_order(test["architecture"]) if name in colours and np.isfinite(areas.get(name, np.nan))
+        name
+        for name in in_display_order(test["architecture"])
+        if name in colors and np.isfinite(aucs.get(name, np.nan))
     ]
     if not names:
         return None
-    figure, (panels,) = canvas(
-        1, 2, 10, 4.9, "How well do they order the reviews?",
-        "The further up and left, the better; the dotted diagonal is guessing. A curve is the mean of the seeds, thin "
-        "lines are the seeds. On the right, the same curves, the upper left corner enlarged.",
+    figure, (panels,) = create_figure(
+        1, 2, 10, 4.9, "ROC curves",
+        "Test reviews. A thick curve is the mean over the seeds, a thin curve is one seed. A curve closer to the upper "
+        "left corner is better; the dotted diagonal is random guessing. The right panel enlarges the upper left "
+        "corner of the left panel.",
     )  # fmt: skip
     for name in names:
-        draw_roc(panels, test[test["architecture"] == name], name, colours[name], 100 * areas[name])
+        plot_roc_curves(panels, test[test["architecture"] == name], name, colors[name], 100 * aucs[name])
     for axes in panels:
-        axes.plot([0, 100], [0, 100], ":", color=FAINT, lw=1)
+        axes.plot([0, 100], [0, 100], ":", color=MUTED_COLOR, lw=1)
         axes.set(xlabel="False positive rate (%)", ylabel="True positive rate (%)", aspect="equal")
-    panels[0].set(xlim=(-1, 101), ylim=(-1, 101), title="Whole")
+    panels[0].set(xlim=(-1, 101), ylim=(-1, 101), title="Full range")
     panels[1].set(xlim=(0, 30), ylim=(70, 100), title="Upper left corner")
     panels[0].legend(loc="lower right", fontsize=8.5)
     return figure
 
 
-def draw_roc(panels: np.ndarray, test: pd.DataFrame, name: str, colour: str, area: float) -> None:
-    """Draw one architecture's curves, of its seeds and their mean, into every panel; area in percent."""
+def plot_roc_curves(panels: np.ndarray, test: pd.DataFrame, name: str, color: str, auc: float) -> None:
+    """Plot the ROC curves of one architecture, of each seed and their mean, in every panel; `auc` in percent."""
     from sklearn.metrics import roc_curve
 
-    # Finer where the curves bend.
+    # Finer where the curves are steep.
     grid = np.concatenate([np.linspace(0, 0.3, 121), np.linspace(0.31, 1, 70)])
     curves = []
     for _, trial in test.groupby("seed"):
-        false_positives, true_positives, _ = roc_curve(trial["label"], trial["probability"])
-        curves.append(np.interp(grid, false_positives, true_positives))
-    dashes = "--" if name == "majority" else "-"
+        false_positive_rate, true_positive_rate, _ = roc_curve(trial["label"], trial["probability"])
+        curves.append(np.interp(grid, false_positive_rate, true_positive_rate))
+    line_style = "--" if name == "majority" else "-"
     for axes in panels:
-        axes.plot(100 * grid, 100 * np.transpose(curves), color=colour, lw=0.6, alpha=0.35)
-        axes.plot(100 * grid, 100 * np.mean(curves, axis=0), dashes, color=colour, lw=1.8,
-                  label=f"{in_lines(name)}, AUC {area:.1f}%")  # fmt: skip
+        axes.plot(100 * grid, 100 * np.transpose(curves), color=color, lw=0.6, alpha=0.35)
+        axes.plot(100 * grid, 100 * np.mean(curves, axis=0), line_style, color=color, lw=1.8,
+                  label=f"{wrap_label(name)}, AUC {auc:.1f}%")  # fmt: skip
 
 
-def reliability_diagram(reliability: pd.DataFrame, colours: Colours) -> Figure | None:
-    """Draw what came true against what was predicted, a panel for each architecture, a line for each seed.
+def reliability_diagram(reliability: pd.DataFrame, colors: Colors) -> Figure | None:
+    """Plot the observed against the predicted share of positives, a panel per architecture, a line per seed.
 
     Args:
-        reliability: Columns architecture, seed, bin, predicted, observed, low, high (all shares in [0, 1]).
-        colours: Architecture to colour.
+        reliability: Columns architecture, seed, bin, predicted, observed, low, high (shares in [0, 1]).
+        colors: Architecture to color.
     """
     rows = reliability[np.isfinite(reliability["predicted"]) & np.isfinite(reliability["observed"])]
-    names = shown(rows["architecture"], colours)
+    names = visible_architectures(rows["architecture"], colors)
     if not names:
         return None
-    figure, panels = tiles(
-        names, "Do the probabilities mean what they say?",
-        "Test reviews, in groups of equal size by predicted probability of being positive: how many of a group truly "
-        "are. A line is one seed, the pale band the 95% interval of the first. On the dotted diagonal, 80% means 80%. "
-        "A line flatter than the diagonal, below it on the right and above it on the left, is too sure of itself; a "
-        "steeper one is not sure enough." + left_out(rows["architecture"], names),
+    figure, panels = create_panels(
+        names, "Reliability diagrams",
+        "Test reviews in bins of equal size by predicted probability of the positive class, and the share of reviews "
+        "in each bin that are positive. A line is one seed, the band is the 95% confidence interval of the first seed. "
+        "Perfectly calibrated probabilities are on the dotted diagonal. A line flatter than the diagonal indicates "
+        "overconfident probabilities, a steeper line underconfident ones." + omission_note(rows["architecture"], names),
         sharex=True, sharey=True,
     )  # fmt: skip
     for name, axes in zip(names, panels, strict=True):
-        reliability_panel(axes, rows[rows["architecture"] == name], colours[name])
-    name_tiles(panels, "Probability predicted (%)", "Truly positive (%)")
+        plot_reliability(axes, rows[rows["architecture"] == name], colors[name])
+    label_panels(panels, "Predicted probability (%)", "Observed positives (%)")
     return figure
 
 
-def reliability_panel(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
-    """Draw one architecture's seeds, and the interval of the first, in percent."""
-    axes.plot([0, 100], [0, 100], ":", color=FAINT, lw=1.2, zorder=1)
+def plot_reliability(axes: Axes, rows: pd.DataFrame, color: str) -> None:
+    """Plot the seeds of one architecture and the interval of the first seed, in percent."""
+    axes.plot([0, 100], [0, 100], ":", color=MUTED_COLOR, lw=1.2, zorder=1)
     for place, (_, trial) in enumerate(rows.groupby("seed")):
-        found = 100 * trial.sort_values("bin")[["predicted", "observed", "low", "high"]]
-        axes.plot(found["predicted"], found["observed"], color=colour, lw=1, marker=".", markersize=4, alpha=0.85)
+        bins = 100 * trial.sort_values("bin")[["predicted", "observed", "low", "high"]]
+        axes.plot(bins["predicted"], bins["observed"], color=color, lw=1, marker=".", markersize=4, alpha=0.85)
         if place == 0:
-            axes.fill_between(found["predicted"], found["low"], found["high"], color=colour, alpha=0.2, linewidth=0)
-    marks = [0, 25, 50, 75, 100]
-    axes.set(xlim=(-2, 102), ylim=(-2, 102), xticks=marks, yticks=marks, aspect="equal")
+            axes.fill_between(bins["predicted"], bins["low"], bins["high"], color=color, alpha=0.2, linewidth=0)
+    ticks = [0, 25, 50, 75, 100]
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), xticks=ticks, yticks=ticks, aspect="equal")

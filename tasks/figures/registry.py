@@ -1,8 +1,9 @@
-"""The pictures of a report: each a function from tidy frames to a `Figure`, listed in `FIGURES`.
+"""Registry of the figures of a report.
 
-A function's parameters are the frames that it reads, by name, and `colours`, architecture to colour. To add a picture,
-write one function in the module of its kind and give it one line in `FIGURES`. Its title asks the question that it
-answers; its label says how to read it, and becomes the caption. A picture that would show nothing is None.
+A figure is a function from frames to a matplotlib `Figure`. Its parameters name the frames that it reads, and `colors`
+(architecture to color). To add a figure, write one function in the module of its topic and add one line to `FIGURES`.
+The title of the figure states what is shown, and its label contains the title and the caption. A function returns None
+if there is nothing to show.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tasks.figures.costs import costs, expected_best, quality_against_cost
-from tasks.figures.errors import confusion_matrices, disagreement, where_they_err
+from tasks.figures.errors import accuracy_by_slice, confusion_matrices, disagreement
 from tasks.figures.nightly import nights
 from tasks.figures.probabilities import reliability_diagram, roc_curves
 from tasks.figures.scores import differences, scores_on_test
@@ -33,7 +34,7 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
     "learning_curves": learning_curves,
     "learning_curve": learning_curve,
     "confusion_matrices": confusion_matrices,
-    "where_they_err": where_they_err,
+    "accuracy_by_slice": accuracy_by_slice,
     "disagreement": disagreement,
     "roc_curves": roc_curves,
     "reliability_diagram": reliability_diagram,
@@ -41,30 +42,38 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
 }
 
 
-def inputs(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
-    """Gather what every figure reads whose frames are there and not empty.
+def figure_arguments(
+    frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return the arguments of every figure whose frames exist and are not empty.
 
     Args:
-        frames: Frame name to frame: history, predictions, scores, trials, and whatever else a figure asks for.
-        names: Which of `FIGURES`; all of them if not given.
+        frames: Frame name to frame.
+        names: Keys in `FIGURES`; None for all.
 
     Returns:
-        Figure name to its arguments by name, in the order of `FIGURES`. Colours are those of all architectures in any
+        Figure name to its keyword arguments, in the order of `FIGURES`. Colors are those of all architectures in any
         frame.
     """
-    given = {name: frame for name, frame in frames.items() if len(frame)}
-    known = {name for frame in given.values() if "architecture" in frame for name in frame["architecture"].unique()}
-    given_and_colours: dict[str, Any] = {**given, "colours": palette(known)}
-    found = {}
+    non_empty = {name: frame for name, frame in frames.items() if len(frame)}
+    architectures = {
+        name for frame in non_empty.values() if "architecture" in frame for name in frame["architecture"].unique()
+    }
+    available: dict[str, Any] = {**non_empty, "colors": palette(architectures)}
+    arguments = {}
     for name in names or FIGURES:
         parameters = inspect.signature(FIGURES[name]).parameters.values()
-        if all(p.name in given_and_colours for p in parameters if p.default is p.empty):
-            found[name] = {p.name: given_and_colours[p.name] for p in parameters if p.name in given_and_colours}
-    return found
+        if all(p.name in available for p in parameters if p.default is p.empty):
+            arguments[name] = {p.name: available[p.name] for p in parameters if p.name in available}
+    return arguments
 
 
-def draw(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, Figure]:
-    """Draw every figure that shows something: name to picture. The arguments are those of `inputs`."""
+def plot_figures(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, Figure]:
+    """Plot every figure that has something to show; the arguments are those of `figure_arguments`.
+
+    Returns:
+        Figure name to figure.
+    """
     with style():
-        drawn = {name: FIGURES[name](**arguments) for name, arguments in inputs(frames, names).items()}
-    return {name: figure for name, figure in drawn.items() if figure}
+        figures = {name: FIGURES[name](**arguments) for name, arguments in figure_arguments(frames, names).items()}
+    return {name: figure for name, figure in figures.items() if figure}

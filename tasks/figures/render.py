@@ -1,4 +1,4 @@
-"""The figures as files, each drawn once from the same frames by the same code, and then found in the cache."""
+"""Render figures to files, through the cache."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from pydantic import BaseModel, Field
 
 from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
-from tasks.figures.picture import Picture
-from tasks.figures.registry import FIGURES, inputs
-from tasks.figures.style import rendered, style
-from tasks.storage import cache
+from tasks.figures.registry import FIGURES, figure_arguments
+from tasks.figures.rendered_figure import RenderedFigure
+from tasks.figures.style import encode, style
+from tasks.storage.archives import Files
+from tasks.storage.cache import cache_key, load_or_compute
+from tasks.storage.layout import figure_file
 from tasks.storage.safe_files import json_model
 from tasks.storage.table_fingerprint import fingerprint
 
@@ -25,76 +27,89 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
-# Small enough that all pictures together stay under the 1.5 MB at which Prefect drops an event.
-ARTIFACT_WIDTH = 900
+# Small enough that all thumbnails together stay under the 1.5 MB at which Prefect drops an event.
+THUMBNAIL_WIDTH = 900
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Files of a rendered figure, and how they begin. The files of a figure without content are none.
+FILE_SIGNATURES = {"text.json": b"{", "large.png": PNG_SIGNATURE, "large.svg": b"<?xml ", "small.png": PNG_SIGNATURE}
 
 
-def pictures(frames: Mapping[str, pd.DataFrame], folder: Path, say: Callable[[str], None]) -> list[Picture]:
-    """Return every figure that shows something, drawn if it is not found in the cache.
-
-    Args:
-        frames: Frame name to frame.
-        folder: The cache.
-        say: Told of damage.
-    """
-    prints: dict[str, Any] = {name: fingerprint(frame) for name, frame in frames.items()}
-    found = []
-    for name, arguments in inputs(frames).items():
-        read = {argument: prints.get(argument, value) for argument, value in arguments.items()}
-        made_of = cache.key([FIGURES[name], picture_files], LIBRARIES, name=name, read=read)
-        make = partial(picture_files, name, FIGURES[name], arguments)
-        path = folder / "figures" / f"{name}-{made_of}.zip"
-        if files := cache.kept(path, make, say, partial(check_picture, path=path)):
-            words = json_model(files["words.json"], Words, path)
-            images = (files[form] for form in ("large.png", "large.svg", "small.png"))
-            found.append(Picture(name, words.title, words.caption, *images))
-    return found
-
-
-class Words(BaseModel):
-    """What is written beside a figure (words.json)."""
+class FigureText(BaseModel):
+    """Texts of a rendered figure (text.json)."""
 
     title: str = Field(max_length=10_000)
     caption: str = Field(max_length=10_000)
 
 
-def check_picture(files: cache.Files, path: Path) -> None:
-    """Refuse files that are not as `picture_files` makes them.
+def render_figures(frames: Mapping[str, pd.DataFrame], cache_dir: Path) -> list[RenderedFigure]:
+    """Render every figure that has something to show, or read it from the cache.
 
-    Raises:
-        DamagedFileError: Naming `path`.
+    Args:
+        frames: Frame name to frame.
+        cache_dir: Cache of the results folder.
+
+    Returns:
+        The figures, in the order of `FIGURES`.
     """
-    if not files:
-        return
-    if list(files) != ["words.json", "large.png", "large.svg", "small.png"]:
-        raise DamagedFileError(f"{escape_terminal(path)} holds other files than a figure's")
-    json_model(files["words.json"], Words, path)
-    begins = {"large.png": b"\x89PNG\r\n\x1a\n", "large.svg": b"<?xml ", "small.png": b"\x89PNG\r\n\x1a\n"}
-    if any(not files[name].startswith(begin) for name, begin in begins.items()):
-        raise DamagedFileError(f"{escape_terminal(path)} holds pictures of another format")
+    fingerprints = {name: fingerprint(frame) for name, frame in frames.items()}
+    figures: list[RenderedFigure] = []
+    for name, arguments in figure_arguments(frames).items():
+        inputs = {argument: fingerprints.get(argument, value) for argument, value in arguments.items()}
+        key = cache_key([FIGURES[name], render_files], LIBRARIES, name=name, inputs=inputs)
+        path = figure_file(cache_dir, name, key)
+        compute = partial(render_files, name, FIGURES[name], arguments)
+        figures += load_or_compute(path, compute, partial(parse_files, name=name, path=path))
+    return figures
 
 
-def picture_files(name: str, figure: Callable[..., Figure | None], arguments: Mapping[str, Any]) -> cache.Files:
-    """Draw a figure and render it in every form that is used; a figure that would show nothing has no files."""
+def render_files(name: str, plot: Callable[..., Figure | None], arguments: Mapping[str, Any]) -> Files:
+    """Plot a figure and render it in every format.
+
+    The function is an argument so that the cache key depends on the code of this figure only.
+
+    Args:
+        name: Name of the figure.
+        plot: The function that plots it.
+        arguments: Keyword arguments of `plot`.
+
+    Returns:
+        The files of `FILE_SIGNATURES`; no files if the figure has nothing to show.
+    """
     with style():
-        drawn = figure(**arguments)
-    if not drawn:
+        figure = plot(**arguments)
+    if not figure:
         return {}
-    title = drawn.get_suptitle()
-    words = {"title": title, "caption": str(drawn.get_label()).removeprefix(title).strip()}
-    files = rendered(drawn, name)
+    title = figure.get_suptitle()
+    text = FigureText(title=title, caption=str(figure.get_label()).removeprefix(title).strip())
+    images = encode(figure, name)
     return {
-        "words.json": json.dumps(words).encode(), "large.png": files["png"], "large.svg": files["svg"],
-        "small.png": reduced(files["png"]),
+        "text.json": json.dumps(text.model_dump()).encode(), "large.png": images["png"], "large.svg": images["svg"],
+        "small.png": create_thumbnail(images["png"]),
     }  # fmt: skip
 
 
-def reduced(png: bytes) -> bytes:
-    """Return a picture at the width at which Prefect's page shows it."""
+def parse_files(files: Files, name: str, path: Path) -> list[RenderedFigure]:
+    """Return the figure that `render_files` rendered; an empty list if it has nothing to show.
+
+    Raises:
+        DamagedFileError: If the files are not those of a rendered figure; the message names `path`.
+    """
+    if not files:
+        return []
+    if list(files) != list(FILE_SIGNATURES):
+        raise DamagedFileError(f"{escape_terminal(path)} does not contain the files of a figure")
+    if any(not files[file].startswith(signature) for file, signature in FILE_SIGNATURES.items()):
+        raise DamagedFileError(f"{escape_terminal(path)} contains files of another format")
+    text = json_model(files["text.json"], FigureText, path)
+    return [RenderedFigure(name, text.title, text.caption, files["large.png"], files["large.svg"], files["small.png"])]
+
+
+def create_thumbnail(png: bytes) -> bytes:
+    """Return a PNG image reduced to `THUMBNAIL_WIDTH` and 64 colors."""
     from PIL import Image
 
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        image.thumbnail((ARTIFACT_WIDTH, 10 * ARTIFACT_WIDTH))
+        image.thumbnail((THUMBNAIL_WIDTH, 10 * THUMBNAIL_WIDTH))
         image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(buffer, "png", optimize=True)
     return buffer.getvalue()

@@ -1,159 +1,177 @@
-"""Pictures of the scores: how good each is on test, and how far from the best."""
+"""Figures of the test scores and of the differences to the best architecture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_order, label
+from tasks.config.labels import in_display_order, label
 from tasks.evaluation.scores import rank_by_validation
-from tasks.figures.layout import FAINT, INK, Colours, canvas, left_out, limits, name_rows, shown, spread
-from tasks.statistics.ranking import versus
+from tasks.figures.layout import (
+    MUTED_COLOR,
+    TEXT_COLOR,
+    Colors,
+    axis_limits,
+    create_figure,
+    label_rows,
+    omission_note,
+    seed_offsets,
+    visible_architectures,
+)
+from tasks.figures.verdict_labels import verdict_label
+from tasks.statistics.ranking import PairDifference, differences_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN_METRICS = ("accuracy", "f1", "auc")
-MARGIN = 0.005  # of the band of practical equivalence, where the frame setup does not tell it
-# Points from the best that an axis of differences shows: at least, and at most.
-NEAR, FAR = 1.5, 10.0
+PLOTTED_METRICS = ("accuracy", "f1", "auc")
+# Equivalence margin, used if the frame setup does not contain it.
+DEFAULT_MARGIN = 0.005
+# Smallest and largest absolute limit of an axis of differences, in percentage points.
+MIN_DIFFERENCE_LIMIT, MAX_DIFFERENCE_LIMIT = 1.5, 10.0
 
 
 def scores_on_test(
-    scores: pd.DataFrame, trials: pd.DataFrame, colours: Colours, summary: pd.DataFrame | None = None
+    scores: pd.DataFrame, trials: pd.DataFrame, colors: Colors, summary: pd.DataFrame | None = None
 ) -> Figure | None:
-    """Draw test accuracy, F1 and AUC side by side: a dot for each seed, the mean, and its interval where it is known.
+    """Plot test accuracy, F1 and AUC: a dot per seed, the mean, and its interval if it is known.
 
     Args:
-        scores: The frame scores.
-        trials: The frame trials: parameters decide between equal validation means.
-        colours: Architecture to colour.
+        scores: Columns architecture, seed, split, metric, value.
+        trials: Columns architecture and parameters; parameters break ties of validation accuracy.
+        colors: Architecture to color.
         summary: Intervals: columns architecture, split, metric, low, high.
     """
     test = scores[(scores["split"] == "test") & np.isfinite(scores["value"])]
-    rows = [name for name in in_order(test["architecture"]) if name in colours]
-    metrics = [metric for metric in SHOWN_METRICS if (test["metric"] == metric).any()]
+    rows = [name for name in in_display_order(test["architecture"]) if name in colors]
+    metrics = [metric for metric in PLOTTED_METRICS if (test["metric"] == metric).any()]
     if not metrics:
         return None
     ranking = rank_by_validation(scores, trials)["architecture"]
-    interval = "" if summary is None else " The thin bar is the 95% interval."
-    figure, panels = canvas(
-        1, len(metrics), 11, 1.5 + 0.45 * len(rows), "How good is each on reviews it has never seen?",
-        f"Test reviews. A small dot is one seed, the large one the mean of the seeds.{interval} The star marks the "
-        "best by validation. No axis begins at 0; what lies left of an axis is written at its edge.",
+    interval = "" if summary is None else " A bar is the 95% confidence interval of the mean."
+    figure, panels = create_figure(
+        1, len(metrics), 11, 1.5 + 0.45 * len(rows), "Scores on the test reviews",
+        f"A small dot is one seed, a large dot the mean over the seeds.{interval} The star marks the architecture with "
+        "the highest validation accuracy. The axes do not start at 0; a value below an axis is written at its edge.",
         sharey=True,
     )  # fmt: skip
     for metric, axes in zip(metrics, panels[0], strict=True):
-        own = test[test["metric"] == metric]
+        rows_of_metric = test[test["metric"] == metric]
         intervals = None if summary is None else summary.query("split == 'test' and metric == @metric")
-        score_rows(axes, own, rows, colours, intervals)
+        plot_scores(axes, rows_of_metric, rows, colors, intervals)
         axes.set(title=label(metric), xlabel=f"Test {label(metric) if metric != 'accuracy' else metric} (%)")
-    name_rows(panels[0], rows, None if ranking.empty else ranking.iloc[0])
-    explain_dots(figure, intervals=summary is not None)
+    label_rows(panels[0], rows, None if ranking.empty else ranking.iloc[0])
+    add_dot_legend(figure, intervals=summary is not None)
     return figure
 
 
-def explain_dots(figure: Figure, *, intervals: bool) -> None:
+def add_dot_legend(figure: Figure, *, intervals: bool) -> None:
     """Add the legend of seeds, means and intervals."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=INK, marker="o", linestyle="", markersize=size) for size in (4, 8)]
-    words = ["One seed", "Mean of the seeds"]
+    handles = [Line2D([], [], color=TEXT_COLOR, marker="o", linestyle="", markersize=size) for size in (4, 8)]
+    labels = ["One seed", "Mean over the seeds"]
     if intervals:
-        handles, words = [*handles, Line2D([], [], color=INK, lw=3, alpha=0.5)], [*words, "95% interval"]
-    figure.legend(handles, words, loc="outside upper right", ncols=3)
+        handles, labels = [*handles, Line2D([], [], color=TEXT_COLOR, lw=3, alpha=0.5)], [*labels, "95% interval"]
+    figure.legend(handles, labels, loc="outside upper right", ncols=3)
 
 
-def score_rows(
-    axes: Axes, scores: pd.DataFrame, rows: Sequence[str], colours: Colours, intervals: pd.DataFrame | None
+def plot_scores(
+    axes: Axes, scores: pd.DataFrame, rows: Sequence[str], colors: Colors, intervals: pd.DataFrame | None
 ) -> None:
-    """Draw one metric's seeds, means and intervals, a row for each architecture, in percent."""
-    inside = scores[scores["architecture"] != "majority"]
-    kept = 100 * (inside if len(inside) else scores)["value"].to_numpy()
+    """Plot the seeds, means and intervals of one metric, a row per architecture, in percent."""
     bounds = None if intervals is None else intervals.set_index("architecture")[["low", "high"]] * 100
-    if bounds is not None:
-        kept = np.concatenate([kept, bounds.drop(index="majority", errors="ignore").to_numpy().ravel()])
-    axes.set_xlim(*limits(kept))
+    axes.set_xlim(*score_limits(scores, bounds))
     for row, name in enumerate(rows):
-        own = scores[scores["architecture"] == name]
-        values, colour = 100 * own["value"].to_numpy(), colours[name]
-        if not len(own):
+        seeds = scores[scores["architecture"] == name]
+        if not len(seeds):
             continue
+        values, color = 100 * seeds["value"].to_numpy(), colors[name]
         if values.mean() < axes.get_xlim()[0]:
             axes.annotate(f"◂ {values.mean():.1f}", (axes.get_xlim()[0], row), (4, 0), textcoords="offset points",
-                          va="center", color=FAINT)  # fmt: skip
+                          va="center", color=MUTED_COLOR)  # fmt: skip
             continue
         if bounds is not None and name in bounds.index:
-            axes.plot(bounds.loc[name], [row, row], color=colour, lw=3, alpha=0.5, solid_capstyle="butt", zorder=2)
-        axes.scatter(values, row + spread(own["seed"]), s=22, color=colour, edgecolors="white", linewidths=0.6,
+            axes.plot(bounds.loc[name], [row, row], color=color, lw=3, alpha=0.5, solid_capstyle="butt", zorder=2)
+        axes.scatter(values, row + seed_offsets(seeds["seed"]), s=22, color=color, edgecolors="white", linewidths=0.6,
                      zorder=5)  # fmt: skip
-        axes.scatter(values.mean(), row, s=75, color=colour, edgecolors="white", linewidths=1.2, zorder=4)
+        axes.scatter(values.mean(), row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4)
 
 
-def differences(
-    pairs: pd.DataFrame, groups: pd.DataFrame, colours: Colours, setup: pd.DataFrame | None = None
-) -> Figure:
-    """Draw how far each is from the best by validation in test accuracy, with interval and verdict, in points.
+def score_limits(scores: pd.DataFrame, bounds: pd.DataFrame | None) -> tuple[float, float]:
+    """Return axis limits for scores and interval bounds in percent; the majority class counts only if it is alone."""
+    others = scores[scores["architecture"] != "majority"]
+    values = 100 * (others if len(others) else scores)["value"].to_numpy()
+    if bounds is not None:
+        values = np.concatenate([values, bounds.drop(index="majority", errors="ignore").to_numpy().ravel()])
+    return axis_limits(values)
+
+
+def differences(pairs: pd.DataFrame, groups: pd.DataFrame, colors: Colors, setup: pd.DataFrame | None = None) -> Figure:
+    """Plot the difference in test accuracy of each architecture to the best one by validation accuracy.
 
     Args:
-        pairs: The frame pairs: columns first, second, metric, difference, low, high, verdict.
-        groups: The frame groups: columns architecture, best.
-        colours: Architecture to colour.
-        setup: The frame setup, whose margin is the half-width of the band of practical equivalence.
+        pairs: Columns first, second, metric, difference, low, high, verdict.
+        groups: Columns architecture, best.
+        colors: Architecture to color.
+        setup: Column margin, the half-width of the equivalence band; None for `DEFAULT_MARGIN`.
     """
     best = str(groups.loc[groups["best"], "architecture"].iloc[0])
-    against = {best: {"difference": 0.0, "low": 0.0, "high": 0.0, "verdict": "best"}, **versus(pairs, best, "accuracy")}
-    rows = shown([name for name in groups["architecture"] if name in against and name != best], colours)
-    rows = in_order([*rows, best])
-    margin = 100 * (MARGIN if setup is None else float(setup["margin"].iloc[0]))
-    figure, ((axes,),) = canvas(
-        1, 1, 9.6, 1.7 + 0.45 * len(rows), "How far is each from the best, and is the difference real?",
-        f"Test accuracy compared with {label(best)} (star), the best by validation. A dot left of the line at 0 is "
-        "worse than the best, one on its right is better; the bar is the 95% interval of the difference. Inside the "
-        f"grey band, ±{margin:g} points, a difference is practically nothing. The words on the right say what the "
-        "tests allow to claim: an interval that reaches over 0 claims nothing. What lies beyond the axis is marked at "
-        "its edge." + left_out(groups["architecture"], rows),
+    to_best = {best: PairDifference(0.0, 0.0, 0.0, "best"), **differences_to(pairs, best, "accuracy")}
+    rows = [name for name in groups["architecture"] if name in to_best and name != best]
+    rows = in_display_order([*visible_architectures(rows, colors), best])
+    margin = 100 * (DEFAULT_MARGIN if setup is None else float(setup["margin"].iloc[0]))
+    figure, ((axes,),) = create_figure(
+        1, 1, 10.2, 1.7 + 0.45 * len(rows), "Differences in test accuracy to the best architecture",
+        f"Test accuracy minus that of {label(best)} (star), the architecture with the highest validation accuracy, in "
+        "percentage points. A bar is the 95% confidence interval of the difference. The gray band is the equivalence "
+        f"margin of ±{margin:g} points. The column on the right states the result of the significance test; it is "
+        "corrected for the number of pairs. Values outside the axis are marked at its edge."
+        + omission_note(groups["architecture"], rows),
     )  # fmt: skip
-    axes.axvspan(-margin, margin, color="#EDEDED", zorder=0, label=f"Practically nothing (±{margin:g} points)")
-    axes.axvline(0, color=FAINT, lw=1.2, zorder=1)
-    axes.set_xlim(*difference_limits([against[name] for name in rows]))
+    axes.axvspan(-margin, margin, color="#EDEDED", zorder=0, label=f"Equivalence margin (±{margin:g} points)")
+    axes.axvline(0, color=MUTED_COLOR, lw=1.2, zorder=1)
+    axes.set_xlim(*difference_limits([to_best[name] for name in rows]))
     for row, name in enumerate(rows):
-        difference_row(axes, row, against[name], colours[name])
-    name_rows([axes], rows, best)
-    write_beside(axes, (1, 1.02), "Points", "Verdict", xycoords="axes fraction", fontweight="bold")
-    axes.set_xlabel("Points of test accuracy below (−) or above (+) the best by validation")
+        plot_difference(axes, row, to_best[name], colors[name])
+    label_rows([axes], rows, best)
+    annotate_beside(axes, (1, 1.02), "Points", "Result", xycoords="axes fraction", fontweight="bold")
+    axes.set_xlabel("Difference in test accuracy (percentage points)")
     figure.legend(loc="outside upper right")
     return figure
 
 
-def difference_limits(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Choose the limits of an axis of differences around 0, in points, no further out than `FAR`."""
-    known = 100 * np.array([[row["low"], row["difference"], row["high"]] for row in rows], dtype=float)
+def difference_limits(rows: Sequence[PairDifference]) -> tuple[float, float]:
+    """Return limits of an axis of differences around 0, in points, within ±`MAX_DIFFERENCE_LIMIT`."""
+    known = 100 * np.array([[row.low, row.difference, row.high] for row in rows], dtype=float)
     known = known[np.isfinite(known)]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    return max(1.08 * min(low, -NEAR), -FAR), min(1.08 * max(high, NEAR), FAR)
+    return (
+        max(1.08 * min(low, -MIN_DIFFERENCE_LIMIT), -MAX_DIFFERENCE_LIMIT),
+        min(1.08 * max(high, MIN_DIFFERENCE_LIMIT), MAX_DIFFERENCE_LIMIT),
+    )
 
 
-def difference_row(axes: Axes, row: int, against: Mapping[str, Any], colour: str) -> None:
-    """Draw one difference to the best with its interval, and write it and its verdict beside the axis."""
-    low, middle, high = (100 * float(against[name]) for name in ("low", "difference", "high"))
+def plot_difference(axes: Axes, row: int, to_best: PairDifference, color: str) -> None:
+    """Plot one difference to the best with its interval, and write it and its verdict beside the axis."""
+    low, difference, high = (100 * value for value in (to_best.low, to_best.difference, to_best.high))
     left, right = axes.get_xlim()
-    axes.plot(np.clip([low, high], left, right), [row, row], color=colour, lw=3, alpha=0.55, solid_capstyle="butt")
-    for edge, beyond, arrow in ((left, low < left, "<"), (right, high > right, ">")):
-        if beyond:
-            axes.plot(edge, row, arrow, color=colour, markersize=7, clip_on=False, zorder=4)
-    if left <= middle <= right:
-        axes.scatter(middle, row, s=75, color=colour, edgecolors="white", linewidths=1.2, zorder=4)
-    verdict = "best by validation" if against["verdict"] == "best" else str(against["verdict"])
-    number = "" if against["verdict"] == "best" else f"{middle:+.2f}".replace("-", "−")
-    write_beside(axes, (1, row), number, verdict, xycoords=("axes fraction", "data"), va="center")
+    axes.plot(np.clip([low, high], left, right), [row, row], color=color, lw=3, alpha=0.55, solid_capstyle="butt")
+    for edge, outside, arrow in ((left, low < left, "<"), (right, high > right, ">")):
+        if outside:
+            axes.plot(edge, row, arrow, color=color, markersize=7, clip_on=False, zorder=4)
+    if left <= difference <= right:
+        axes.scatter(difference, row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4)
+    number = "" if to_best.verdict == "best" else f"{difference:+.2f}".replace("-", "−")
+    verdict = verdict_label(to_best.verdict)
+    annotate_beside(axes, (1, row), number, verdict, xycoords=("axes fraction", "data"), va="center")
 
 
-def write_beside(axes: Axes, place: tuple[float, float], number: str, words: str, **how: Any) -> None:
-    """Write a number and words in two columns on the right of the axis."""
-    for text, offset, align in ((number, 50, "right"), (words, 60, "left")):
-        axes.annotate(text, place, (offset, 0), textcoords="offset points", ha=align, **how)
+def annotate_beside(axes: Axes, place: tuple[float, float], number: str, text: str, **options: Any) -> None:
+    """Write a number and a text in two columns to the right of the axes."""
+    for content, offset, align in ((number, 50, "right"), (text, 60, "left")):
+        axes.annotate(content, place, (offset, 0), textcoords="offset points", ha=align, **options)

@@ -1,4 +1,4 @@
-"""What every picture and table shares: names in words, colours, style, and files that come out the same each time."""
+"""Colors, markers and style of all figures, and their encoding as reproducible files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.config.labels import in_order
+from tasks.config.labels import in_display_order
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Grey: they are what the networks are held against.
-BASELINE_COLOURS = {"majority": "#B8B8B8", "tfidf_logistic": "#7F7F7F", "nb_svm": "#333333"}
-# Okabe & Ito 2008, "Color Universal Design": told apart with every common kind of colour blindness.
-COLOURS = {
+# Baselines are gray: they are the reference for the networks.
+BASELINE_COLORS = {"majority": "#B8B8B8", "tfidf_logistic": "#7F7F7F", "nb_svm": "#333333"}
+# Okabe & Ito 2008, "Color Universal Design": distinguishable with all common types of color blindness.
+COLORS = {
     "simple_rnn": "#E69F00",
     "gru": "#D55E00",
     "lstm": "#0072B2",
     "stacked_lstm": "#56B4E9",
     "bidirectional_lstm": "#009E73",
     "deep_lstm": "#CC79A7",
-    **BASELINE_COLOURS,
+    **BASELINE_COLORS,
 }
-# For architectures that a user adds: Tol 2021, "Colour schemes", muted.
-FURTHER_COLOURS = ("#117733", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
-STYLE: dict[Any, Any] = {
+# For user-defined architectures: Tol 2021, "Colour schemes", muted.
+EXTRA_COLORS = ("#117733", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
+RC_PARAMS: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.titlesize": 14,
     "figure.titleweight": "bold",
@@ -50,78 +50,84 @@ STYLE: dict[Any, Any] = {
     "text.color": "#222222",
     "xtick.color": "#333333",
     "ytick.color": "#333333",
-    # An architecture of the user's may carry any name: `$` in it is a dollar, not mathematics.
+    # The name of a user-defined architecture may contain `$`, which must not start a formula.
     "text.parse_math": False,
-    # The same picture is the same bytes.
+    # Equal figures are encoded to equal bytes.
     "svg.hashsalt": "imdb-compare",
     "svg.fonttype": "path",
 }
 
 
-def marker(name: str) -> str:
-    """Give the shape of an architecture's marks: a circle, or a diamond for a baseline, so that grey is not all."""
-    return "D" if name in BASELINE_COLOURS else "o"
+def marker(architecture: str) -> str:
+    """Return the matplotlib marker of an architecture: a circle, or a diamond for a baseline."""
+    return "D" if architecture in BASELINE_COLORS else "o"
 
 
 def palette(architectures: Iterable[str]) -> dict[str, str]:
-    """Give each architecture its colour, fixed for the known ones and one of its own to each further one.
+    """Return the color of each architecture.
+
+    Known architectures have fixed colors. A user-defined architecture has the same color in every report, unless
+    another one has taken it.
 
     Returns:
-        Architecture to `#RRGGBB`, in the order of `in_order`. A further architecture keeps its colour from report to
-        report, unless another one took it first.
+        Architecture to `#RRGGBB`, in the order of `in_display_order`.
     """
-    ordered = in_order(architectures)
-    colours = {name: COLOURS[name] for name in ordered if name in COLOURS}
-    for name in (name for name in ordered if name not in COLOURS):
-        start = zlib.crc32(name.encode()) % len(FURTHER_COLOURS)
-        turned = FURTHER_COLOURS[start:] + FURTHER_COLOURS[:start]
-        colours[name] = next((colour for colour in turned if colour not in colours.values()), turned[0])
-    return {name: colours[name] for name in ordered}
+    ordered = in_display_order(architectures)
+    colors = {name: COLORS[name] for name in ordered if name in COLORS}
+    for name in (name for name in ordered if name not in COLORS):
+        start = zlib.crc32(name.encode()) % len(EXTRA_COLORS)
+        candidates = EXTRA_COLORS[start:] + EXTRA_COLORS[:start]
+        colors[name] = next((color for color in candidates if color not in colors.values()), candidates[0])
+    return {name: colors[name] for name in ordered}
 
 
 def style() -> AbstractContextManager[None]:
-    """Set the style of pictures for the length of a `with` block, and nothing after it."""
+    """Return a context manager that sets the style of the figures."""
     import matplotlib
     import seaborn
 
-    return matplotlib.rc_context({**seaborn.axes_style("whitegrid"), **STYLE})
+    return matplotlib.rc_context({**seaborn.axes_style("whitegrid"), **RC_PARAMS})
 
 
-def rendered(figure: Figure, name: str, dpi: int = 150) -> dict[str, bytes]:
-    """Render a figure as PNG and SVG, the same bytes for the same figure.
+def encode(figure: Figure, name: str, dpi: int = 150) -> dict[str, bytes]:
+    """Encode a figure as PNG and SVG; equal figures give equal bytes.
 
     Args:
-        figure: The picture. Its label, the words that say how to read it, goes into the files' metadata.
-        name: Its title in the metadata.
-        dpi: Pixels an inch of the PNG.
+        figure: The figure. Its label is stored as the description in the metadata of both files.
+        name: Title in the metadata.
+        dpi: Resolution of the PNG in pixels per inch.
 
     Returns:
-        The two files, under `png` and `svg`.
+        The content of the two files, under the keys `png` and `svg`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    described: Mapping[str, str | None] = {"Title": name, "Description": str(figure.get_label())}
+    metadata: Mapping[str, str | None] = {"Title": name, "Description": str(figure.get_label())}
     png, svg = io.BytesIO(), io.BytesIO()
     with style():
-        # Square panels take their place in the first layout, and what stands around them in the second, which comes
-        # with the drawing. `savefig` would lay out and draw once more for each file.
+        # The first layout places square panels, the second one (part of drawing) the texts around them. `savefig`
+        # would lay out and draw once more for each file.
         if layout := figure.get_layout_engine():
             layout.execute(figure)
         figure.set_dpi(dpi)
-        # A canvas measures texts from the moment on at which it is made.
-        pixels: Any = FigureCanvasAgg(figure)
-        pixels.print_png(png, metadata={**described, "Software": None})
-        figure.set_layout_engine("none")  # a third layout would find the same places, in a seventh of the time of all
-        lines: Any = FigureCanvasSVG(figure)
-        lines.print_svg(svg, metadata={**described, "Date": None, "Creator": None})
+        # A canvas measures texts from its creation on, so it is created after the resolution is set.
+        raster_canvas: Any = FigureCanvasAgg(figure)
+        raster_canvas.print_png(png, metadata={**metadata, "Software": None})
+        figure.set_layout_engine("none")  # a third layout would give the same positions and take much longer
+        vector_canvas: Any = FigureCanvasSVG(figure)
+        vector_canvas.print_svg(svg, metadata={**metadata, "Date": None, "Creator": None})
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
-def save(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, Path]:
-    """Write a figure to `folder` as `rendered`; return the two paths, under `png` and `svg`."""
+def save_figure(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, Path]:
+    """Write a figure to `folder` as PNG and SVG, see `encode`.
+
+    Returns:
+        The paths of the two files, under the keys `png` and `svg`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {ending: folder / f"{name}.{ending}" for ending in ("png", "svg")}
-    for ending, content in rendered(figure, name, dpi).items():
-        paths[ending].write_bytes(content)
+    paths = {extension: folder / f"{name}.{extension}" for extension in ("png", "svg")}
+    for extension, content in encode(figure, name, dpi).items():
+        paths[extension].write_bytes(content)
     return paths

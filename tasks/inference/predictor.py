@@ -1,9 +1,10 @@
-"""Trained models put to use: texts in, calibrated probabilities out, and the words that moved an answer."""
+"""Predictions of trained models: labels, calibrated probabilities and the influence of words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,166 +14,201 @@ from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES, label
 from tasks.config.recipe import Recipe
-from tasks.data.tokenization import UNKNOWN, normalise, text_array, tokenize
-from tasks.evaluation.calibration import scaled
-from tasks.inference.exported_model import VOCABULARY, WEIGHTS, read_card
-from tasks.inference.selection import Wanted, chosen
+from tasks.data.tokenization import UNKNOWN, normalize_text, text_array, tokenize
+from tasks.evaluation.calibration import apply_temperature
+from tasks.inference.model_card import VOCABULARY_FILE, WEIGHTS_FILE, read_model_card
+from tasks.inference.selection import ModelSelection, SelectedModel, select_models
 from tasks.models.baselines import Baseline
-from tasks.storage.runs import open_run
+from tasks.storage.runs import RunRecord, open_run
 from tasks.storage.s3 import results_place
 from tasks.training.batches import Split
-from tasks.training.loop import answers, compiled
+from tasks.training.prediction import compile_forward, predict_with
 from tasks.training.runtime import load_tensorflow
-from tasks.training.trained_models import baseline, load_baseline, load_network, network, read_vocabulary
+from tasks.training.trained_models import build_baseline, build_network, load_baseline, load_network, read_vocabulary
 
 if TYPE_CHECKING:
     import keras
 
-# Each word that is left out is one more text to answer: of a longer text the last ones are tried.
-MOST_WORDS_TRIED = 1_000
+# The influence of a word needs one more prediction, so only the last words of a longer text are examined.
+MAX_EXAMINED_WORDS = 1_000
 
 
-class Reading(NamedTuple):
-    """What a model makes of texts: raw probabilities of the positive class, and the share of words it did not know."""
+@dataclass(frozen=True)
+class RawPrediction:
+    """Predictions of one model before calibration.
 
-    probability: np.ndarray  # (texts,) float in [0, 1]
-    unknown: np.ndarray  # (texts,) float in [0, 1]; 1 for a text without words
+    Attributes:
+        probability: Probability of the positive class, (texts,) float in [0, 1].
+        unknown: Share of unknown tokens, (texts,) float in [0, 1]; 1 for a text without tokens.
+    """
+
+    probability: np.ndarray
+    unknown: np.ndarray
 
 
-Read = Callable[[Sequence[str]], Reading]
+PredictFunction = Callable[[Sequence[str]], RawPrediction]
 
 
-class Member(NamedTuple):
-    """A trained trial: how it reads texts, and the temperature that validation gave it."""
+@dataclass(frozen=True)
+class CalibratedModel:
+    """A trained model.
+
+    Attributes:
+        name: Name of the trial.
+        predict: Function from texts to predictions before calibration.
+        temperature: Divisor of the log-odds, fitted on the validation split.
+    """
 
     name: str
-    read: Read
+    predict: PredictFunction
     temperature: float
 
 
-class Predictor(NamedTuple):
-    """One trained trial, or several of one architecture, whose calibrated probabilities are averaged."""
+@dataclass(frozen=True)
+class Predictor:
+    """One trained model, or the models of several seeds, whose calibrated probabilities are averaged.
 
-    members: list[Member]
-    classes: tuple[str, str]  # what 0 and 1 are called
+    Attributes:
+        models: The models.
+        classes: Names of the classes 0 and 1.
+        tokenizer: Tokenizer of the models.
+        threshold: A text is positive if its probability is above this value.
+        description: Sentence that names the models, without control characters.
+    """
+
+    models: Sequence[CalibratedModel]
+    classes: tuple[str, str]
     tokenizer: str = "words"
-    threshold: float = 0.5  # above it, the class is 1
+    threshold: float = 0.5
+    description: str = ""
 
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
-        """Answer texts, any strings.
-
-        Returns:
-            A row a text: label (a name in `classes`), probability (of the positive class, calibrated, float64) and
-            unknown (share of the words read that the model does not know).
-        """
-        readings = [member.read(texts) for member in self.members]
-        calibrated = [
-            scaled(reading.probability, member.temperature)
-            for reading, member in zip(readings, self.members, strict=True)
-        ]
-        probability = np.mean(calibrated, axis=0)
-        classes = np.where(probability > self.threshold, self.classes[1], self.classes[0])
-        return pd.DataFrame({"label": classes, "probability": probability, "unknown": readings[0].unknown})
-
-    def moved(self, text: str, most: int) -> list[tuple[str, float]]:
-        """Find the words without which the answer would differ most, by answering the text without each of them.
+        """Predict texts.
 
         Args:
-            text: Any string. Of more than `MOST_WORDS_TRIED` words the last ones are tried.
-            most: How many to return, at most.
+            texts: Any strings.
 
         Returns:
-            Word, and probability with it less probability without it; the largest change first. A word that stands
-            twice is left out once each time.
+            One row per text: label (name of the predicted class), probability (calibrated, of the positive class,
+            float64) and unknown (share of the tokens that the model does not know).
         """
-        words = words_of(text, self.tokenizer)
-        first = max(len(words) - MOST_WORDS_TRIED, 0)
-        without = [" ".join(words[:place] + words[place + 1 :]) for place in range(first, len(words))]
-        found = self.predict([" ".join(words), *without])["probability"].to_numpy()
-        moves = found[0] - found[1:]
-        order = np.argsort(-np.abs(moves), kind="stable")[:most]
-        return [(words[first + place], float(moves[place])) for place in order if moves[place] != 0]
+        predictions = [model.predict(texts) for model in self.models]
+        calibrated = [
+            apply_temperature(prediction.probability, model.temperature)
+            for prediction, model in zip(predictions, self.models, strict=True)
+        ]
+        probability = np.mean(calibrated, axis=0)
+        labels = np.where(probability > self.threshold, self.classes[1], self.classes[0])
+        return pd.DataFrame({"label": labels, "probability": probability, "unknown": predictions[0].unknown})
+
+    def word_influence(self, text: str, count: int) -> list[tuple[str, float]]:
+        """Compute how much each word changes the probability, by predicting the text once without each word.
+
+        Args:
+            text: Any string. Of a text with more than `MAX_EXAMINED_WORDS` words, the last ones are examined.
+            count: Largest number of words to return.
+
+        Returns:
+            Words with their influence, the probability with the word minus the probability without it; the largest
+            absolute influence first. Each occurrence of a word is examined on its own.
+        """
+        words = split_text(text, self.tokenizer)
+        first = max(len(words) - MAX_EXAMINED_WORDS, 0)
+        shortened = [" ".join(words[:position] + words[position + 1 :]) for position in range(first, len(words))]
+        probability = self.predict([" ".join(words), *shortened])["probability"].to_numpy()
+        influence = probability[0] - probability[1:]
+        order = np.argsort(-np.abs(influence), kind="stable")[:count]
+        return [(words[first + index], float(influence[index])) for index in order if influence[index] != 0]
 
 
-def words_of(text: str, tokenizer: str) -> list[str]:
+def split_text(text: str, tokenizer: str) -> list[str]:
     """Split a text into the words that models read."""
-    return str(normalise(text_array([text]), tokenizer)[0].as_py()).split()
+    return str(normalize_text(text_array([text]), tokenizer)[0].as_py()).split()
 
 
-def load_predictor(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
-    """Load the trained models that are wanted, and TensorFlow before them if they are networks.
+def load_predictor(selection: ModelSelection) -> Predictor:
+    """Load trained models. For networks, TensorFlow is loaded first.
 
     Args:
-        wanted: Which.
-        say: Told which they are.
+        selection: Models of a run, or an exported model.
 
     Raises:
-        UserError: If the run has none such.
-        FileNotFoundError, DamagedFileError: If a file is gone, or is not what was written.
+        UserError: If there is no such model.
+        FileNotFoundError: If a file of the model is missing.
+        DamagedFileError: If a file of the model is damaged.
     """
-    if wanted.model is not None:
-        return load_carried(wanted, say)
-    run = open_run(results_place(wanted.results), wanted.run)
-    trials = chosen(run, wanted)
-    architecture, accuracy = str(trials["architecture"].iloc[0]), 100 * trials["accuracy"].mean()
-    network = architecture not in BASELINE_NAMES
-    seeds = f", seed{'s' * (len(trials) > 1)} {', '.join(trials['seed'].astype(str))}" if network else ""
-    of = f"Model: {label(architecture)}{seeds} of run {run.name}, {accuracy:.2f}% right on validation reviews."
-    say(escape_terminal(of))
-    if network:
-        load_tensorflow()
-        vocabulary = read_vocabulary(run.cache / "encoded" / run.facts["vocabulary"], run.recipe)
-        models = (load_network(run.cache, name, run.recipe) for name in trials["name"])
-        reads = [read_by_network(model, run.recipe, vocabulary) for model in models]
-    else:
-        reads = [read_by_baseline(load_baseline(run.cache, name), run.recipe) for name in trials["name"]]
-    members = [Member(*of) for of in zip(trials["name"], reads, trials["temperature"], strict=True)]
-    negative, positive = run.facts["classes"]
-    return Predictor(members, (negative, positive), run.recipe.tokenizer, wanted.threshold)
-
-
-def load_carried(wanted: Wanted, say: Callable[[str], None]) -> Predictor:
-    """Load an exported model; arguments and errors as of `load_predictor`."""
-    chooses = {name: getattr(wanted, name) for name in ("run", "architecture", "seed", "ensemble")}
-    given = [name for name, value in chooses.items() if value is not None and value is not False]
-    if wanted.model is None or given:
-        raise UserError(f"model: received {str(wanted.model)!r:.300} beside {', '.join(given)}. Leave these out.")
-    card = read_card(wanted.model)
-    of = f"Model: {label(card.architecture)} of {wanted.model}, {100 * card.accuracy:.2f}% right on validation reviews."
-    say(escape_terminal(of))
-    weights = wanted.model / WEIGHTS
-    if card.architecture in BASELINE_NAMES:
-        read = read_by_baseline(baseline(card.architecture, weights), card.recipe)
+    if selection.model is not None:
+        return load_exported_model(selection)
+    run = open_run(results_place(selection.results), selection.run)
+    selected = select_models(run, selection)
+    if selected[0].architecture in BASELINE_NAMES:
+        functions = [baseline_function(load_baseline(run.cache_dir, each.name), run.recipe) for each in selected]
     else:
         load_tensorflow()
-        vocabulary = read_vocabulary(wanted.model / VOCABULARY, card.recipe)
-        read = read_by_network(network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
-    members = [Member(card.name, read, card.temperature)]
-    return Predictor(members, card.classes, card.recipe.tokenizer, wanted.threshold)
+        vocabulary = read_vocabulary(run.vocabulary_path, run.recipe)
+        networks = (load_network(run.cache_dir, each.name, run.recipe) for each in selected)
+        functions = [network_function(model, run.recipe, vocabulary) for model in networks]
+    models = [
+        CalibratedModel(each.name, function, each.temperature)
+        for each, function in zip(selected, functions, strict=True)
+    ]
+    description = describe_models(run, selected)
+    return Predictor(models, run.info.classes, run.recipe.tokenizer, selection.threshold, description)
 
 
-def read_by_network(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame) -> Read:
-    """Make of a trained network a function from texts to what it makes of them."""
-    forward = compiled(model)
+def describe_models(run: RunRecord, models: Sequence[SelectedModel]) -> str:
+    """Return a sentence with architecture, seeds, run and validation accuracy of models."""
+    architecture = models[0].architecture
+    accuracy = 100 * np.mean([model.accuracy for model in models])
+    numbers = ", ".join(str(model.seed) for model in models)
+    seeds = "" if architecture in BASELINE_NAMES else f", seed{'s' * (len(models) > 1)} {numbers}"
+    return escape_terminal(
+        f"Model: {label(architecture)}{seeds} of run {run.name}, validation accuracy {accuracy:.2f}%."
+    )
 
-    def read(texts: Sequence[str]) -> Reading:
+
+def load_exported_model(selection: ModelSelection) -> Predictor:
+    """Load an exported model; for arguments and errors see `load_predictor`."""
+    options = {name: getattr(selection, name) for name in ("run", "architecture", "seed", "ensemble")}
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if selection.model is None or given:
+        raise UserError(f"model: received {str(selection.model)!r:.300} with {', '.join(given)}. Leave these out.")
+    card = read_model_card(selection.model)
+    weights = selection.model / WEIGHTS_FILE
+    if card.is_network:
+        load_tensorflow()
+        vocabulary = read_vocabulary(selection.model / VOCABULARY_FILE, card.recipe)
+        function = network_function(build_network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
+    else:
+        function = baseline_function(build_baseline(card.architecture, weights), card.recipe)
+    model = CalibratedModel(card.name, function, card.temperature)
+    accuracy = f"validation accuracy {100 * card.accuracy:.2f}%"
+    description = escape_terminal(f"Model: {label(card.architecture)} of {selection.model}, {accuracy}.")
+    return Predictor([model], card.classes, card.recipe.tokenizer, selection.threshold, description)
+
+
+def network_function(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame) -> PredictFunction:
+    """Return the prediction function of a trained network."""
+    forward = compile_forward(model)
+
+    def predict(texts: Sequence[str]) -> RawPrediction:
         tokens = tokenize(text_array(texts), vocabulary, max_tokens=recipe.max_tokens, tokenizer=recipe.tokenizer)
-        labels = pa.array(np.zeros(len(texts), np.int8))
+        labels = pa.array(np.zeros(len(texts), np.int8))  # `Split` has labels, which predictions do not need
         split = Split.from_table(pa.table({"tokens": tokens, "label": labels}))
         unknown = np.add.reduceat(split.tokens == UNKNOWN, split.offsets[:-1]) / np.diff(split.offsets)
-        return Reading(answers(forward, split, max_tokens=recipe.max_tokens), unknown)
+        return RawPrediction(predict_with(forward, split, max_tokens=recipe.max_tokens), unknown)
 
-    return read
+    return predict
 
 
-def read_by_baseline(baseline: Baseline, recipe: Recipe) -> Read:
-    """Make of a trained baseline a function from texts to what it makes of them."""
+def baseline_function(baseline: Baseline, recipe: Recipe) -> PredictFunction:
+    """Return the prediction function of a trained baseline."""
     known = set(baseline.weights["vocabulary"].tobytes().decode().split("\n")) if len(baseline.weights) > 1 else set()
 
-    def read(texts: Sequence[str]) -> Reading:
-        normal = normalise(text_array(texts), recipe.tokenizer).to_pylist()
-        words = [text.split() for text in normal]
+    def predict(texts: Sequence[str]) -> RawPrediction:
+        normalized = normalize_text(text_array(texts), recipe.tokenizer).to_pylist()
+        words = [text.split() for text in normalized]
         unknown = [np.mean([word not in known for word in each]) if each else 1.0 for each in words]
-        return Reading(baseline.predict(normal), np.array(unknown))
+        return RawPrediction(baseline.predict(normalized), np.array(unknown))
 
-    return read
+    return predict

@@ -1,4 +1,4 @@
-"""A file of texts, read, answered and written a few thousand rows at a time, so that any number of rows will do."""
+"""Scoring of files: read texts, predict and write a few thousand rows at a time, so that a file may have any length."""
 
 import csv
 import io
@@ -16,13 +16,14 @@ from tasks.config.escape import escape_terminal
 from tasks.data.files import read_rows
 from tasks.inference.predictor import Predictor
 from tasks.reporting.tabular import guard_formula
-from tasks.storage.store import replacing
+from tasks.storage.atomic_files import replace_file
 
-ROWS_AT_A_TIME = 4_000
-# The output is an ordinary file where the user asked for it, not a part of the results: the umask decides who reads it.
+BATCH_ROWS = 4_000
+# The output is an ordinary file of the user and not a part of the results, so the umask sets its permissions.
 OUTPUT_MODE = 0o666
-ANSWER = ("label", "probability", "unknown")
-Write = Callable[[pd.DataFrame], None]
+NO_TEXT = "no text"
+PREDICTION_COLUMNS = ("label", "probability", "unknown")
+WriteRows = Callable[[pd.DataFrame], None]
 
 
 def score_file(
@@ -34,103 +35,119 @@ def score_file(
     keep: tuple[str, ...] = (),
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Answer every text of a file, and write the answers, whole or not at all.
+    """Predict every text of a file and write the predictions to another file, completely or not at all.
 
     Args:
-        predictor: What answers.
-        path: CSV, Parquet or JSON lines, as for `read_reviews`.
-        output: `.parquet` or `.csv`; what lies there is replaced. Columns: place (line, or row of a Parquet file), the
-            texts', those to keep (as text), label, probability, unknown. A blank text has no answer.
-        text_column: Where the texts are.
-        keep: Columns that are copied to the output, an id perhaps.
-        on_rows: Called with the number of rows done.
+        predictor: Trained models.
+        path: CSV, Parquet or JSON lines file, as for `read_reviews`.
+        output: `.parquet` or `.csv` file; an existing one is replaced. Its columns are place (line number, or row
+            number of a Parquet file), the text column, those to keep (as text), label, probability and unknown. A blank
+            text has no prediction.
+        text_column: Column of the texts.
+        keep: Columns that are copied to the output.
+        on_rows: Called with the number of rows that are done.
 
     Returns:
-        Rows, by label; those without text under `no text`.
+        Number of rows by predicted label; blank texts are counted as `NO_TEXT`.
 
     Raises:
-        UserError: Where anything is wrong with a file or its name.
+        UserError: If a file or a column cannot be used.
     """
     check_output(path, output, (text_column, *keep))
     counts: dict[str, int] = {}
     columns = [text_column, *(name for name in keep if name != text_column)]
-    schema = _schema(columns)
+    schema = _output_schema(columns)
     with WRITERS[output.suffix.lower()](output, schema) as write:
-        for rows in read_rows(path, columns, ROWS_AT_A_TIME):
-            answered = answer_rows(predictor, pd.DataFrame(rows), text_column)
-            write(answered[schema.names])
-            for label, number in answered["label"].fillna("no text").value_counts().items():
+        for rows in read_rows(path, columns, BATCH_ROWS):
+            predicted = predict_rows(predictor, pd.DataFrame(rows), text_column)
+            write(predicted[schema.names])
+            for label, number in predicted["label"].fillna(NO_TEXT).value_counts().items():
                 counts[str(label)] = counts.get(str(label), 0) + int(number)
             on_rows(sum(counts.values()))
     return counts
 
 
-def said(counts: dict[str, int], output: Path) -> str:
-    """Say in a sentence how many rows were given which answer."""
+def format_counts(counts: dict[str, int], output: Path) -> str:
+    """Format the number of rows by predicted label as a sentence."""
     parts = ", ".join(f"{number:,} {label}" for label, number in sorted(counts.items()))
-    return escape_terminal(f"{sum(counts.values()):,} rows: {parts or 'nothing'}. Answers: {output}")
+    return escape_terminal(f"{sum(counts.values()):,} rows: {parts or 'none'}. Predictions: {output}")
 
 
 def check_output(path: Path, output: Path, columns: tuple[str, ...]) -> None:
-    """Refuse, before any work, what cannot be written.
+    """Check that the output can be written, before any work.
+
+    Args:
+        path: Input file.
+        output: Output file.
+        columns: Columns of the input that are copied to the output.
 
     Raises:
-        UserError: Saying why not.
+        UserError: If it cannot be written.
     """
     if output.suffix.lower() not in WRITERS:
         raise UserError(f"output: received {str(output)[:300]!r}. Give a file that ends in {' or '.join(WRITERS)}.")
     if not output.parent.is_dir():
-        raise UserError(f"output: there is no folder {str(output.parent)[:300]!r}. Make it, or name another.")
+        raise UserError(f"output: the folder {str(output.parent)[:300]!r} does not exist. Create it or name another.")
     if output.exists() and path.exists() and output.samefile(path):
-        raise UserError(f"output: {str(output)!r} is the file that is read. Name another.")
-    if twice := set(columns) & {"place", *ANSWER}:
-        raise UserError(f"columns {', '.join(sorted(twice))}: the output has its own of that name. Rename them.")
+        raise UserError(f"output: {str(output)!r} is the input file. Name another file.")
+    if reserved := set(columns) & {"place", *PREDICTION_COLUMNS}:
+        raise UserError(f"columns {', '.join(sorted(reserved))}: the output has columns of that name. Rename them.")
 
 
-def answer_rows(predictor: Predictor, rows: pd.DataFrame, text_column: str) -> pd.DataFrame:
-    """Add label, probability and unknown to rows; missing where the text is blank."""
-    texts = rows[text_column].map(lambda value: _or_none(value) or "")
-    there = texts.str.strip() != ""
-    answers = pd.DataFrame(index=rows.index, columns=list(ANSWER))
-    if there.any():
-        answers[there] = predictor.predict(texts[there].tolist()).to_numpy()
-    return rows.assign(**{name: answers[name] for name in ANSWER})
+def predict_rows(predictor: Predictor, rows: pd.DataFrame, text_column: str) -> pd.DataFrame:
+    """Return rows with the columns label, probability and unknown, which are missing for a blank text."""
+    texts = rows[text_column].map(lambda value: _text_or_none(value) or "")
+    has_text = texts.str.strip() != ""
+    predictions = pd.DataFrame(index=rows.index, columns=list(PREDICTION_COLUMNS))
+    if has_text.any():
+        predictions[has_text] = predictor.predict(texts[has_text].tolist()).to_numpy()
+    return rows.assign(**{name: predictions[name] for name in PREDICTION_COLUMNS})
 
 
-def _schema(columns: list[str]) -> pa.Schema:
+def _output_schema(columns: list[str]) -> pa.Schema:
     texts = [(name, pa.large_string()) for name in columns]
-    answer = [("label", pa.large_string()), ("probability", pa.float64()), ("unknown", pa.float64())]
-    return pa.schema([("place", pa.int64()), *texts, *answer])
+    predictions = [("label", pa.large_string()), ("probability", pa.float64()), ("unknown", pa.float64())]
+    return pa.schema([("place", pa.int64()), *texts, *predictions])
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if _is_missing(value) else str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value  # NaN
 
 
 @contextmanager
-def _parquet(output: Path, schema: pa.Schema) -> Iterator[Write]:
-    with replacing(output, OUTPUT_MODE) as whole, pq.ParquetWriter(whole, schema, write_page_checksum=True) as file:
+def _write_parquet(output: Path, schema: pa.Schema) -> Iterator[WriteRows]:
+    with (
+        replace_file(output, OUTPUT_MODE) as target,
+        pq.ParquetWriter(target, schema, write_page_checksum=True) as file,
+    ):
 
         def write(rows: pd.DataFrame) -> None:
-            texts = {name: rows[name].map(_or_none) for name in schema.names[1:-3]}
+            texts = {name: rows[name].map(_text_or_none) for name in schema.names[1:-3]}
             file.write_table(pa.Table.from_pandas(rows.assign(**texts), schema=schema, preserve_index=False))
 
         yield write
 
 
-def _or_none(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)
-
-
 @contextmanager
-def _csv(output: Path, schema: pa.Schema) -> Iterator[Write]:
-    with replacing(output, OUTPUT_MODE) as whole:
-        file = io.TextIOWrapper(whole, encoding="utf-8", newline="")
+def _write_csv(output: Path, schema: pa.Schema) -> Iterator[WriteRows]:
+    with replace_file(output, OUTPUT_MODE) as target:
+        file = io.TextIOWrapper(target, encoding="utf-8", newline="")
         lines = csv.writer(file, lineterminator="\r\n")
         lines.writerow([guard_formula(name) for name in schema.names])
 
         def write(rows: pd.DataFrame) -> None:
             for row in rows.itertuples(index=False):
-                lines.writerow(["" if value is None or value != value else guard_formula(value) for value in row])
+                lines.writerow(["" if _is_missing(value) else guard_formula(value) for value in row])
 
         yield write
-        file.detach()  # writes what is left; `whole` stays open
+        file.detach()  # flushes; `target` stays open
 
 
-WRITERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[Write]]] = {".parquet": _parquet, ".csv": _csv}
+WRITERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[WriteRows]]] = {
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+}

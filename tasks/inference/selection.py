@@ -1,41 +1,57 @@
-"""Select the trained models that make predictions."""
+"""Selection of the trained models that make predictions, and the options of scoring a file."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tasks.config import parameters as p
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
-from tasks.storage.runs import SavedRun, _safe
+from tasks.config.parameters import SAFE_NAME
+
+if TYPE_CHECKING:  # the command line reads the models below before anything heavy is imported
+    import pandas as pd
+
+    from tasks.storage.runs import RunRecord
+
+
+def _check_run_name(name: str | None) -> str | None:
+    if name is not None and not SAFE_NAME.fullmatch(name):
+        raise ValueError("Give the name of a directory in results/runs")
+    return name
+
 
 Run = Annotated[
-    str | None, Field(description="Run whose models are used, by its folder in results/runs; by default the last."),
-    AfterValidator(_safe),
-]  # fmt: skip
+    str | None,
+    Field(description="Run whose models are used: the name of its directory in results/runs; by default the last run."),
+    AfterValidator(_check_run_name),
+]
 Model = Annotated[
-    Path | None, Field(description="Folder that flows.cli.export wrote, whose model is used in the place of a run's.")
+    Path | None, Field(description="Folder of an exported model, which is used instead of the models of a run.")
 ]
 Architecture = Annotated[
     str | None,
-    Field(description="Which to use; by default the one with the highest accuracy on validation, baselines included."),
+    Field(description="Architecture or baseline; by default the one with the highest validation accuracy."),
 ]
 Seed = Annotated[
-    int | None, Field(ge=0, description="Which of its trainings; by default the one that was best on validation.")
+    int | None,
+    Field(ge=0, description="Seed of the architecture; by default the one with the highest validation accuracy."),
 ]
-Ensemble = Annotated[bool, Field(description="Use all seeds of the architecture, and the mean of their probabilities.")]
+Ensemble = Annotated[bool, Field(description="Use all seeds of the architecture: the mean of their probabilities.")]
 Threshold = Annotated[float, Field(ge=0, le=1, description="Probability above which a text is positive.")]
-FILE = Field(description="CSV, Parquet or JSON lines file whose texts are answered.")
-OUTPUT = Field(description="File for the answers: .parquet or .csv.")
+FILE = Field(description="CSV, Parquet or JSON lines file with the texts.")
+OUTPUT = Field(description="File for the predictions: .parquet or .csv.")
 File = Annotated[Path, FILE]
 Output = Annotated[Path, OUTPUT]
-Keep = Annotated[tuple[str, ...], Field(description="Columns of the file to copy beside the answers, comma between.")]
+Keep = Annotated[tuple[str, ...], Field(description="Columns of the file to copy to the output, separated by commas.")]
 
 
-class Wanted(BaseModel):
-    """Which models of which run are to be used, and how."""
+class ModelSelection(BaseModel):
+    """The models of a run, or the exported model, that make predictions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,8 +64,8 @@ class Wanted(BaseModel):
     threshold: Threshold = 0.5
 
 
-class Scoring(Wanted):
-    """Which models are to answer which file."""
+class ScoringOptions(ModelSelection):
+    """The file to score, and the models that score it."""
 
     file: File
     output: Output
@@ -57,29 +73,55 @@ class Scoring(Wanted):
     keep: Keep = ()
 
 
-def chosen(run: SavedRun, wanted: Wanted) -> pd.DataFrame:
-    """Return the rows of `run.trials` that are to be used: one, or all seeds of an architecture.
+@dataclass(frozen=True)
+class SelectedModel:
+    """A trained model of a run.
+
+    Attributes:
+        name: Name of the trial in the cache.
+        architecture: Architecture or baseline.
+        seed: Seed of the training.
+        accuracy: Accuracy on the validation split, in [0, 1].
+        temperature: Divisor of the log-odds that calibrates the probabilities; fitted on the validation split.
+        threshold: Threshold with the highest accuracy on the validation split, for probabilities before calibration.
+    """
+
+    name: str
+    architecture: str
+    seed: int
+    accuracy: float
+    temperature: float
+    threshold: float
+
+
+def select_models(run: RunRecord, selection: ModelSelection) -> list[SelectedModel]:
+    """Return one model of a run, or those of all seeds of an architecture.
 
     Raises:
-        UserError: If the run has none such, or a seed and the ensemble are asked for at once.
+        UserError: If the run has no such model, or if both a seed and the ensemble are selected.
     """
-    if wanted.ensemble and wanted.seed is not None:
-        raise UserError(f"seed: received {wanted.seed} beside ensemble, which means all seeds. Leave one out.")
+    if selection.ensemble and selection.seed is not None:
+        raise UserError(f"seed: received {selection.seed} with ensemble, which uses all seeds. Leave one of them out.")
     means = run.trials.groupby("architecture", sort=False)["accuracy"].mean()
-    architecture = wanted.architecture or str(means.idxmax())
-    shown = escape_terminal(architecture, 100)
-    of_architecture = run.trials[run.trials["architecture"] == architecture]
-    if of_architecture.empty:
+    architecture = selection.architecture or str(means.idxmax())
+    trials = run.trials[run.trials["architecture"] == architecture]
+    if trials.empty:
         raise UserError(
-            f"architecture: received {architecture[:100]!r}, of which run {escape_terminal(run.name)} has no model. "
+            f"architecture: received {architecture[:100]!r}, but run {escape_terminal(run.name)} has no model of it. "
             f"Choose from: {escape_terminal(', '.join(means.index))}."
         )
-    if wanted.ensemble:
-        return of_architecture
-    if wanted.seed is None:
-        return of_architecture.loc[[of_architecture["accuracy"].idxmax()]]
-    of_seed = of_architecture[of_architecture["seed"] == wanted.seed]
-    if of_seed.empty:
-        seeds = ", ".join(of_architecture["seed"].astype(str))
-        raise UserError(f"seed: received {wanted.seed}, of which {shown} has no model. Choose from: {seeds}.")
-    return of_seed
+    if not selection.ensemble:
+        trials = _select_seed(trials, selection.seed)
+    return [SelectedModel(**{str(name): value for name, value in row.items()}) for row in trials.to_dict("records")]
+
+
+def _select_seed(trials: pd.DataFrame, seed: int | None) -> pd.DataFrame:
+    """Return the row of a seed, or the one with the highest validation accuracy."""
+    if seed is None:
+        return trials.loc[[trials["accuracy"].idxmax()]]
+    selected = trials[trials["seed"] == seed]
+    if selected.empty:
+        seeds = ", ".join(trials["seed"].astype(str))
+        name = escape_terminal(trials["architecture"].iloc[0], 100)
+        raise UserError(f"seed: received {seed}, but {name} has no model of it. Choose from: {seeds}.")
+    return selected

@@ -1,7 +1,7 @@
-"""Baselines that every network is held against: majority class, TF-IDF with logistic regression, NB-SVM.
+"""Baselines for comparison with the networks: majority class, TF-IDF with logistic regression, NB-SVM.
 
-They read all words of a review as single words and pairs, know no seed, and are tuned on the validation reviews
-alone. A baseline is a function from training and validation reviews to a `Baseline`, listed in `BASELINES`.
+They read all tokens of a review as unigrams and bigrams, depend on no seed, and are tuned on the validation reviews. A
+baseline is a function from training and validation reviews to a `Baseline`, listed in `BASELINES`.
 """
 
 from __future__ import annotations
@@ -17,138 +17,156 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import CountVectorizer
 
-# Regularisation strengths that are tried; the validation log-loss chooses, as it chooses a network's epoch.
-LOGISTIC_STRENGTHS = (3.0, 10.0, 30.0, 100.0)
-SVM_STRENGTHS = (0.003, 0.01, 0.03, 0.1)
-# Texts come as words with one blank between. What stands in one training review alone tells little about others.
-WORDS_AND_PAIRS: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "token_pattern": r"\S+", "lowercase": False}
-SUBLINEAR: dict[str, Any] = {"sublinear_tf": True, "dtype": np.float32, **WORDS_AND_PAIRS}
-BINARY: dict[str, Any] = {"binary": True, "dtype": np.float32, **WORDS_AND_PAIRS}
-# How far the weights of NB-SVM are trusted beside their mean (Wang and Manning 2012, table 2: 0.25).
+# Candidates of the inverse regularization strength; the one with the lowest validation log-loss is used.
+LOGISTIC_C = (3.0, 10.0, 30.0, 100.0)
+SVM_C = (0.003, 0.01, 0.03, 0.1)
+# Texts are tokens separated by single spaces. Terms that occur in one training review only are not used.
+NGRAMS: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "token_pattern": r"\S+", "lowercase": False}
+TFIDF_OPTIONS: dict[str, Any] = {"sublinear_tf": True, "dtype": np.float32, **NGRAMS}
+COUNT_OPTIONS: dict[str, Any] = {"binary": True, "dtype": np.float32, **NGRAMS}
+# Interpolation of the weights of NB-SVM with their mean magnitude (Wang and Manning 2012, table 2: 0.25).
 INTERPOLATION = 0.25
 
 
-class Labelled(NamedTuple):
-    """Reviews as a baseline reads them."""
+class LabeledTexts(NamedTuple):
+    """Normalized texts with their labels.
 
-    texts: Sequence[str]  # (reviews,) words with one blank between
-    labels: np.ndarray  # (reviews,) int8, 0 or 1
-    class_weight: Literal["balanced"] | None = None  # as scikit-learn has it
+    Attributes:
+        texts: (reviews,) tokens separated by single spaces.
+        labels: (reviews,) int8, 0 or 1.
+        class_weight: Class weights in the sense of scikit-learn.
+    """
+
+    texts: Sequence[str]
+    labels: np.ndarray
+    class_weight: Literal["balanced"] | None = None
 
     @property
     def weights(self) -> np.ndarray:
-        """How much each review counts, (reviews,) float."""
+        """Weight of each review, (reviews,) float."""
         from sklearn.utils.class_weight import compute_sample_weight
 
         return np.asarray(compute_sample_weight(self.class_weight, self.labels))
 
 
 class Baseline(NamedTuple):
-    """A trained baseline."""
+    """A trained baseline.
 
-    predict: Callable[[Sequence[str]], np.ndarray]  # (reviews,) texts to (reviews,) float32 in [0, 1]
+    Attributes:
+        predict: Returns the probability of the positive class, (reviews,) float32 in [0, 1], of (reviews,) texts.
+        parameters: Number of parameters.
+        weights: Arrays that `restore_baseline` needs, by name.
+    """
+
+    predict: Callable[[Sequence[str]], np.ndarray]
     parameters: int
     weights: dict[str, np.ndarray]
 
 
-def majority(train: Labelled, _: Labelled) -> Baseline:
-    """Answer every review with the share of positive ones in training: what knowing nothing comes to."""
+def majority(train: LabeledTexts, _: LabeledTexts) -> Baseline:
+    """Predict the share of positive training reviews for each review."""
     share = np.float32(train.labels.mean())
     return Baseline(lambda texts: np.full(len(texts), share), 1, {"share": np.array([share])})
 
 
-def tfidf_logistic(train: Labelled, validation: Labelled) -> Baseline:
-    """Fit a logistic regression on TF-IDF weighted words and pairs of words, with sublinear counts."""
+def tfidf_logistic(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
+    """Fit a logistic regression on TF-IDF weighted unigrams and bigrams, with sublinear counts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(**SUBLINEAR)
-    features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
+    vectorizer = TfidfVectorizer(**TFIDF_OPTIONS)
+    features, validation_features = _fit_transform(vectorizer, train.texts), vectorizer.transform(validation.texts)
 
-    def fitted(strength: float) -> Line:
-        model = LogisticRegression(C=strength, max_iter=1_000, class_weight=train.class_weight)
+    def fit(inverse_strength: float) -> LinearModel:
+        model = LogisticRegression(C=inverse_strength, max_iter=1_000, class_weight=train.class_weight)
         model.fit(features, train.labels)
-        return Line(model.coef_[0], float(model.intercept_[0]))
+        return LinearModel(model.coef_[0], float(model.intercept_[0]))
 
-    best = min(map(fitted, LOGISTIC_STRENGTHS), key=lambda line: line.loss(given, validation))
-    return _baseline(vectorizer, best, idf=vectorizer.idf_)
+    best = min(map(fit, LOGISTIC_C), key=lambda model: model.loss(validation_features, validation))
+    return _linear_baseline(vectorizer, best, idf=vectorizer.idf_)
 
 
-def nb_svm(train: Labelled, validation: Labelled) -> Baseline:
-    """Fit a linear support vector machine on words and pairs, each weighted by how much oftener one class has it.
+def nb_svm(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
+    """Fit a linear support vector machine on unigrams and bigrams, weighted by their log-count ratios.
 
-    Its margins become probabilities by a slope and an offset, fitted on validation: interpolating the weights alone
-    leaves the intercept out of scale.
+    Margins are converted to probabilities by a slope and an offset that are fitted on validation, because interpolating
+    the weights leaves the intercept out of scale.
     Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC
 
-    vectorizer = CountVectorizer(**BINARY)
-    features, given = _counted(vectorizer, train.texts), vectorizer.transform(validation.texts)
+    vectorizer = CountVectorizer(**COUNT_OPTIONS)
+    features, validation_features = _fit_transform(vectorizer, train.texts), vectorizer.transform(validation.texts)
     ratios = log_count_ratios(features, train.labels)
     weighted = features.multiply(ratios).tocsr()
 
-    def fitted(strength: float) -> Line:
-        model = LinearSVC(C=strength, dual=True, random_state=0, class_weight=train.class_weight).fit(
+    def fit(inverse_strength: float) -> LinearModel:
+        model = LinearSVC(C=inverse_strength, dual=True, random_state=0, class_weight=train.class_weight).fit(
             weighted, train.labels
         )
         blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
-        return Line(blended * ratios, float(model.intercept_[0])).calibrated(given, validation)
+        linear = LinearModel(blended * ratios, float(model.intercept_[0]))
+        return linear.calibrate(validation_features, validation)
 
-    best = min(map(fitted, SVM_STRENGTHS), key=lambda line: line.loss(given, validation))
-    return _baseline(vectorizer, best)
+    best = min(map(fit, SVM_C), key=lambda model: model.loss(validation_features, validation))
+    return _linear_baseline(vectorizer, best)
 
 
-BASELINES: dict[str, Callable[[Labelled, Labelled], Baseline]] = {
+BASELINES: dict[str, Callable[[LabeledTexts, LabeledTexts], Baseline]] = {
     "majority": majority,
     "tfidf_logistic": tfidf_logistic,
     "nb_svm": nb_svm,
 }
 
 
-def restored(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
+def restore_baseline(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
     """Rebuild a trained baseline from its weights.
 
     Args:
-        name: In `BASELINES`.
-        weights: As a trained one holds them.
+        name: Name in `BASELINES`.
+        weights: Weights of the trained baseline.
 
     Raises:
-        KeyError, ValueError: If these are not the weights of such a baseline.
+        KeyError, ValueError: If the weights are not those of this baseline.
     """
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
     if name == "majority":
         share = np.float32(weights["share"][0])
         return Baseline(lambda texts: np.full(len(texts), share), 1, dict(weights))
-    words = weights["vocabulary"].tobytes().decode().split("\n")
-    line = Line(weights["coefficients"], float(weights["intercept"][0]))
+    terms = weights["vocabulary"].tobytes().decode().split("\n")
+    model = LinearModel(weights["coefficients"], float(weights["intercept"][0]))
     if name == "nb_svm":
-        return _baseline(CountVectorizer(vocabulary=words, **BINARY), line)
-    vectorizer = TfidfVectorizer(vocabulary=words, **SUBLINEAR)
+        return _linear_baseline(CountVectorizer(vocabulary=terms, **COUNT_OPTIONS), model)
+    vectorizer = TfidfVectorizer(vocabulary=terms, **TFIDF_OPTIONS)
     vectorizer.idf_ = weights["idf"]
-    return _baseline(vectorizer, line, idf=weights["idf"])
+    return _linear_baseline(vectorizer, model, idf=weights["idf"])
 
 
-class Line(NamedTuple):
-    """A linear classifier: log-odds = features · coefficients + intercept."""
+class LinearModel(NamedTuple):
+    """A linear classifier: log-odds = features · coefficients + intercept.
 
-    coefficients: np.ndarray  # (features,) float
+    Attributes:
+        coefficients: (features,) float.
+        intercept: Float.
+    """
+
+    coefficients: np.ndarray
     intercept: float
 
     def probabilities(self, features: csr_matrix) -> np.ndarray:
-        """Answer (reviews, features) counts with (reviews,) float32 in [0, 1]."""
+        """Return the probability of the positive class, (reviews,) float32 in [0, 1], of (reviews, features) values."""
         from scipy.special import expit
 
         return np.asarray(expit(features @ self.coefficients + self.intercept), dtype=np.float32)
 
-    def loss(self, features: csr_matrix, reviews: Labelled) -> float:
+    def loss(self, features: csr_matrix, reviews: LabeledTexts) -> float:
         """Compute the log-loss on reviews, in nats."""
         return log_loss(reviews.labels, self.probabilities(features), reviews.weights)
 
-    def calibrated(self, features: csr_matrix, reviews: Labelled) -> Line:
-        """Turn margins into log-odds by a slope and an offset that suit these reviews.
+    def calibrate(self, features: csr_matrix, reviews: LabeledTexts) -> LinearModel:
+        """Return a model whose log-odds are a slope times the margin plus an offset, fitted to these reviews.
 
         Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines"; by a logistic regression on the margin.
         """
@@ -157,11 +175,11 @@ class Line(NamedTuple):
         margins = features @ self.coefficients + self.intercept
         fitted = LogisticRegression(class_weight=reviews.class_weight).fit(margins[:, None], reviews.labels)
         slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-        return Line(slope * self.coefficients, slope * self.intercept + offset)
+        return LinearModel(slope * self.coefficients, slope * self.intercept + offset)
 
 
-def _counted(vectorizer: CountVectorizer, texts: Sequence[str]) -> csr_matrix:
-    """Learn the words and count them; where no word stands in two reviews, those of one review must do."""
+def _fit_transform(vectorizer: CountVectorizer, texts: Sequence[str]) -> csr_matrix:
+    """Learn the terms and return their values; if no term occurs in two reviews, learn those of one review."""
     try:
         return vectorizer.fit_transform(texts)
     except ValueError:
@@ -169,10 +187,10 @@ def _counted(vectorizer: CountVectorizer, texts: Sequence[str]) -> csr_matrix:
 
 
 def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:
-    """Compute the logarithm of how much oftener each feature stands in positive reviews than in negative ones.
+    """Compute the log-count ratio of each feature: how much more frequent it is in positive than in negative reviews.
 
     Args:
-        features: (reviews, features) 1 where a review has a feature.
+        features: (reviews, features) 1 if a review has a feature.
         labels: (reviews,) 0 or 1.
 
     Returns:
@@ -182,12 +200,12 @@ def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:
     return np.log((positive / positive.sum()) / (negative / negative.sum())).astype(np.float32)
 
 
-def _baseline(vectorizer: CountVectorizer, line: Line, **weights: np.ndarray) -> Baseline:
-    """Join features and classifier; the weights hold all that a prediction needs, the vocabulary as UTF-8 lines."""
-    words = "\n".join(vectorizer.get_feature_names_out()).encode()
-    weights |= {"coefficients": line.coefficients, "intercept": np.array([line.intercept])}
+def _linear_baseline(vectorizer: CountVectorizer, model: LinearModel, **weights: np.ndarray) -> Baseline:
+    """Return a baseline of features and classifier; its weights include the vocabulary as lines of UTF-8 text."""
+    terms = "\n".join(vectorizer.get_feature_names_out()).encode()
+    weights |= {"coefficients": model.coefficients, "intercept": np.array([model.intercept])}
     return Baseline(
-        lambda texts: line.probabilities(vectorizer.transform(texts)),
-        parameters=len(line.coefficients) + 1,
-        weights={"vocabulary": np.frombuffer(words, np.uint8), **weights},
+        lambda texts: model.probabilities(vectorizer.transform(texts)),
+        parameters=len(model.coefficients) + 1,
+        weights={"vocabulary": np.frombuffer(terms, np.uint8), **weights},
     )

@@ -1,42 +1,42 @@
-"""GPUs: which ones TensorFlow can use, asked without loading it here, and how many trainings that makes at a time."""
+"""GPUs: which ones TensorFlow can use, without loading it into this process, and how many trials run at a time."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-# The driver makes these; without one of them there is no GPU, and nothing is asked.
-DRIVER = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
-COUNT = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
+# Created by the drivers. If none of these files exists, there is no GPU.
+DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
+COUNT_PROGRAM = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
 
 
 def visible_gpus() -> list[str]:
-    """Name the GPUs that TensorFlow can use, as in CUDA_VISIBLE_DEVICES: one process each may have one.
+    """Return the GPUs that TensorFlow can use, by their names in CUDA_VISIBLE_DEVICES.
 
-    TensorFlow is loaded in a short process of its own for that, and only where there is a driver.
+    TensorFlow is loaded in a separate, short-lived process, and only if there is a driver.
     """
-    if not any(file.exists() for file in DRIVER):
+    if not any(file.exists() for file in DRIVER_FILES):
         return []
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    asked = subprocess.run([sys.executable, "-c", COUNT], env=quiet, capture_output=True, text=True, check=False)
-    count = int(asked.stdout.split()[-1]) if asked.returncode == 0 and asked.stdout.strip() else 0
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (named.split(",") if named else [str(number) for number in range(count)])[:count]
+    done = subprocess.run([sys.executable, "-c", COUNT_PROGRAM], env=quiet, capture_output=True, text=True, check=False)
+    count = int(done.stdout.split()[-1]) if done.returncode == 0 and done.stdout.strip() else 0
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (names.split(",") if names else [str(number) for number in range(count)])[:count]
 
 
-def trainings_at_a_time(workers: int | None, gpus: list[str], otherwise: int = 2) -> int:
-    """Say how many trainings run at a time: as many as asked for, but at most one a GPU where there are GPUs.
+def parallel_trials(workers: int | None, gpus: list[str], default: int = 2) -> int:
+    """Return the number of trials that run at a time: the requested number, but at most one per GPU if there are GPUs.
 
     Args:
-        workers: As asked for; None leaves the choice.
-        gpus: The GPUs there are.
-        otherwise: The choice where there is none.
+        workers: Requested number; None for one per GPU, or `default` without GPUs.
+        gpus: Available GPUs.
+        default: Number without a request and without GPUs.
     """
-    return min(workers or len(gpus), len(gpus)) if gpus else workers or otherwise
+    return min(workers or len(gpus), len(gpus)) if gpus else workers or default
 
 
 def on_gpu() -> bool:
-    """Tell whether this process trains on a GPU; it loads TensorFlow."""
+    """Return whether this process trains on a GPU. Loads TensorFlow."""
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))

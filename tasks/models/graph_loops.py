@@ -1,6 +1,6 @@
-"""The loops of the recurrent layers as TensorFlow's graphs: for a GPU, which `tasks.models.kernels` cannot use.
+"""Loops of the recurrent layers as TensorFlow graphs, for GPUs, on which `tasks.models.kernels` cannot run.
 
-The gradient of the recurrent kernel is one product after the loop, where Keras collects it step by step (Appleyard,
+The gradient of the recurrent kernel is one product after the loop; Keras accumulates it step by step (Appleyard,
 Kočiský and Blunsom 2016, "Optimizing Performance of Recurrent Neural Networks on GPUs").
 """
 
@@ -19,16 +19,27 @@ def _loop(
     widths: tuple[int, ...],
     reverse: bool = False,
 ) -> list[Tensor]:
-    """Run `body(t, *states)`, which gives states and outputs, over time; stack the outputs, (time, batch, width)."""
+    """Run a loop over time, and stack its outputs.
+
+    Args:
+        body: Function of a step and the states before it; returns the states after it and the outputs.
+        steps: Number of steps.
+        states: Initial states, each (batch, units).
+        widths: Width of each output.
+        reverse: Whether to run from the last step to the first.
+
+    Returns:
+        Each output, (time, batch, width).
+    """
     count = len(states)
     arrays = tuple(
         tf.TensorArray(tf.float32, size=steps, element_shape=(states[0].shape[0], width)) for width in widths
     )
 
-    def step(done: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
+    def step(done: Tensor, *variables: Tensor) -> tuple[Tensor, ...]:
         t = steps - 1 - done if reverse else done
-        results = body(t, *carried[:count])
-        written = (array.write(t, value) for array, value in zip(carried[count:], results[count:], strict=True))
+        results = body(t, *variables[:count])
+        written = (array.write(t, value) for array, value in zip(variables[count:], results[count:], strict=True))
         return (done + 1, *results[:count], *written)
 
     final = tf.while_loop(lambda done, *_: done < steps, step, (0, *states, *arrays), parallel_iterations=1)
@@ -36,71 +47,71 @@ def _loop(
 
 
 def _before(states: Tensor) -> Tensor:
-    """Shift a (time, batch, units) tensor by one step: what each step started from, zeros at first."""
+    """Return the state before each step, given those after it, (time, batch, units); zeros before the first."""
     return tf.concat([tf.zeros_like(states[:1]), states[:-1]], axis=0)
 
 
-def kernel_gradient(states: Tensor, gradient: Tensor, backwards: bool = False) -> Tensor:
-    """Sum (what a step started from)ᵀ·(its gradient) over time and batch, in one product.
+def kernel_gradient(states: Tensor, gradient: Tensor, go_backwards: bool = False) -> Tensor:
+    """Compute the gradient of the recurrent kernel, the sum of (state before a step)ᵀ·(gradient), in one product.
 
     Args:
-        states: After each step, (time, batch, units); before the first there were zeros.
-        gradient: By the inputs of each step, (time, batch, width).
-        backwards: Whether the last step in time was the first.
+        states: State after each step, (time, batch, units); it was zero before the first.
+        gradient: Gradient with respect to the inputs of each step, (time, batch, width).
+        go_backwards: Whether the steps ran from the end of the sequence.
 
     Returns:
-        The gradient of the recurrent kernel, (units, width).
+        (units, width).
     """
-    before, after = (states[1:], gradient[:-1]) if backwards else (states[:-1], gradient[1:])
+    before, after = (states[1:], gradient[:-1]) if go_backwards else (states[:-1], gradient[1:])
     flat = tf.reshape(before, (-1, before.shape[-1]))
     return tf.matmul(flat, tf.reshape(after, (-1, after.shape[-1])), transpose_a=True)
 
 
 def lstm_steps(
-    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+    projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
-    """Run an LSTM over its projected inputs; arguments and result as of `loops.lstm_forward`."""
+    """Run an LSTM over its projected inputs; arguments and result as in `kernels.lstm_forward`."""
     del training
-    return _in_order(_lstm_states, projected, kernel, bias, present, backwards)
+    return _run_in_direction(_lstm_states, projected, kernel, bias, mask, go_backwards)
 
 
 def gru_steps(
-    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+    projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
-    """Run a gated recurrent unit over its projected inputs; arguments and result as of `loops.gru_forward`."""
+    """Run a gated recurrent unit over its projected inputs; arguments and result as in `kernels.gru_forward`."""
     del training
     units = kernel.shape[0]
     first, second = bias[0], bias[1]
-    # What the reset multiplies has a bias of its own: it goes in beside the inputs, so that it is 0 at padding, too.
+    # The product that the reset gate multiplies has a bias of its own. It is part of the inputs, to be 0 at padding.
     biases = tf.concat([first[: 2 * units] + second[: 2 * units], first[2 * units :], second[2 * units :]], 0)
     widened = tf.concat([projected, tf.zeros_like(projected[:, :, :units])], -1)
-    return _in_order(_gru_states, widened, kernel, biases, present, backwards)
+    return _run_in_direction(_gru_states, widened, kernel, biases, mask, go_backwards)
 
 
 def simple_steps(
-    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+    projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
-    """Run a plain recurrent layer over its projected inputs; arguments and result as of `loops.simple_forward`."""
+    """Run a simple recurrent layer over its projected inputs; arguments and result as in `kernels.simple_forward`."""
     del training
-    return _in_order(_simple_states, projected, kernel, bias, present, backwards)
+    return _run_in_direction(_simple_states, projected, kernel, bias, mask, go_backwards)
 
 
-def _in_order(
-    states: Callable[..., Tensor], projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool
+def _run_in_direction(
+    states: Callable[..., Tensor], projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool
 ) -> Tensor:
-    """Add the bias where a word is, and run over time what is read first at the start."""
-    inputs = (projected + bias) * tf.expand_dims(present, -1)
-    if backwards:
+    """Add the bias at tokens, and run over time in the reading direction."""
+    inputs = (projected + bias) * tf.expand_dims(mask, -1)
+    if go_backwards:
         return tf.reverse(states(tf.reverse(inputs, [0]), kernel), [0])
     return states(inputs, kernel)
 
 
-def mean_and_maximum(states: Tensor, present: Tensor) -> Tensor:
-    """Take mean and maximum over the words of each review, as of `loops.pool_forward`."""
-    present = tf.expand_dims(present, -1)
-    mean = tf.reduce_sum(states * present, 0) / tf.maximum(tf.reduce_sum(present, 0), 1.0)
-    # States lie in (-1, 1): without a word the maximum is -1, which no present word can fall below.
-    return tf.concat([mean, tf.reduce_max(states * present - (1.0 - present), 0)], axis=-1)
+def mean_max_pooling(states: Tensor, mask: Tensor) -> Tensor:
+    """Compute mean and maximum over the tokens of each review; arguments and result as in `kernels.pool_forward`."""
+    mask = tf.expand_dims(mask, -1)
+    mean = tf.reduce_sum(states * mask, 0) / tf.maximum(tf.reduce_sum(mask, 0), 1.0)
+    # States are in (-1, 1), so -1 at padding never is the maximum of a review with tokens.
+    return tf.concat([mean, tf.reduce_max(states * mask - (1.0 - mask), 0)], axis=-1)
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -160,10 +171,10 @@ def _gru_states(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tenso
     zeros = tf.zeros_like(inputs[0, :, :units])
 
     def forward(t: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
-        of_input, of_product = tf.split(inputs[t], 4, axis=1), tf.split(tf.matmul(hidden, kernel), 3, axis=1)
-        z, r = (tf.sigmoid(of_input[gate] + of_product[gate]) for gate in (0, 1))
-        inner = of_product[2] + of_input[3]
-        g = tf.tanh(of_input[2] + r * inner)
+        input_parts, product_parts = tf.split(inputs[t], 4, axis=1), tf.split(tf.matmul(hidden, kernel), 3, axis=1)
+        z, r = (tf.sigmoid(input_parts[gate] + product_parts[gate]) for gate in (0, 1))
+        inner = product_parts[2] + input_parts[3]
+        g = tf.tanh(input_parts[2] + r * inner)
         hidden = z * hidden + (1 - z) * g
         return hidden, hidden, tf.concat([z, r, g, inner], axis=1)
 
@@ -177,12 +188,12 @@ def _gru_states(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tenso
             d_hidden = d_hidden + upstream[t]
             d_z, d_g = d_hidden * (earlier[t] - g) * z * (1 - z), d_hidden * (1 - z) * (1 - g * g)
             d_r, d_inner = d_g * inner * r * (1 - r), d_g * r
-            by_product = tf.concat([d_z, d_r, d_inner], axis=1)
-            by_inputs = tf.concat([d_z, d_r, d_g, d_inner], axis=1)
-            return tf.matmul(by_product, kernel, transpose_b=True) + d_hidden * z, by_inputs, by_product
+            d_product = tf.concat([d_z, d_r, d_inner], axis=1)
+            d_inputs = tf.concat([d_z, d_r, d_g, d_inner], axis=1)
+            return tf.matmul(d_product, kernel, transpose_b=True) + d_hidden * z, d_inputs, d_product
 
-        by_inputs, by_product = _loop(backward, steps, (zeros,), (4 * units, 3 * units), reverse=True)
-        return by_inputs, kernel_gradient(hiddens, by_product)
+        d_inputs, d_product = _loop(backward, steps, (zeros,), (4 * units, 3 * units), reverse=True)
+        return d_inputs, kernel_gradient(hiddens, d_product)
 
     return hiddens, gradient
 

@@ -1,9 +1,10 @@
-"""Recurrent layers that read time-major sequences and multiply in few, large matrix products.
+"""Recurrent layers and pooling for time-major sequences, with few, large matrix products.
 
-Keras computes the input's part of each step inside the loop over time. Here it is one product before
-the loop, and the gradient of the recurrent kernel one product after it (Appleyard, Kočiský and Blunsom 2016,
-"Optimizing Performance of Recurrent Neural Networks on GPUs"); the loop itself is compiled (`tasks.models.kernels`).
-The mathematics, the weights and their initial values are those of Keras' own `LSTM`, `GRU` and `SimpleRNN`.
+Keras computes the projection of the input inside the loop over time. These layers compute it in one product before
+the loop, and the gradient of the recurrent kernel in one product after it (Appleyard, Kočiský and Blunsom 2016,
+"Optimizing Performance of Recurrent Neural Networks on GPUs"). The loop itself is compiled (`tasks.models.kernels`); on
+a GPU, TensorFlow graphs are used instead (`tasks.models.graph_loops`). Weights, initial values and results are those of
+Keras' `SimpleRNN`, `LSTM` and `GRU`.
 """
 
 from collections.abc import Callable
@@ -21,41 +22,42 @@ Gradient = Callable[[Tensor], tuple[Tensor | None, ...]]
 
 
 def _bias_gradient(gradient: Tensor) -> Tensor:
-    """Sum over time and reviews, as a product, which is several times as fast as TensorFlow's sum."""
+    """Sum over time and reviews, as a matrix product, which is several times faster than TensorFlow's sum."""
     flat = tf.reshape(gradient, (-1, gradient.shape[-1]))
     return tf.linalg.matvec(flat, tf.ones(tf.shape(flat)[:1]), transpose_a=True)
 
 
-def _compiled(
-    loop: Callable[..., Any], *arrays: Tensor, flags: tuple[bool, ...], widths: tuple[int, ...]
+def _call_kernel(
+    kernel: Callable[..., Any], *arrays: Tensor, flags: tuple[bool, ...], widths: tuple[int, ...]
 ) -> list[Tensor]:
-    """Run `loop(*arrays, *flags)`, a kernel, inside a graph; its results are (time, reviews, width)."""
+    """Call `kernel(*arrays, *flags)`, a compiled loop, inside a graph; its results are (time, reviews, width)."""
     results = tf.nest.flatten(
-        tf.numpy_function(lambda *given: loop(*given, *flags), arrays, [tf.float32] * len(widths))
+        tf.numpy_function(lambda *values: kernel(*values, *flags), arrays, [tf.float32] * len(widths))
     )
     return [tf.ensure_shape(result, (None, None, width)) for result, width in zip(results, widths, strict=True)]
 
 
 def lstm_steps(
-    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+    projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
-    """Run an LSTM over its projected inputs; arguments and result as of `loops.lstm_forward`."""
+    """Run an LSTM over its projected inputs; arguments and result as in `kernels.lstm_forward`."""
     units, width = kernel.shape
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(projected: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Gradient]:
-        read, flags, widths = (projected, kernel, bias, present), (backwards, training), (units, units, width)
-        hiddens, cells, gates = _compiled(kernels.lstm_forward, *read, flags=flags, widths=widths)
+        inputs, flags, widths = (projected, kernel, bias, mask), (go_backwards, training), (units, units, width)
+        hiddens, cells, gates = _call_kernel(kernels.lstm_forward, *inputs, flags=flags, widths=widths)
 
         def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
-            kept = (
+            states = (
                 (cells, gates)
                 if training
-                else _compiled(kernels.lstm_forward, *read, flags=(backwards, True), widths=widths)[1:]
+                else _call_kernel(kernels.lstm_forward, *inputs, flags=(go_backwards, True), widths=widths)[1:]
             )
-            given = (upstream, kernel, *kept, present)
-            (by_input,) = _compiled(kernels.lstm_backward, *given, flags=(backwards,), widths=(width,))
-            return by_input, graph_loops.kernel_gradient(hiddens, by_input, backwards), _bias_gradient(by_input)
+            arrays = (upstream, kernel, *states, mask)
+            (d_projected,) = _call_kernel(kernels.lstm_backward, *arrays, flags=(go_backwards,), widths=(width,))
+            d_kernel = graph_loops.kernel_gradient(hiddens, d_projected, go_backwards)
+            return d_projected, d_kernel, _bias_gradient(d_projected)
 
         return hiddens, gradient
 
@@ -63,24 +65,28 @@ def lstm_steps(
 
 
 def gru_steps(
-    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+    projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
-    """Run a gated recurrent unit over its projected inputs; arguments and result as of `loops.gru_forward`."""
+    """Run a gated recurrent unit over its projected inputs; arguments and result as in `kernels.gru_forward`."""
     units, width = kernel.shape
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(projected: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Gradient]:
-        read, widths = (projected, kernel, bias, present), (units, 4 * units)
-        hiddens, gates = _compiled(kernels.gru_forward, *read, flags=(backwards, training), widths=widths)
+        inputs, widths = (projected, kernel, bias, mask), (units, 4 * units)
+        hiddens, gates = _call_kernel(kernels.gru_forward, *inputs, flags=(go_backwards, training), widths=widths)
 
         def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
-            kept = (
-                gates if training else _compiled(kernels.gru_forward, *read, flags=(backwards, True), widths=widths)[1]
+            states = (
+                gates
+                if training
+                else _call_kernel(kernels.gru_forward, *inputs, flags=(go_backwards, True), widths=widths)[1]
             )
-            given = (upstream, kernel, hiddens, kept, present)
-            by_input, by_product = _compiled(kernels.gru_backward, *given, flags=(backwards,), widths=(width, width))
-            by_bias = tf.stack([_bias_gradient(by_input), _bias_gradient(by_product)])
-            return by_input, graph_loops.kernel_gradient(hiddens, by_product, backwards), by_bias
+            arrays = (upstream, kernel, hiddens, states, mask)
+            d_projected, d_product = _call_kernel(
+                kernels.gru_backward, *arrays, flags=(go_backwards,), widths=(width, width)
+            )
+            d_bias = tf.stack([_bias_gradient(d_projected), _bias_gradient(d_product)])
+            return d_projected, graph_loops.kernel_gradient(hiddens, d_product, go_backwards), d_bias
 
         return hiddens, gradient
 
@@ -88,60 +94,68 @@ def gru_steps(
 
 
 def simple_steps(
-    projected: Tensor, kernel: Tensor, bias: Tensor, present: Tensor, backwards: bool, training: bool
+    projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
-    """Run a plain recurrent layer (Elman 1990) over its projected inputs, as of `loops.simple_forward`."""
-    del training  # its states are all that its gradient needs
+    """Run a simple recurrent layer over its projected inputs; arguments and result as in `kernels.simple_forward`."""
+    del training  # the gradient needs only the states
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(projected: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Gradient]:
-        read, form = (projected, kernel, bias, present), {"flags": (backwards,), "widths": kernel.shape[:1]}
-        (hiddens,) = _compiled(kernels.simple_forward, *read, **form)
+        options = {"flags": (go_backwards,), "widths": kernel.shape[:1]}
+        (hiddens,) = _call_kernel(kernels.simple_forward, projected, kernel, bias, mask, **options)
 
         def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
-            (by_input,) = _compiled(kernels.simple_backward, upstream, kernel, hiddens, present, **form)
-            return by_input, graph_loops.kernel_gradient(hiddens, by_input, backwards), _bias_gradient(by_input)
+            (d_projected,) = _call_kernel(kernels.simple_backward, upstream, kernel, hiddens, mask, **options)
+            d_kernel = graph_loops.kernel_gradient(hiddens, d_projected, go_backwards)
+            return d_projected, d_kernel, _bias_gradient(d_projected)
 
         return hiddens, gradient
 
     return run(projected, kernel, bias)
 
 
-def mean_and_maximum(states: Tensor, present: Tensor) -> Tensor:
-    """Take mean and maximum over the words of each review, as of `loops.pool_forward`."""
+def mean_max_pooling(states: Tensor, mask: Tensor) -> Tensor:
+    """Compute mean and maximum over the tokens of each review; arguments and result as in `kernels.pool_forward`."""
     units = states.shape[-1]
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(states: Tensor) -> tuple[Tensor, Gradient]:
-        pooled, where = tf.numpy_function(kernels.pool_forward, (states, present), (tf.float32, tf.int32))
+        pooled, argmax = tf.numpy_function(kernels.pool_forward, (states, mask), (tf.float32, tf.int32))
 
         def gradient(upstream: Tensor) -> Tensor:
-            by_states = tf.numpy_function(kernels.pool_backward, (upstream, where, present), tf.float32)
-            return tf.ensure_shape(by_states, (None, None, units))
+            d_states = tf.numpy_function(kernels.pool_backward, (upstream, argmax, mask), tf.float32)
+            return tf.ensure_shape(d_states, (None, None, units))
 
         return tf.ensure_shape(pooled, (None, 2 * units)), gradient
 
     return run(states)
 
 
-class Recurrent(keras.layers.Layer):  # type: ignore[misc]
-    """Read (time, batch, features) sequences, left padded, and give the hidden state of every step.
+class FastSimpleRNN(keras.layers.Layer):  # type: ignore[misc]
+    """Simple recurrent layer (Elman 1990) that returns the state of each step.
 
-    The input's part of a step is zero where `present` is: a state of zeros then stays zero, so the padding
-    before a review changes nothing. Read backwards, the padding comes last; its states must not be used.
+    It reads (time, batch, features) sequences with padding on the left. The projected input is zero at padding, so that
+    a state of zeros remains zero, and the padding before a review has no effect. With `go_backwards`, the padding is
+    read last, and its states must not be used.
     """
 
     gates = 1
-    biases: tuple[int, ...] = ()  # how many of them, where one would not do
+    bias_shape: tuple[int, ...] = ()  # shape of the bias without its last axis
     steps, graph_steps = staticmethod(simple_steps), staticmethod(graph_loops.simple_steps)
 
-    def __init__(self, units: int, backwards: bool = False) -> None:
-        """Keep the number of units and the direction of reading."""
-        super().__init__()
-        self.units, self.backwards = units, backwards
+    def __init__(self, units: int, go_backwards: bool = False, name: str | None = None) -> None:
+        """Create a layer.
+
+        Args:
+            units: Width of the state.
+            go_backwards: Whether to read the sequence from its end. The states are in the order of the sequence.
+            name: Name of the layer, and of its weights in the cache.
+        """
+        super().__init__(name=name)
+        self.units, self.go_backwards = units, go_backwards
 
     def build(self, shape: tuple[int | None, ...], *_: object) -> None:
-        """Add the three weights, initialised as Keras initialises them."""
+        """Create the weights, with the initial values of Keras' layers."""
         self.kernel = self.add_weight(
             shape=(shape[-1], self.gates * self.units), initializer="glorot_uniform", name="kernel"
         )
@@ -149,54 +163,66 @@ class Recurrent(keras.layers.Layer):  # type: ignore[misc]
             shape=(self.units, self.gates * self.units), initializer="orthogonal", name="recurrent_kernel"
         )
         self.bias = self.add_weight(
-            shape=(*self.biases, self.gates * self.units), initializer=self.first_bias, name="bias"
+            shape=(*self.bias_shape, self.gates * self.units), initializer=self.initial_bias, name="bias"
         )
 
-    def first_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
-        """Start without a bias."""
+    def initial_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
+        """Return a bias of zeros."""
         return keras.ops.zeros(shape, dtype)
 
-    def call(self, sequence: Tensor, present: Tensor, training: bool = False) -> Tensor:
-        """Give the hidden states, (time, batch, units); `present` is (time, batch), 1 at a word and 0 at padding."""
+    def call(self, sequence: Tensor, mask: Tensor, training: bool = False) -> Tensor:
+        """Return the states.
+
+        Args:
+            sequence: (time, batch, features) float32.
+            mask: (time, batch) float32, 1 at a token and 0 at padding.
+            training: Whether a gradient will be computed.
+
+        Returns:
+            (time, batch, units) float32.
+        """
         flat = tf.reshape(sequence, (-1, sequence.shape[-1]))
         shape = (tf.shape(sequence)[0], -1, self.gates * self.units)
         projected = tf.reshape(tf.matmul(flat, self.kernel), shape)
         kernel, bias = (tf.convert_to_tensor(weight) for weight in (self.recurrent_kernel, self.bias))
         steps = self.graph_steps if on_gpu() else self.steps
-        return steps(projected, kernel, bias, present, self.backwards, bool(training))
+        return steps(projected, kernel, bias, mask, self.go_backwards, bool(training))
 
     def compute_output_shape(self, shape: tuple[int | None, ...], *_: object) -> tuple[int | None, ...]:
-        """Replace the features by the units."""
+        """Return the shape of the states."""
         return (*shape[:-1], self.units)
 
 
-class LongShortTermMemory(Recurrent):
-    """The same with the LSTM's cell; the forget gate starts open (Jozefowicz, Zaremba and Sutskever 2015)."""
+class FastLSTM(FastSimpleRNN):
+    """LSTM layer (Hochreiter and Schmidhuber 1997) that returns the state of each step; see `FastSimpleRNN`."""
 
     gates = 4
     steps, graph_steps = staticmethod(lstm_steps), staticmethod(graph_loops.lstm_steps)
 
-    def first_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
-        """Start with a bias of 1 at the forget gate, 0 elsewhere."""
+    def initial_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
+        """Return a bias of 1 at the forget gate (Jozefowicz, Zaremba and Sutskever 2015), and 0 elsewhere."""
         bias = np.zeros(shape, dtype)
         bias[self.units : 2 * self.units] = 1
         return keras.ops.convert_to_tensor(bias)
 
 
-class GatedRecurrentUnit(Recurrent):
-    """The same with the cell of Cho et al. 2014; its recurrence has a bias of its own, as of `loops.gru_forward`."""
+class FastGRU(FastSimpleRNN):
+    """Gated recurrent unit (Cho et al. 2014) that returns the state of each step; see `FastSimpleRNN`.
 
-    gates, biases = 3, (2,)
+    The recurrent product has a bias of its own, as with `reset_after` in Keras; see `kernels.gru_forward`.
+    """
+
+    gates, bias_shape = 3, (2,)
     steps, graph_steps = staticmethod(gru_steps), staticmethod(graph_loops.gru_steps)
 
 
-class MeanAndMaximum(keras.layers.Layer):  # type: ignore[misc]
-    """Take the mean and the maximum of the states, (time, batch, units), over a review's words, (batch, 2 x units)."""
+class GlobalMeanMaxPooling1D(keras.layers.Layer):  # type: ignore[misc]
+    """Mean and maximum of the states over the tokens of a review: (time, batch, units) to (batch, 2 x units)."""
 
-    def call(self, states: Tensor, present: Tensor) -> Tensor:
-        """Pool; `present` as for the recurrent layers."""
-        return (graph_loops.mean_and_maximum if on_gpu() else mean_and_maximum)(states, present)
+    def call(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return mean and maximum; `mask` as in `FastSimpleRNN.call`."""
+        return (graph_loops.mean_max_pooling if on_gpu() else mean_max_pooling)(states, mask)
 
     def compute_output_shape(self, shape: tuple[int | None, ...], *_: object) -> tuple[int | None, ...]:
-        """Leave out the time."""
+        """Return the shape of the result."""
         return (shape[1], 2 * (shape[2] or 0))

@@ -1,8 +1,8 @@
-"""The architectures: one builder each, all with the same embedding, units, head and regularisation.
+"""Registry of architectures: one builder each, all with the same embedding, units, classifier and regularization.
 
-A model reads (reviews, width) integers, 0 = padding on the left, 1 = unknown word, and gives one logit
-a review, (reviews, 1) float32. The width may differ from call to call, and padding never changes a logit.
-Between the layers time runs along the first axis: that saves the recurrent loops a copy of every step.
+A model reads (reviews, width) int32 token ids, 0 = padding on the left, 1 = unknown token, and returns one logit per
+review, (reviews, 1) float32. The width may differ from call to call, and padding never changes a logit. Between the
+layers, sequences are time-major, which saves the recurrent loops a copy of each step.
 """
 
 from __future__ import annotations
@@ -16,47 +16,55 @@ from tasks.config.recipe import Recipe
 if TYPE_CHECKING:
     import keras
 
+# Names of the recurrent layers. The weights are stored under these names, so they must never change.
+SIMPLE_RNN_NAME, GRU_NAME, LSTM_NAME = "recurrent", "gated_recurrent_unit", "long_short_term_memory"
+
 
 def simple_rnn(recipe: Recipe) -> keras.Model:
-    """Build one plain recurrent layer (Elman 1990)."""
-    from tasks.models.layers import Recurrent
+    """Build one simple recurrent layer (Elman 1990)."""
+    from tasks.models.layers import FastSimpleRNN
 
-    words, sequence, present = _reader(recipe)
-    return _classifier(words, Recurrent(recipe.units)(sequence, present), present, recipe)
+    token_ids, sequence, mask = _embedding(recipe)
+    states = FastSimpleRNN(recipe.units, name=SIMPLE_RNN_NAME)(sequence, mask)
+    return _classifier(token_ids, states, mask, recipe)
 
 
 def gru(recipe: Recipe) -> keras.Model:
     """Build one layer of gated recurrent units (Cho et al. 2014)."""
-    from tasks.models.layers import GatedRecurrentUnit
+    from tasks.models.layers import FastGRU
 
-    words, sequence, present = _reader(recipe)
-    return _classifier(words, GatedRecurrentUnit(recipe.units)(sequence, present), present, recipe)
+    token_ids, sequence, mask = _embedding(recipe)
+    states = FastGRU(recipe.units, name=GRU_NAME)(sequence, mask)
+    return _classifier(token_ids, states, mask, recipe)
 
 
 def lstm(recipe: Recipe) -> keras.Model:
     """Build one LSTM layer (Hochreiter and Schmidhuber 1997)."""
-    return _lstm_layers(recipe, count=1)
+    return _stacked_lstms(recipe, layers=1)
 
 
 def stacked_lstm(recipe: Recipe) -> keras.Model:
     """Build two LSTM layers with dropout between them."""
-    return _lstm_layers(recipe, count=2)
+    return _stacked_lstms(recipe, layers=2)
 
 
 def bidirectional_lstm(recipe: Recipe) -> keras.Model:
-    """Build two LSTM layers side by side, one reading from the end (Graves and Schmidhuber 2005)."""
+    """Build two LSTM layers that read in opposite directions (Graves and Schmidhuber 2005)."""
     import keras
 
-    from tasks.models.layers import LongShortTermMemory
+    from tasks.models.layers import FastLSTM
 
-    words, sequence, present = _reader(recipe)
-    both = [LongShortTermMemory(recipe.units, backwards=backwards)(sequence, present) for backwards in (False, True)]
-    return _classifier(words, keras.layers.Concatenate()(both), present, recipe)
+    token_ids, sequence, mask = _embedding(recipe)
+    states = [
+        FastLSTM(recipe.units, go_backwards=bool(number), name=_lstm_name(number))(sequence, mask)
+        for number in range(2)
+    ]
+    return _classifier(token_ids, keras.layers.Concatenate()(states), mask, recipe)
 
 
 def deep_lstm(recipe: Recipe) -> keras.Model:
     """Build three LSTM layers with dropout between them."""
-    return _lstm_layers(recipe, count=3)
+    return _stacked_lstms(recipe, layers=3)
 
 
 ARCHITECTURES: dict[str, Callable[[Recipe], keras.Model]] = {
@@ -69,13 +77,17 @@ ARCHITECTURES: dict[str, Callable[[Recipe], keras.Model]] = {
 }
 
 
-class Own:
-    """A builder in a module of the user's own, imported when it is called: asking for its code loads nothing."""
+class UserArchitecture:
+    """Builder of a user-defined architecture.
+
+    It has the module and qualified name of the user's function, so that the function's code can be fingerprinted
+    without importing the module. The module is imported when the model is built.
+    """
 
     __qualname__: str
 
     def __init__(self, name: str) -> None:
-        """Keep where it stands, as of any function."""
+        """Create the builder of `module:function`."""
         self.__module__, _, self.__qualname__ = name.partition(":")
 
     def __call__(self, recipe: Recipe) -> keras.Model:
@@ -84,47 +96,56 @@ class Own:
 
 
 def builder(name: str) -> Callable[[Recipe], keras.Model]:
-    """Find what builds an architecture: a name in `ARCHITECTURES`, or `module:function` of the user's own."""
-    return ARCHITECTURES[name] if name in ARCHITECTURES else Own(name)
+    """Return the builder of an architecture: a name in `ARCHITECTURES`, or `module:function`."""
+    return ARCHITECTURES[name] if name in ARCHITECTURES else UserArchitecture(name)
 
 
-def _lstm_layers(recipe: Recipe, count: int) -> keras.Model:
-    """Build `count` LSTM layers, each reading the states of the one before."""
-    from tasks.models.layers import LongShortTermMemory
+def _stacked_lstms(recipe: Recipe, layers: int) -> keras.Model:
+    """Build LSTM layers, each of which reads the states of the one before."""
+    from tasks.models.layers import FastLSTM
 
-    words, sequence, present = _reader(recipe)
-    for layer in range(count):
-        if layer > 0:
+    token_ids, sequence, mask = _embedding(recipe)
+    for number in range(layers):
+        if number > 0:
             sequence = _channel_dropout(recipe.layer_dropout, recipe.units)(sequence)
-        sequence = LongShortTermMemory(recipe.units)(sequence, present)
-    return _classifier(words, sequence, present, recipe)
+        sequence = FastLSTM(recipe.units, name=_lstm_name(number))(sequence, mask)
+    return _classifier(token_ids, sequence, mask, recipe)
 
 
-def _reader(recipe: Recipe) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-    """Start a model: its input, the vectors (time, reviews, embedding) and where a word is (time, reviews)."""
+def _lstm_name(number: int) -> str:
+    return f"{LSTM_NAME}_{number}" if number else LSTM_NAME
+
+
+def _embedding(recipe: Recipe) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+    """Return the first tensors of a model.
+
+    Returns:
+        Token ids (reviews, width) int32; embedded tokens (width, reviews, embedding size) float32 with channel dropout;
+        and the mask (width, reviews) float32, 1 at a token and 0 at padding.
+    """
     import keras
 
-    words = keras.Input((None,), dtype="int32", name="words")
-    over_time = keras.ops.transpose(words)
-    present = keras.ops.cast(over_time > 0, "float32")
-    vectors = keras.layers.Embedding(recipe.vocabulary_size, recipe.embedding_size)(over_time)
-    return words, _channel_dropout(recipe.dropout, recipe.embedding_size)(vectors), present
+    token_ids = keras.Input((None,), dtype="int32", name="words")
+    time_major = keras.ops.transpose(token_ids)
+    mask = keras.ops.cast(time_major > 0, "float32")
+    vectors = keras.layers.Embedding(recipe.vocabulary_size, recipe.embedding_size)(time_major)
+    return token_ids, _channel_dropout(recipe.dropout, recipe.embedding_size)(vectors), mask
 
 
 def _channel_dropout(rate: float, channels: int) -> keras.layers.Layer:
-    """Drop whole channels, the same at every step of a review (Gal and Ghahramani 2016; Tompson et al. 2015)."""
+    """Return a dropout of whole channels, the same at each step (Gal and Ghahramani 2016; Tompson et al. 2015)."""
     import keras
 
     return keras.layers.Dropout(rate, noise_shape=(1, None, channels))
 
 
 def _classifier(
-    words: keras.KerasTensor, states: keras.KerasTensor, present: keras.KerasTensor, recipe: Recipe
+    token_ids: keras.KerasTensor, states: keras.KerasTensor, mask: keras.KerasTensor, recipe: Recipe
 ) -> keras.Model:
-    """End a model: the mean and the maximum of the states over a review's words, then one logit."""
+    """Return the model that maps mean and maximum of the states over the tokens of a review to one logit."""
     import keras
 
-    from tasks.models.layers import MeanAndMaximum
+    from tasks.models.layers import GlobalMeanMaxPooling1D
 
-    pooled = keras.layers.Dropout(recipe.dropout)(MeanAndMaximum()(states, present))
-    return keras.Model(words, keras.layers.Dense(1, name="logit")(pooled))
+    pooled = keras.layers.Dropout(recipe.dropout)(GlobalMeanMaxPooling1D()(states, mask))
+    return keras.Model(token_ids, keras.layers.Dense(1, name="logit")(pooled))

@@ -1,239 +1,214 @@
-"""Whether the nights become worse: the newest evidence against the nights before, at equal data and configuration.
+"""Detection of results that became worse, at equal data and configuration.
 
-Two looks, at each architecture and at all together. A two-sample t test with pooled variance (Student 1908), which
-with one new value is the test of a prediction interval: the last night, and the last three, against the fourteen
-before. And a self-starting CUSUM (Page 1954; Hawkins 1987) for drift too slow for that. Holm's correction is over
-architectures, measures and both spans; what is below a practical floor is no alarm, however sure. An alarm is raised
-once: the history of that architecture then begins anew, with that night.
+The losses of new trials are compared with those of earlier nightly runs, for each architecture and for all together:
+
+- Sudden changes: a two-sample t test with pooled variance (Student 1908) of the last nightly run, and of the last
+  three, against the 14 before. With one new value this is the test of a prediction interval. Holm's correction covers
+  architectures, metrics and both spans.
+- Slow drift: a self-starting CUSUM (Page 1954; Hawkins 1987).
+
+A deterioration below a practical limit (`MIN_DETERIORATION`) raises no alarm, however significant it is. An alarm is
+raised once; the history of that architecture then starts again with that nightly run.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.stats import t as student_t
 
-from tasks.config.labels import BASELINE_NAMES, in_order
 from tasks.evaluation.metrics import Floats
-from tasks.statistics.paired_tests import holm
+from tasks.nightly.losses import MIN_DETERIORATION, MONITORED_METRICS, CumulativeLosses, RunIndices
+from tasks.statistics.multiple_testing import holm_adjust
 
-Nights = NDArray[np.int_]  # (architectures, watched): places in the sequence of nights
-
-ALL = "all"  # stands where an architecture's name would, for all together
-ALPHA = 0.02  # of one night, over all its t tests; with CUSUM at most two unchanged nights of a hundred
-SPANS = (1, 3)  # nights that are held together against those before them
-WINDOW = 14  # how many nights those are
-FEWEST_BEFORE = 4  # values; below, nothing is known of their spread
-FEWEST_NEW = 2  # values; one bad seed of one architecture is no regression
-# CUSUM in standard deviations: a shift of twice the slack is found soonest, the limit keeps false alarms rare.
-SLACK, LIMIT, MOST_A_NIGHT = 0.5, 6.0, 3.0
-
-
-class Watched(NamedTuple):
-    """A measure: how it becomes a loss (more is worse), and the least increase of that worth an alarm."""
-
-    loss: Callable[[Floats], Floats]
-    floor: float
-
-
-WATCHED = {
-    "accuracy": Watched(np.negative, 0.005),
-    "f1": Watched(np.negative, 0.005),
-    "auc": Watched(np.negative, 0.005),
-    "log_loss": Watched(np.positive, 0.02),  # nats
-    "relative_seconds": Watched(np.log, float(np.log(1.1))),
-}
-FLOORS = np.array([watched.floor for watched in WATCHED.values()])
-LEAST_SPREAD = FLOORS / 5  # a few values may agree by chance
+ALL_ARCHITECTURES = "all"  # in the place of an architecture's name
+ALPHA = 0.02  # per nightly run over all t tests; with CUSUM at most 2 of 100 unchanged runs raise an alarm
+SPANS = (1, 3)  # numbers of latest nightly runs that are tested together
+WINDOW = 14  # earlier nightly runs that they are compared with
+MIN_EARLIER_VALUES = 4  # with fewer, the standard deviation is not known well enough
+MIN_NEW_VALUES = 2  # one bad seed of one architecture is no regression
+MIN_STD = MIN_DETERIORATION / 5  # a few values may be equal by chance
+# In standard deviations. A CUSUM is most sensitive to shifts of twice the slack; a high limit keeps false alarms rare.
+CUSUM_SLACK, CUSUM_LIMIT, CUSUM_MAX_STEP = 0.5, 6.0, 3.0
+DRIFT = "drift"
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """New values as losses, night by night: sums up to each night, (nights + 1, architectures, watched)."""
+class Alarm:
+    """A deterioration of one metric of one architecture.
 
-    architectures: list[str]
-    count: Floats
-    total: Floats
-    squares: Floats
-
-    @classmethod
-    def of(cls, losses: Floats, architectures: Sequence[str]) -> "Evidence":
-        """Sum up losses (nights, architectures, values, watched), NaN where there is no value."""
-        known = np.isfinite(losses)
-        centre = np.where(known, losses, 0).sum((0, 2), keepdims=True) / np.maximum(known.sum((0, 2), keepdims=True), 1)
-        centred = np.where(known, losses - centre, 0.0)  # so that squares do not cancel
-        sums = (known.sum(2), centred.sum(2), (centred**2).sum(2))
-        before = [np.concatenate([np.zeros((1, *each.shape[1:])), each.cumsum(0)]) for each in sums]
-        return cls(list(architectures), *before)
-
-    def between(self, first: Nights, end: Nights) -> tuple[Floats, Floats, Floats]:
-        """Give number, mean and squared deviations of nights `first` to before `end`, each (architectures, watched)."""
-        place = np.indices(first.shape)
-        n, total, squares = (each[end, *place] - each[first, *place] for each in (self.count, self.total, self.squares))
-        mean = total / np.where(n > 0, n, np.nan)
-        return n, mean, squares - total * np.nan_to_num(mean)
-
-
-class Look(NamedTuple):
-    """New values against those before: each (architectures + 1, watched), the last row for all together."""
-
-    worse: Floats  # increase of the loss
-    p: Floats  # one-sided; NaN where there is too little to tell
-    new: Floats  # how many values
-    before: Floats
-
-
-def look(found: Evidence, before: Nights, first: Nights, night: int) -> Look:
-    """Test nights `first` to `night` against nights `before` to before `first`.
-
-    All together is Stouffer's combination of the architectures' tests (1949), and the mean of their losses.
+    Attributes:
+        run: Position of the nightly run, from 0.
+        architecture: Name, or `ALL_ARCHITECTURES`.
+        metric: Name in `MONITORED_METRICS`.
+        detector: "last nightly run" or "last 3 nightly runs" (t test), or "drift" (CUSUM).
+        deterioration: Increase of the mean loss.
+        new_values: Number of new values.
+        earlier_values: Number of values that they were compared with.
+        p: p-value after Holm's correction; NaN for drift and for baselines.
     """
-    n0, mean0, squares0 = found.between(before, first)
-    n1, mean1, squares1 = found.between(first, np.full_like(first, night + 1))
-    there = (n0 >= FEWEST_BEFORE) & (n1 > 0)
-    freedom = np.where(there, n0 + n1 - 2, 1)
-    spread = np.sqrt(np.maximum(squares0 + squares1, 0) / freedom)
-    error = np.maximum(spread, LEAST_SPREAD) * np.sqrt(1 / np.maximum(n0, 1) + 1 / np.maximum(n1, 1))
-    worse = np.where(there, mean1 - mean0, np.nan)
-    p = np.where(there, student.sf(np.nan_to_num(worse) / error, freedom), np.nan)
-    many = there.sum(0)
-    together = there.any(0) & (many > 1)
-    scores = np.where(there, norm.isf(np.clip(p, 1e-300, 1 - 1e-16)), 0).sum(0)
-    p_all = np.where(together, norm.sf(scores / np.sqrt(np.maximum(many, 1))), np.nan)
-    worse_all = np.where(together, np.nan_to_num(worse).sum(0) / np.maximum(many, 1), np.nan)
-    counts = [np.vstack([each, np.where(there, each, 0).sum(0)]) for each in (n1, n0)]
-    return Look(np.vstack([worse, worse_all]), np.vstack([p, p_all]), *counts)
+
+    run: int
+    architecture: str
+    metric: str
+    detector: str
+    deterioration: float
+    new_values: int
+    earlier_values: int
+    p: float = float("nan")
 
 
-def alarms(found: Evidence) -> list[dict[str, Any]]:
-    """Go through all nights and list the alarms in their order.
+@dataclass(frozen=True)
+class LossComparison:
+    """New losses compared with earlier ones, each (architectures + 1, metrics); the last row is for all together.
 
-    Returns:
-        Of each `night` (its place, from 0), `architecture` (or `ALL`), `measure`, `sign` (`tonight`, `last 3 nights`,
-        `drift`), `worse` (increase of the loss), `new` and `before` (values), `p` (Holm; NaN for drift).
+    Attributes:
+        deterioration: Increase of the mean loss; NaN where there are too few values.
+        p: One-sided p-value, not corrected; NaN where there are too few values.
+        new_values: Number of new values.
+        earlier_values: Number of earlier values.
     """
-    shape = found.count.shape[1:]
-    begin = np.zeros(shape, dtype=int)
-    drift = Drift(np.zeros((shape[0] + 1, shape[1])), np.zeros((shape[0] + 1, shape[1]), dtype=int))
-    raised: list[dict[str, Any]] = []
-    for night in range(len(found.count) - 1):
-        tonight = sudden(found, begin, night)
-        drift, slow = drift.after(found, begin, night)
-        tonight = tonight or slow
-        for alarm in tonight:
-            name = alarm["architecture"]
-            rows = slice(None) if name == ALL else found.architectures.index(name)
-            begin[rows] = night
-            drift.sums[rows], drift.since[rows] = 0, night + 1
-        raised += tonight
-    return raised
+
+    deterioration: Floats
+    p: Floats
+    new_values: Floats
+    earlier_values: Floats
 
 
-def sudden(found: Evidence, begin: Nights, night: int) -> list[dict[str, Any]]:
-    """List what the t tests of one night find: for each architecture and measure the surest span."""
-    looks = []
-    for span in SPANS:
-        first = np.maximum(begin, night - span + 1)
-        seen = look(found, np.maximum(begin, first - WINDOW), first, night)
-        looks.append(seen._replace(p=np.where(seen.new < FEWEST_NEW, np.nan, seen.p)))
-    adjusted = holm(np.stack([seen.p for seen in looks]))
-    hit = (adjusted < ALPHA) & (np.stack([seen.worse for seen in looks]) >= FLOORS)
-    surest = np.where(hit, adjusted, np.inf).argmin(0)
-    return [
-        _alarm(found, night, a, m, "tonight" if SPANS[surest[a, m]] == 1 else f"last {SPANS[surest[a, m]]} nights",
-               looks[surest[a, m]], float(adjusted[surest[a, m], a, m]))
-        for a, m in zip(*np.nonzero(hit.any(0)), strict=True)
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class Cusum:
+    """State of the CUSUM, each (architectures + 1, metrics); the last row is for all together.
 
-
-class Drift(NamedTuple):
-    """CUSUM of what is worse, and the first night that is in each sum: (architectures + 1, watched)."""
+    Attributes:
+        sums: Cumulative sums in standard deviations.
+        first: First nightly run in each sum.
+    """
 
     sums: Floats
-    since: Nights
-
-    def after(self, found: Evidence, begin: Nights, night: int) -> tuple["Drift", list[dict[str, Any]]]:
-        """Add a night, and list what is over the limit, and over its floor in the mean of the last three nights."""
-        one = look(found, begin, np.maximum(begin, night), night)
-        scores = np.clip(norm.isf(one.p), -MOST_A_NIGHT, MOST_A_NIGHT)
-        sums = np.where(np.isfinite(scores), np.maximum(self.sums + np.nan_to_num(scores) - SLACK, 0), self.sums)
-        since = np.where(sums == 0, night + 1, self.since)
-        over = sums > LIMIT
-        if not over.any():
-            return Drift(sums, since), []
-        own, together = since[:-1], np.maximum(np.broadcast_to(since[-1], begin.shape), begin)
-        recent = [np.maximum(first, night - max(SPANS) + 1) for first in (own, together)]
-        alone, all_of = (
-            mean_shift(found, begin, first, last, night) for first, last in zip((own, together), recent, strict=True)
-        )
-        worse = np.vstack([alone[:-1], all_of[-1:]])
-        hit = over & (worse >= FLOORS)
-        seen = one._replace(worse=worse)
-        return Drift(sums, since), [
-            _alarm(found, night, a, m, "drift", seen, float("nan")) for a, m in zip(*np.nonzero(hit), strict=True)
-        ]
+    first: RunIndices
 
 
-def mean_shift(found: Evidence, begin: Nights, end: Nights, first: Nights, night: int) -> Floats:
-    """Say how much worse nights `first` to `night` are than `begin` to before `end`; the last row: their mean."""
-    mean0 = found.between(begin, end)[1]
-    mean1 = found.between(first, np.full_like(first, night + 1))[1]
-    known = np.isfinite(mean1 - mean0)
-    together = np.where(known, mean1 - mean0, 0).sum(0) / np.maximum(known.sum(0), 1)
-    return np.vstack([mean1 - mean0, together])
+def compare_losses(
+    losses: CumulativeLosses, first_earlier: RunIndices, first_new: RunIndices, run: int
+) -> LossComparison:
+    """Test whether the losses of runs `first_new` to `run` are larger than those of earlier runs.
+
+    The earlier runs are `first_earlier` to `first_new` - 1.
+    """
+    n0, mean0, squares0 = losses.moments(first_earlier, first_new)
+    n1, mean1, squares1 = losses.moments(first_new, np.full_like(first_new, run + 1))
+    tested = (n0 >= MIN_EARLIER_VALUES) & (n1 > 0)
+    df = np.where(tested, n0 + n1 - 2, 1)
+    pooled_std = np.sqrt(np.maximum(squares0 + squares1, 0) / df)
+    error = np.maximum(pooled_std, MIN_STD) * np.sqrt(1 / np.maximum(n0, 1) + 1 / np.maximum(n1, 1))
+    deterioration = np.where(tested, mean1 - mean0, np.nan)
+    p = np.where(tested, student_t.sf(np.nan_to_num(deterioration) / error, df), np.nan)
+    overall, overall_p = _combine_architectures(deterioration, p, tested)
+    new_values, earlier_values = (np.vstack([each, np.where(tested, each, 0).sum(0)]) for each in (n1, n0))
+    return LossComparison(np.vstack([deterioration, overall]), np.vstack([p, overall_p]), new_values, earlier_values)
 
 
-def _alarm(found: Evidence, night: int, a: int, m: int, sign: str, seen: Look, p: float) -> dict[str, Any]:
-    return {
-        "night": night, "architecture": [*found.architectures, ALL][a], "measure": list(WATCHED)[m], "sign": sign,
-        "worse": float(seen.worse[a, m]), "new": int(seen.new[a, m]), "before": int(seen.before[a, m]), "p": p,
-    }  # fmt: skip
+def _combine_architectures(deterioration: Floats, p: Floats, tested: np.ndarray) -> tuple[Floats, Floats]:
+    """Return mean deterioration and combined p-value of the tested architectures, each (metrics,).
+
+    NaN if fewer than two architectures were tested.
+
+    Source: Stouffer et al. 1949, "The American Soldier", for the combination of p-values.
+    """
+    number = tested.sum(0)
+    combined = number > 1
+    z = np.where(tested, norm.isf(np.clip(p, 1e-300, 1 - 1e-16)), 0).sum(0)
+    overall_p = np.where(combined, norm.sf(z / np.sqrt(np.maximum(number, 1))), np.nan)
+    mean = np.where(tested, np.nan_to_num(deterioration), 0).sum(0) / np.maximum(number, 1)
+    return np.where(combined, mean, np.nan), overall_p
 
 
-COLUMNS = ["night", "architecture", "measure", "sign", "worse", "new", "before", "p"]
+def detect_alarms(losses: CumulativeLosses) -> list[Alarm]:
+    """Check one nightly run after another; return the alarms in the order of the runs."""
+    shape = losses.count.shape[1:]
+    start = np.zeros(shape, dtype=int)  # first run of the history of each architecture and metric
+    cusum = Cusum(np.zeros((shape[0] + 1, shape[1])), np.zeros((shape[0] + 1, shape[1]), dtype=int))
+    alarms: list[Alarm] = []
+    for run in range(len(losses.count) - 1):
+        sudden = detect_sudden_changes(losses, start, run)
+        cusum, drift = update_cusum(cusum, losses, start, run)
+        raised = sudden or drift
+        for alarm in raised:
+            everyone = alarm.architecture == ALL_ARCHITECTURES
+            rows = slice(None) if everyone else losses.architectures.index(alarm.architecture)
+            start[rows] = run
+            cusum.sums[rows], cusum.first[rows] = 0, run + 1
+        alarms += raised
+    return alarms
 
 
-def alarms_of(fresh: pd.DataFrame) -> pd.DataFrame:
-    """List all alarms of a history of one data set and configuration.
+def detect_sudden_changes(losses: CumulativeLosses, start: RunIndices, run: int) -> list[Alarm]:
+    """Return the alarms of the t tests of one nightly run: for each architecture and metric the span of smallest p."""
+    comparisons = []
+    for span in SPANS:
+        first_new = np.maximum(start, run - span + 1)
+        compared = compare_losses(losses, np.maximum(start, first_new - WINDOW), first_new, run)
+        comparisons.append(replace(compared, p=np.where(compared.new_values < MIN_NEW_VALUES, np.nan, compared.p)))
+    adjusted = holm_adjust(np.stack([each.p for each in comparisons]))
+    significant = (adjusted < ALPHA) & (np.stack([each.deterioration for each in comparisons]) >= MIN_DETERIORATION)
+    best_span = np.where(significant, adjusted, np.inf).argmin(0)
+    return [
+        _alarm(losses, run, (row, column), format_detector(SPANS[span := best_span[row, column]]), comparisons[span],
+               float(adjusted[span, row, column]))
+        for row, column in zip(*np.nonzero(significant.any(0)), strict=True)
+    ]  # fmt: skip
 
-    Args:
-        fresh: Each trial where it was first seen: columns night, architecture, and the watched.
+
+def format_detector(span: int) -> str:
+    """Return the value of `Alarm.detector` for a t test of the last `span` nightly runs."""
+    return "last nightly run" if span == 1 else f"last {span} nightly runs"
+
+
+def update_cusum(cusum: Cusum, losses: CumulativeLosses, start: RunIndices, run: int) -> tuple[Cusum, list[Alarm]]:
+    """Add a nightly run to the CUSUM.
 
     Returns:
-        As `alarms`, with the date in `night`; the oldest first.
+        The new state, and an alarm where a sum exceeds the limit and the mean of the last three runs deteriorated by
+        at least `MIN_DETERIORATION`.
     """
-    networks = fresh[~fresh["architecture"].isin(BASELINE_NAMES)]
-    nights = sorted(set(networks["night"]))
-    names = in_order(networks["architecture"])
-    found = [{**alarm, "night": nights[alarm["night"]]} for alarm in alarms(Evidence.of(losses(networks), names))]
-    found += [alarm for name in BASELINE_NAMES for alarm in _of_baseline(fresh[fresh["architecture"] == name])]
-    return pd.DataFrame(found, columns=COLUMNS).sort_values("night", kind="stable", ignore_index=True)
+    compared = compare_losses(losses, start, np.maximum(start, run), run)
+    z = np.clip(norm.isf(compared.p), -CUSUM_MAX_STEP, CUSUM_MAX_STEP)
+    sums = np.where(np.isfinite(z), np.maximum(cusum.sums + np.nan_to_num(z) - CUSUM_SLACK, 0), cusum.sums)
+    updated = Cusum(sums, np.where(sums == 0, run + 1, cusum.first))
+    if not (sums > CUSUM_LIMIT).any():
+        return updated, []
+    deterioration = _mean_deterioration(losses, start, updated.first, run)
+    over = (sums > CUSUM_LIMIT) & (deterioration >= MIN_DETERIORATION)
+    shown = replace(compared, deterioration=deterioration)
+    return updated, [
+        _alarm(losses, run, (row, column), DRIFT, shown) for row, column in zip(*np.nonzero(over), strict=True)
+    ]
 
 
-def losses(networks: pd.DataFrame) -> Floats:
-    """Lay the watched measures out as losses (nights, architectures, values, watched), NaN where there are fewer."""
-    trials = networks.groupby(["night", "architecture"])
-    place = trials.cumcount().to_numpy()
-    night = pd.factorize(networks["night"], sort=True)[0]
-    names = in_order(networks["architecture"])
-    found = np.full((night.max(initial=-1) + 1, len(names), place.max(initial=-1) + 1, len(WATCHED)), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = [watched.loss(networks[name].to_numpy(dtype=float)) for name, watched in WATCHED.items()]
-    found[night, networks["architecture"].map(names.index).to_numpy(dtype=int), place] = np.stack(values, axis=-1)
-    return found
+def _mean_deterioration(losses: CumulativeLosses, start: RunIndices, first: RunIndices, run: int) -> Floats:
+    """Return the increase of the mean loss from the runs before `first` to the last three.
+
+    Returns:
+        (architectures + 1, metrics) float. The last row is the mean over all architectures, from the run that is first
+        in their common sum.
+    """
+    own, common = first[:-1], np.maximum(np.broadcast_to(first[-1], start.shape), start)
+    increases = []
+    for end in (own, common):
+        recent = np.maximum(end, run - max(SPANS) + 1)
+        earlier = losses.moments(start, end)[1]
+        increases.append(losses.moments(recent, np.full_like(recent, run + 1))[1] - earlier)
+    known = np.isfinite(increases[1])
+    overall = np.where(known, increases[1], 0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.vstack([increases[0], overall])
 
 
-def _of_baseline(fresh: pd.DataFrame) -> list[dict[str, Any]]:
-    """List where a baseline became worse: it has no seed, so any difference is one of code, libraries or machine."""
-    quality = [name for name in WATCHED if name != "relative_seconds"]
-    worse = pd.DataFrame({name: WATCHED[name].loss(fresh[name].to_numpy(dtype=float)) for name in quality}).diff()
-    return [
-        {"night": fresh["night"].iloc[row], "architecture": fresh["architecture"].iloc[row], "measure": name,
-         "sign": "tonight", "worse": float(worse[name].iloc[row]), "new": 1, "before": 1, "p": float("nan")}
-        for name in quality
-        for row in np.flatnonzero(worse[name] >= WATCHED[name].floor)
-    ]  # fmt: skip
+def _alarm(
+    losses: CumulativeLosses, run: int, place: tuple[int, int], detector: str, compared: LossComparison,
+    p: float = float("nan"),
+) -> Alarm:  # fmt: skip
+    row, column = place
+    return Alarm(
+        run, [*losses.architectures, ALL_ARCHITECTURES][row], list(MONITORED_METRICS)[column], detector,
+        float(compared.deterioration[place]), int(compared.new_values[place]), int(compared.earlier_values[place]), p,
+    )  # fmt: skip

@@ -1,18 +1,18 @@
-"""What every run measured, night by night: one Parquet file a run, one row a trial, read as one table.
+"""History of all runs: one Parquet file per run with one row per trial, read as one table.
 
-The files lie in `history/data=<fingerprint>/configuration=<key>/`, so that nights on other reviews or with other
-settings never mix. Code and library versions, hardware and seeds are in the rows, not in the key: how scores change
-with them is what the history is for. DuckDB reads all at once:
+The files are in `history/data=<fingerprint>/configuration=<key>/`, so that runs on other reviews or with another recipe
+are never mixed. Versions of code and libraries, hardware and seeds are columns and not part of the key, because the
+history shows how scores change with them. DuckDB reads all files at once:
 `select * from read_parquet('results/history/**/*.parquet', hive_partitioning = true)`.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
 from contextlib import suppress
-from datetime import date
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pandas as pd
 import pyarrow as pa
@@ -22,135 +22,106 @@ from tasks.config.escape import escape_terminal
 from tasks.config.parameters import SAFE_NAME
 from tasks.config.recipe import Recipe
 from tasks.evaluation.metrics import METRICS
+from tasks.nightly.history_rows import COSTS
 from tasks.storage import store
-from tasks.storage.safe_files import SMALL_TABLE, Kind, as_frame, check_columns, check_names
+from tasks.storage.layout import history_files, history_partition
+from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_columns, check_names
 
-DIGITS = 16  # of fingerprint and key in the names of folders
-KEPT_NIGHTS = 30  # of whose new seeds a run makes use at most
-FIRST_NIGHT = 19_000_101_0  # seeds from here on are those of nights
-TRIAL_FACTS = ("train_seconds", "probe_seconds", "parameters", "train_reviews")
-MANIFEST = ("versions", "code", "hardware", "settings")  # as JSON text
+KEY_DIGITS = 16  # hexadecimal digits of fingerprint and key in the names of directories
 STATUSES = {"finished", "diverged", "failed"}
+JSON_COLUMNS = ("versions", "hardware", "settings")
 COLUMNS: dict[str, Kind] = {
     "run": "text", "night": "time", "started": "time", "new_seeds": "number", "architecture": "text",
-    "seed": "number", "trial": "text", "status": "text", **dict.fromkeys([*METRICS, *TRIAL_FACTS], "number"),
-    "relative_seconds": "number", **dict.fromkeys(MANIFEST, "text"),
+    "seed": "number", "trial": "text", "status": "text", **dict.fromkeys([*METRICS, *COSTS], "number"),
+    "relative_seconds": "number", "code": "text", **dict.fromkeys(JSON_COLUMNS, "text"),
 }  # fmt: skip
 TYPES = {"night": pa.date32(), "started": pa.timestamp("us", "UTC"), "seed": pa.int64(), "new_seeds": pa.int64()}
-LONGEST_MANIFEST = 100_000  # characters; the settings of a run have about 1,000
+LONGEST_JSON = 100_000  # characters; the settings of a run have about 1,000
+
+logger = logging.getLogger(__name__)
 
 
-def partition(fingerprint: str, recipe: Recipe, fraction: float) -> dict[str, str]:
-    """Tell what nights must share to be held against each other, as names of folders."""
-    made_of = json.dumps({**recipe.model_dump(), "train_fraction": fraction}, sort_keys=True)
-    configuration = hashlib.sha256(made_of.encode()).hexdigest()
-    return {"data": fingerprint[:DIGITS], "configuration": configuration[:DIGITS]}
+@dataclass(frozen=True)
+class HistoryPartition:
+    """Part of the history whose runs are comparable: the same data and the same configuration.
 
-
-def seeds_of(night: date, count: int) -> list[int]:
-    """Derive the new seeds of a night from its date: 202611240, 202611241, … of 2026-11-24; at most ten."""
-    return [int(f"{night:%Y%m%d}") * 10 + place for place in range(count)]
-
-
-def kept_trials(past: pd.DataFrame, night: date) -> dict[str, int]:
-    """Name the trials of the last nights before `night` that brought new seeds, each with its seed.
-
-    Found in the cache they cost nothing. A changed code or library gives a trial another name, so that a night never
-    trains for more than itself.
+    Attributes:
+        data: First digits of the fingerprint of the reviews.
+        configuration: First digits of the key of recipe and train fraction.
     """
-    earlier = past[(past["night"] < night) & (past["status"] == "finished") & (past["seed"] >= FIRST_NIGHT)]
-    nights = sorted(set(earlier["seed"] // 10))[-(KEPT_NIGHTS - 1) :]
-    kept = earlier[(earlier["seed"] // 10).isin(nights)]
-    return dict(zip(kept["trial"], kept["seed"].astype(int), strict=True))
+
+    data: str
+    configuration: str
+
+    @classmethod
+    def from_recipe(cls, fingerprint: str, recipe: Recipe, train_fraction: float) -> Self:
+        """Compute the partition of a run.
+
+        Args:
+            fingerprint: SHA-256 of the reviews, hexadecimal.
+            recipe: Recipe of the networks.
+            train_fraction: Largest share of the training reviews that the run uses, in (0, 1].
+        """
+        text = json.dumps({**recipe.model_dump(), "train_fraction": train_fraction}, sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        return cls(fingerprint[:KEY_DIGITS], key[:KEY_DIGITS])
+
+    def directory(self, results: Path) -> Path:
+        """Return the directory of the partition in a results folder."""
+        return history_partition(results, self.data, self.configuration)
+
+    def select(self, history: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the history that are in this partition."""
+        rows = (history["data"] == self.data) & (history["configuration"] == self.configuration)
+        return history[rows].reset_index(drop=True)
+
+    def label(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a run with the columns data and configuration, as `read_history` does."""
+        return rows.assign(**asdict(self))
 
 
-def rows(
-    asked: Sequence[Mapping[str, Any]],
-    trials: Sequence[Mapping[str, Any]],
-    scores: pd.DataFrame | None,
-    manifest: Mapping[str, Mapping[str, Any]],
-    **run: Any,
-) -> pd.DataFrame:
-    """Put together what a run adds to the history: one row for each trial that was asked for.
+def write_run(results: Path, partition: HistoryPartition, name: str, rows: pd.DataFrame) -> Path:
+    """Add the file of a run to the history, or replace it.
 
     Args:
-        asked: Calls of `train`: architecture, seed, name (of the trial).
-        trials: The facts of those that there are.
-        scores: The frame scores; None where there are none.
-        manifest: Of `MANIFEST`; `code` by architecture.
-        run: What all rows share: run, night, started, new_seeds.
-
-    Returns:
-        Columns of `run`, architecture, seed, trial, status (finished, diverged, failed), each of `METRICS` on test (NaN
-        without predictions), seconds and their ratio to the sgemm probe (`relative_seconds`), and the manifest.
+        results: The results folder.
+        partition: Partition of the run.
+        name: Name of the file without suffix; different for each run.
+        rows: Rows of the run, see `build_rows`.
     """
-    facts = {Path(trial["weights"]).stem: trial for trial in trials}
-    test = {} if scores is None else _test_scores(scores)
-    found = []
-    for call in asked:
-        name, seed = call["architecture"], int(call["seed"])
-        known = facts.get(call["name"], {"status": "failed"})
-        measured = {metric: test.get((name, seed, metric), float("nan")) for metric in METRICS}
-        cost = {fact: float(known.get(fact, float("nan"))) for fact in TRIAL_FACTS}
-        relative = cost["train_seconds"] / cost["probe_seconds"]
-        about = {part: json.dumps(manifest[part], sort_keys=True, default=str) for part in MANIFEST if part != "code"}
-        found.append(
-            {**run, "architecture": name, "seed": seed, "trial": call["name"], "status": known["status"], **measured}
-            | {**cost, "relative_seconds": relative, "code": str(manifest["code"].get(name, "")), **about}
-        )
-    return pd.DataFrame(found)
-
-
-def _test_scores(scores: pd.DataFrame) -> dict[tuple[str, int, str], float]:
-    test = scores[scores["split"] == "test"]
-    return dict(zip(zip(test["architecture"], test["seed"], test["metric"], strict=True), test["value"], strict=True))
-
-
-def append(place: Path, where: Mapping[str, str], run: str, frame: pd.DataFrame) -> Path:
-    """Add a run's file to the history; the same run again takes its own file's place.
-
-    Args:
-        place: The folder of results.
-        where: Of `partition`.
-        run: A name that no other run has.
-        frame: Of `rows`.
-    """
-    folder = place / "history" / "/".join(f"{name}={value}" for name, value in where.items())
-    file = folder / f"{run}.parquet"
-    store.write(file, frame)
+    file = partition.directory(results) / f"{name}.parquet"
+    store.write(file, rows)
     return file
 
 
-def read(place: Path, say: Callable[[str], None]) -> pd.DataFrame:
-    """Read the whole history, the oldest run first, with its folders' names as columns data and configuration.
+def read_history(results: Path) -> pd.DataFrame:
+    """Read the whole history, with the columns data and configuration from the names of the directories.
 
-    The order is that in which runs began. The date of a night may be any that a person gave.
-
-    A file that is damaged, or lies in a folder that no run makes, is left out, and `say` is told.
+    The rows are ordered by the start of the runs, the earliest first, because the date of a nightly run can be chosen
+    freely. Damaged files, and files in directories that no run writes, are left out with a warning.
     """
     frames = []
-    for file in sorted((place / "history").glob("data=*/configuration=*/*.parquet")):
-        named = dict(part.split("=", 1) for part in (file.parent.parent.name, file.parent.name))
+    for file in history_files(results):
         try:
-            if not all(SAFE_NAME.fullmatch(name) for name in named.values()):
-                raise store.DamagedFileError(f"{escape_terminal(file)} lies in a folder that no run makes")
-            table = store.read(file, SMALL_TABLE)
-            if table is not None:
-                frames.append(as_frame(_checked(table, file), file).assign(**named))
+            rows = _read_run(file)
         except store.DamagedFileError as damage:
-            say(f"{escape_terminal(damage)}: that night is left out of the history")
+            logger.warning("%s. This run is left out of the history.", escape_terminal(damage))
+            continue
+        if rows is not None:
+            frames.append(rows)
     if not frames:
         return pd.DataFrame(columns=["data", "configuration", "night", "started", "seed", "trial", "status"])
     return pd.concat(frames, ignore_index=True).sort_values(["started", "night"], kind="stable", ignore_index=True)
 
 
-def files_of(place: Path, run: str) -> list[Path]:
-    """Find what a run added to the history, by its exact name; `run` is compared, and never becomes part of a path.
+def find_files(results: Path, run: str) -> list[Path]:
+    """Return the files of all runs with exactly this name.
 
-    Damaged files are left out: which run wrote them cannot be known.
+    The name is compared with the column `run` and never becomes part of a path. Damaged files are left out, because the
+    run that wrote them is unknown.
     """
     found = []
-    for file in sorted((place / "history").glob("data=*/configuration=*/*.parquet")):
+    for file in history_files(results):
         with suppress(store.DamagedFileError):
             table = store.read(file)
             if table is not None and run in set(table.column("run").to_pylist()):
@@ -158,30 +129,45 @@ def files_of(place: Path, run: str) -> list[Path]:
     return found
 
 
-def remove(place: Path, run: str) -> list[Path]:
-    """Take a run out of the history: its files there with their checksums, and nothing else of it.
+def remove_run(results: Path, run: str) -> list[Path]:
+    """Remove all runs with exactly this name from the history: their files and checksums.
 
-    Its report in `runs` and its trainings in the cache stay. Of several runs of one name all are removed.
+    Their reports in `runs` and their trials in the cache are kept.
 
     Args:
-        place: The folder of results.
-        run: Its exact name.
+        results: The results folder.
+        run: Name of the run.
 
     Returns:
-        The files that were removed; none if no run has that name.
+        The files that were removed; empty if no run has that name.
     """
-    files = files_of(place, run)
+    files = find_files(results, run)
     for file in files:
         file.unlink()
         file.with_name(f"{file.name}.sha256").unlink(missing_ok=True)
     return files
 
 
-def _checked(table: pa.Table, file: Path) -> pa.Table:
-    """Return the rows of a run as `rows` makes them.
+def select_first_occurrences(history: pd.DataFrame) -> pd.DataFrame:
+    """Return each finished trial at its first occurrence: a trial that was found in the cache is no new evidence."""
+    return history[history["status"] == "finished"].drop_duplicates("trial").reset_index(drop=True)
+
+
+def _read_run(file: Path) -> pd.DataFrame | None:
+    keys = dict(part.split("=", 1) for part in (file.parent.parent.name, file.parent.name))
+    if not all(SAFE_NAME.fullmatch(key) for key in keys.values()):
+        raise store.DamagedFileError(f"{escape_terminal(file)} is in a directory that no run writes")
+    table = store.read(file, SMALL_TABLE)
+    if table is None:
+        return None
+    return HistoryPartition(**keys).label(as_frame(_check_rows(table, file), file))
+
+
+def _check_rows(table: pa.Table, file: Path) -> pa.Table:
+    """Check the rows of a run and cast them to the types of `build_rows`.
 
     Raises:
-        DamagedFileError: Naming what is wrong.
+        DamagedFileError: If a column is missing or has an invalid value.
     """
     check_columns(table, COLUMNS, file)
     check_names(table, ("run", "architecture", "trial", "status"), file)
@@ -189,30 +175,18 @@ def _checked(table: pa.Table, file: Path) -> pa.Table:
         for name, kind in TYPES.items():
             table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
     except pa.ArrowException as error:
-        raise store.DamagedFileError(f"{escape_terminal(file)}: a date or a seed is none") from error
+        raise store.DamagedFileError(f"{escape_terminal(file)}: a date or a seed is invalid") from error
     if any(table[name].null_count for name in TYPES) or set(pc.unique(table["status"]).to_pylist()) - STATUSES:
-        raise store.DamagedFileError(f"{escape_terminal(file)}: a date, a seed or a status is missing or unknown")
-    if not all(
-        _is_manifest(text) for name in MANIFEST if name != "code" for text in pc.unique(table[name]).to_pylist()
-    ):
-        raise store.DamagedFileError(f"{escape_terminal(file)}: versions, hardware or settings are no JSON objects")
+        raise store.DamagedFileError(f"{escape_terminal(file)}: a date, a seed or a status is missing or invalid")
+    if not all(_is_json_object(text) for name in JSON_COLUMNS for text in pc.unique(table[name]).to_pylist()):
+        raise store.DamagedFileError(f"{escape_terminal(file)}: versions, hardware or settings are not JSON objects")
     return table
 
 
-def _is_manifest(text: str | None) -> bool:
-    if text is None or len(text) > LONGEST_MANIFEST:
+def _is_json_object(text: str | None) -> bool:
+    if text is None or len(text) > LONGEST_JSON:
         return False
     try:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def of(past: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
-    """Keep the nights of one data set and configuration."""
-    return past[(past[list(where)] == pd.Series(where)).all(axis=1)].reset_index(drop=True)
-
-
-def fresh(past: pd.DataFrame) -> pd.DataFrame:
-    """Keep each trial where it was first seen: what a night found in the cache is no new evidence."""
-    return past[past["status"] == "finished"].drop_duplicates("trial").reset_index(drop=True)

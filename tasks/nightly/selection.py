@@ -1,62 +1,80 @@
-"""Select the seeds of a nightly run."""
+"""Trials of a nightly run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pandas as pd
-from prefect.logging import get_run_logger
 
-from tasks.nightly import history
-from tasks.nightly.due import due_date
-
-Call = dict[str, Any]
+from tasks.config.parameters import Parameters
+from tasks.nightly.history import HistoryPartition, read_history
+from tasks.nightly.seeds import nightly_seeds, reusable_trials
+from tasks.storage.trial_records import TrialSpec, select_largest_fraction
 
 
 @dataclass(frozen=True)
-class Night:
-    """One night: its date, how many seeds of its own it has beside the first `seeds`, and the nights before it."""
+class NightlySelection:
+    """Date, seeds and history from which the trials of a run are selected.
 
-    date: date
+    Attributes:
+        night: Date of the nightly run.
+        seeds: Number of first seeds: 0, 1, and so on.
+        new_seeds: Number of seeds that are derived from the date; 0 for a run that is not nightly.
+        partition: Data and configuration of the run.
+        history: History of all earlier runs.
+    """
+
+    night: date
     seeds: int
     new_seeds: int
-    where: dict[str, str]
-    past: pd.DataFrame
+    partition: HistoryPartition
+    history: pd.DataFrame
 
     @classmethod
-    def of(cls, asked: Any, fingerprint: str, place: Path) -> "Night":
-        """Read the history.
+    def read(cls, parameters: Parameters, fingerprint: str, results: Path, night: date) -> Self:
+        """Read the history and return the selection of a run.
 
         Args:
-            asked: The run's `Parameters`.
-            fingerprint: Of the reviews.
-            place: The folder of results.
+            parameters: Parameters of the run.
+            fingerprint: SHA-256 of the reviews, hexadecimal.
+            results: The results folder.
+            night: Date of the nightly run.
         """
-        where = history.partition(fingerprint, asked.recipe(), max(asked.train_fractions))
-        past = history.read(place, get_run_logger().warning)
-        return cls(asked.night or due_date(), asked.seeds, asked.new_seeds, where, past)
+        train_fraction = max(parameters.train_fractions)
+        partition = HistoryPartition.from_recipe(fingerprint, parameters.recipe(), train_fraction)
+        return cls(night, parameters.seeds, parameters.new_seeds, partition, read_history(results))
 
-    def calls(self, planned: Callable[[Sequence[int]], list[Call]]) -> list[Call]:
-        """List what to train or find: the first seeds, tonight's, and what nights before have left in the cache.
+    @property
+    def own_seeds(self) -> list[int]:
+        """Return the seeds that are derived from the date."""
+        return nightly_seeds(self.night, self.new_seeds)
+
+    def select_trials(self, plan: Callable[[Sequence[int]], list[TrialSpec]]) -> list[TrialSpec]:
+        """Return the trials of the first seeds, of the new seeds, and of earlier nightly runs that are in the cache.
+
+        Smaller train fractions get the first seeds only.
 
         Args:
-            planned: Gives the calls of `train` for seeds.
+            plan: Function from seeds to the trials of a comparison.
         """
-        own = history.seeds_of(self.date, self.new_seeds)
-        kept = history.kept_trials(history.of(self.past, self.where), self.date) if own else {}
-        calls = planned([*range(self.seeds), *sorted(set(kept.values())), *own])
-        whole = max(call["fraction"] for call in calls)
+        reused = reusable_trials(self.partition.select(self.history), self.night) if self.own_seeds else {}
+        specs = plan([*range(self.seeds), *sorted(set(reused.values())), *self.own_seeds])
+        largest = select_largest_fraction(specs)
         return [
-            call for call in calls
-            if call["seed"] < self.seeds
-            or (call["fraction"] == whole and (call["seed"] in own or call["name"] in kept))
+            spec for spec in specs
+            if spec.seed < self.seeds
+            or (spec in largest and (spec.seed in self.own_seeds or spec.name in reused))
         ]  # fmt: skip
 
-    def missing(self, asked: Sequence[Call], scores: pd.DataFrame) -> list[str]:
-        """Name the new trials of tonight that have no score."""
+    def find_missing_trials(self, specs: Sequence[TrialSpec], scores: pd.DataFrame) -> list[str]:
+        """Return the labels of the new trials that have no score."""
         scored = set(zip(scores["architecture"], scores["seed"], strict=True))
-        own = history.seeds_of(self.date, self.new_seeds)
-        new = (call for call in asked if call["seed"] in own)
-        return [call["trial"] for call in new if (call["architecture"], call["seed"]) not in scored]
+        new = (spec for spec in specs if spec.seed in self.own_seeds)
+        return [spec.label for spec in new if (spec.architecture, spec.seed) not in scored]
+
+    def extend_history(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the history up to the date of this run, with the rows that this run adds."""
+        history = pd.concat([self.history, self.partition.label(rows)], ignore_index=True)
+        return history[history["night"] <= self.night].reset_index(drop=True)

@@ -1,85 +1,119 @@
-"""How the nights went: their trend and alarms as frames, tables and sentences, and what changed between them."""
+"""Trend of nightly runs, and what changed between them."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.stats import t as student_t
 
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
 from tasks.evaluation.metrics import Floats
-from tasks.nightly.detection import alarms_of
-from tasks.nightly.history import fresh, of
+from tasks.nightly.alarms import alarm_table
+from tasks.nightly.history import HistoryPartition, select_first_occurrences
 
-TREND = [
-    "night", "architecture", "seeds", "mean", "low", "high", "fresh", "fresh_mean", "relative_seconds", "missing",
+TREND_COLUMNS = [
+    "night", "architecture", "seeds", "mean", "low", "high", "new_trials", "new_mean", "relative_seconds", "missing",
 ]  # fmt: skip
 
 
-def night_frames(past: pd.DataFrame, where: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    """Give the frames of the nights of one data set and configuration: `nights`, and `alarms` with what changed.
+def nightly_tables(history: pd.DataFrame, partition: HistoryPartition) -> dict[str, pd.DataFrame]:
+    """Return the tables `nights` (see `trend_table`) and `alarms` (see `alarm_table`).
 
     Args:
-        past: The whole history.
-        where: The nights to show.
-    """
-    own = of(past, where)
-    alarms = alarms_of(fresh(own))
-    changed = {night: "; ".join(changes(past, where, night)) for night in set(alarms["night"])}
-    return {"nights": trend(own), "alarms": alarms.assign(changed=alarms["night"].map(changed))}
-
-
-def trend(past: pd.DataFrame) -> pd.DataFrame:
-    """Follow each network over the nights of one data set and configuration.
+        history: The whole history.
+        partition: Data set and configuration to report on.
 
     Returns:
-        One row a night and architecture: `seeds` so far (of that night's fullest run), their mean test accuracy with
-        its 95% interval over seeds (`mean`, `low`, `high`), the accuracy and relative time of that night's new trials
-        (`fresh`: how many; `fresh_mean`, `relative_seconds`), and how many trials are `missing`.
+        The tables by name. The column `changed` of the alarms lists what changed since the previous run.
     """
-    networks = past[~past["architecture"].isin(BASELINE_NAMES)]
-    new = fresh(networks)
-    found = []
-    for (night, name), own in networks.groupby(["night", "architecture"], sort=False):
-        last = own[own["started"] == own.groupby("started")["accuracy"].count()[::-1].idxmax()]  # the fullest run
-        values = last["accuracy"].dropna().to_numpy()
-        tonight = new[(new["night"] == night) & (new["architecture"] == name)]
-        low, high = mean_interval(values)
-        found.append(
-            {"night": night, "architecture": name, "seeds": len(values)}
-            | {"mean": values.mean() if len(values) else np.nan, "low": low, "high": high, "fresh": len(tonight)}
-            | {"fresh_mean": tonight["accuracy"].mean(), "relative_seconds": tonight["relative_seconds"].mean()}
-            | {"missing": int(last["accuracy"].isna().sum())}
-        )
-    return pd.DataFrame(found, columns=TREND)
+    own = partition.select(history)
+    alarms = alarm_table(select_first_occurrences(own))
+    changed = {night: "; ".join(list_changes(history, partition, night)) for night in set(alarms["night"])}
+    return {"nights": trend_table(own), "alarms": alarms.assign(changed=alarms["night"].map(changed))}
+
+
+def trend_table(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy of each network over the nightly runs of one data set and configuration.
+
+    Returns:
+        One row per date and architecture: seeds (with a score, in the run of that date with the most scores), their
+        mean test accuracy with its 95% interval over the seeds (mean, low, high), number, mean accuracy and mean
+        relative time of the trials that first occurred on that date (new_trials, new_mean, relative_seconds), and
+        number of trials without a score (missing).
+    """
+    networks = history[~history["architecture"].isin(BASELINE_NAMES)]
+    new_trials = select_first_occurrences(networks)
+    rows = []
+    for (night, name), trials in networks.groupby(["night", "architecture"], sort=False):
+        new = new_trials[(new_trials["night"] == night) & (new_trials["architecture"] == name)]
+        rows.append({"night": night, "architecture": name, **_trend_values(trials, new)})
+    return pd.DataFrame(rows, columns=TREND_COLUMNS)
+
+
+def _trend_values(trials: pd.DataFrame, new: pd.DataFrame) -> dict[str, float]:
+    """Return the values of `trend_table` for the trials of one architecture on one date."""
+    scores = trials.groupby("started")["accuracy"].count()
+    fullest = trials[trials["started"] == scores[::-1].idxmax()]["accuracy"]  # the last one with the most scores
+    accuracies = fullest.dropna().to_numpy()
+    low, high = mean_interval(accuracies)
+    return {
+        "seeds": len(accuracies), "mean": accuracies.mean() if len(accuracies) else np.nan, "low": low, "high": high,
+        "new_trials": len(new), "new_mean": new["accuracy"].mean(), "relative_seconds": new["relative_seconds"].mean(),
+        "missing": int(fullest.isna().sum()),
+    }  # fmt: skip
 
 
 def mean_interval(values: Floats) -> tuple[float, float]:
-    """Give the 95% interval of a mean by Student's t distribution; NaN for one value, which shows no spread."""
+    """Compute the 95% interval of a mean by Student's t distribution; NaN for fewer than two values."""
     if len(values) < 2:
         return float("nan"), float("nan")
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
+    half_width = student_t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half_width), float(values.mean() + half_width)
 
 
-def changes(past: pd.DataFrame, where: Mapping[str, str], night: date) -> list[str]:
-    """Say in sentences what is other than in the run before `night`: reviews, settings, versions, code, hardware."""
-    now = of(past, where).query("night == @night")
-    before = past[(past["started"] < now["started"].min()) & (past["night"] != night)] if len(now) else now
-    if before.empty:
+def list_changes(history: pd.DataFrame, partition: HistoryPartition, night: date) -> list[str]:
+    """Return what differs between the last run of a date and the run before: data, versions, hardware, code.
+
+    The run before is the last one of the same partition, or of any if there is none.
+
+    Args:
+        history: The whole history.
+        partition: Data set and configuration of the run.
+        night: Date of the run.
+    """
+    own = partition.select(history)
+    of_date = own[own["night"] == night]
+    if of_date.empty:
         return []
-    same = of(before, where)
-    last = (same if len(same) else before).iloc[-1]
-    run = before[before["started"] == last["started"]]
-    said = [f"{name}: {last[name]} → {value}" for name, value in where.items() if last[name] != value]
-    tonight = now[now["started"] == now["started"].max()]
-    for part in ("versions", "hardware"):
-        old, new = json.loads(last[part]), json.loads(tonight[part].iloc[-1])
-        said += [f"{name} {old.get(name)} → {new.get(name)}" for name in new if old.get(name) != new.get(name)]
-    codes = [dict(zip(rows["architecture"], rows["code"], strict=True)) for rows in (run, tonight)]
-    other = [name for name, code in codes[1].items() if codes[0].get(name, code) != code]
-    said += [f"code of {', '.join(other)}"] if other else []
-    return [escape_terminal(sentence) for sentence in said]
+    earlier = history[(history["started"] < of_date["started"].min()) & (history["night"] != night)]
+    if earlier.empty:
+        return []
+    same = partition.select(earlier)
+    previous = _last_run(same) if len(same) else _last_run(earlier)
+    current = _last_run(of_date)
+    changes = [
+        f"{name}: {previous[name].iloc[-1]} → {key}"
+        for name, key in asdict(partition).items()
+        if previous[name].iloc[-1] != key
+    ]
+    for column in ("versions", "hardware"):
+        changes += _list_value_changes(json.loads(previous[column].iloc[-1]), json.loads(current[column].iloc[-1]))
+    return [escape_terminal(change) for change in [*changes, *_list_code_changes(previous, current)]]
+
+
+def _last_run(history: pd.DataFrame) -> pd.DataFrame:
+    return history[history["started"] == history["started"].max()]
+
+
+def _list_value_changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    return [f"{name} {before.get(name)} → {after[name]}" for name in after if before.get(name) != after[name]]
+
+
+def _list_code_changes(previous: pd.DataFrame, current: pd.DataFrame) -> list[str]:
+    before, after = (dict(zip(run["architecture"], run["code"], strict=True)) for run in (previous, current))
+    changed = [name for name, code in after.items() if before.get(name, code) != code]
+    return [f"code of {', '.join(changed)}"] if changed else []

@@ -3,36 +3,36 @@
 import base64
 from collections.abc import Sequence
 
-from tasks.figures.picture import Picture
+from tasks.figures.rendered_figure import RenderedFigure
 
-# A vector picture is sharp at any size; above this many bytes the page is better off with pixels.
-LARGEST_SVG = 300_000
-# Of all pictures together, as written into the page: with its tables it stays below 5 MB.
-MOST_OF_PICTURES = 3_500_000
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """Write bytes as a `data:` address; kind is `png` or `svg+xml`."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+# A larger SVG file is replaced by the PNG file.
+MAX_SVG_BYTES = 300_000
+# Of all figures as data URIs. With its tables, the page stays below 5 MB.
+MAX_TOTAL_BYTES = 3_500_000
 
 
-def sharpest(picture: Picture) -> str:
-    """Put a picture into the page as it is sharp, as a vector picture where that is small enough."""
-    vector = 0 < len(picture.svg) <= LARGEST_SVG
-    return data_uri(picture.svg, "svg+xml") if vector else data_uri(picture.png, "png")
+def data_uri(content: bytes, image_format: str) -> str:
+    """Return an image as a `data:` URI; the format is `png` or `svg+xml`."""
+    return f"data:image/{image_format};base64,{base64.b64encode(content).decode()}"
 
 
-def addresses(pictures: Sequence[Picture]) -> list[str]:
-    """Put pictures into the page, all of them in their small form where the sharp ones are too many bytes."""
-    sharp = [sharpest(picture) for picture in pictures]
-    return sharp if sum(map(len, sharp)) <= MOST_OF_PICTURES else [inlined(picture) for picture in pictures]
+def figure_uri(figure: RenderedFigure) -> str:
+    """Return the figure as a data URI: SVG if it is small enough, otherwise PNG."""
+    use_svg = 0 < len(figure.svg) <= MAX_SVG_BYTES
+    return data_uri(figure.svg, "svg+xml") if use_svg else data_uri(figure.png, "png")
 
 
-def inlined(picture: Picture) -> str:
-    """Put the picture's pixels into the text itself, few of them where there is a small form."""
-    return data_uri(picture.small or picture.png, "png")
+def embed_figures(figures: Sequence[RenderedFigure]) -> list[str]:
+    """Return all figures as data URIs; all of them are thumbnails if they would exceed `MAX_TOTAL_BYTES`."""
+    uris = [figure_uri(figure) for figure in figures]
+    return uris if sum(map(len, uris)) <= MAX_TOTAL_BYTES else [thumbnail_uri(figure) for figure in figures]
 
 
-def linked(picture: Picture) -> str:
-    """Point to the picture's file beside the report."""
-    return f"figures/{picture.name}.png"
+def thumbnail_uri(figure: RenderedFigure) -> str:
+    """Return the thumbnail of a figure as a data URI, or its PNG if there is no thumbnail."""
+    return data_uri(figure.thumbnail or figure.png, "png")
+
+
+def file_uri(figure: RenderedFigure) -> str:
+    """Return the path of a figure's file relative to the report."""
+    return f"figures/{figure.name}.png"

@@ -1,28 +1,22 @@
 """Render a report as Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from tasks.config.escape import escape_markdown
-from tasks.figures.picture import Picture
+from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.model import Report
-from tasks.reporting.templating import environment
-
-if TYPE_CHECKING:
-    pass
+from tasks.reporting.templating import template_environment
 
 
-def render_markdown(report: Report, address: Callable[[Picture], str]) -> str:
-    """Render the report as Markdown, texts escaped.
+def render_markdown(report: Report, uri: Callable[[RenderedFigure], str]) -> str:
+    """Render a report as Markdown with all texts escaped.
 
     Args:
-        report: What to say.
-        address: Where a picture is: `inlined`, or `linked` for a file beside the report.
+        report: The report.
+        uri: Returns the address of a figure: `thumbnail_uri`, or `file_uri` for a file next to the report.
     """
-    from markupsafe import Markup
-
-    pictures = [{"title": p.title, "caption": p.caption, "uri": address(p)} for p in report.pictures]
-    page = environment(escape_markdown)
-    return page.get_template("report.md.j2").render(**report.said, pictures=pictures, raw=Markup)
+    figures = [{"title": figure.title, "caption": figure.caption, "uri": uri(figure)} for figure in report.figures]
+    template = template_environment(escape_markdown).get_template("report.md.j2")
+    return template.render(report=report.content, figures=figures, raw=Markup)

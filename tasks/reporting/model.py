@@ -1,90 +1,130 @@
-"""The report: from frames, facts and pictures to one HTML page and to Markdown, every text of a user's escaped."""
+"""The report: its inputs, and its content in the form that the templates use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from tasks.config.labels import in_order, label
-from tasks.evaluation.scores import CLASSES
-from tasks.figures.picture import Picture
-from tasks.reporting.tables import best_in_words, class_table, gap_table, number, plain_table, summary_table
-from tasks.reporting.tabular import NOT_KNOWN
-
-if TYPE_CHECKING:
-    pass
-
-
-SUMMARY_NOTE = (
-    "Mean ± standard deviation over the seeds{interval}; one seed shows no spread. The order, and the best, are by "
-    "validation accuracy: the test reviews only report. Log-loss is better when lower. Training time is of one seed."
-)
+from tasks.config.labels import in_display_order, label
+from tasks.figures.rendered_figure import RenderedFigure
+from tasks.reporting.formatting import TextTable, format_number
+from tasks.reporting.sections import Section
+from tasks.reporting.summary_tables import format_best, summary_table
+from tasks.statistics.evaluation_tables import Frames
+from tasks.storage.run_info import RunInfo
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report is made of.
+    """Inputs of a report.
 
     Attributes:
-        facts: `source` (a sentence: which reviews), `rows` (split to number of reviews), `fingerprint`, `caveats`
-            (sentences), `settings`, `versions`, `hardware` (name to value each), `command`, `run_name`, `started`,
-            `seconds`. What is missing is said to be not known.
-        frames: history, predictions, scores, trials; where they exist, `summary` (architecture, split, metric, low,
-            high: intervals) and others.
-        pictures: In the order in which to show them.
-        verdict: Sentences; none before statistics exist.
-        tables: Further tables by title, shown as they are, numbers rounded.
+        info: Data set, settings and environment of the run.
+        frames: Frames scores and trials, and further ones, which are stored as tables of the run.
+        figures: Rendered figures, in their order.
+        verdict: Sentences on the comparison.
+        sections: Tables that follow the figures.
     """
 
-    facts: Mapping[str, Any]
-    frames: Mapping[str, pd.DataFrame]
-    pictures: Sequence[Picture] = ()
+    info: RunInfo
+    frames: Frames
+    figures: Sequence[RenderedFigure] = ()
     verdict: Sequence[str] = ()
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    sections: Sequence[Section] = ()
 
     @cached_property
-    def said(self) -> dict[str, Any]:
-        """What every form of the report says, gathered once."""
-        return contents(self)
+    def content(self) -> ReportContent:
+        """Texts and tables that HTML, Markdown and the terminal have in common."""
+        return report_content(self)
 
 
-def contents(report: Report) -> dict[str, Any]:
-    """Gather what both kinds of report say, as words and tables."""
-    frames, facts = report.frames, report.facts
-    known = {key: facts.get(key, NOT_KNOWN) for key in ("source", "fingerprint", "command", "run_name", "started")}
-    summary = summary_table(frames)
-    sections = []
-    if len(frames.get("predictions", ())):
-        note = "On the test reviews, the mean of the seeds."
-        sections.append(
-            {
-                "title": "Class by class",
-                "note": note,
-                "table": class_table(frames["predictions"], facts.get("classes", tuple(CLASSES.values()))),
-            }
-        )
-    if len(frames.get("history", ())):
-        note = "At the epoch whose weights are kept. A large gap: the training reviews were learned by heart."
-        gap = gap_table(frames["history"], frames["trials"])
-        sections.append({"title": "Training against validation", "note": note, "table": gap})
-    sections += [{"title": title, "note": "", "table": plain_table(frame)} for title, frame in report.tables.items()]
-    return {
-        "facts": {**known, "caveats": facts.get("caveats", ())},
-        "rows": " ".join(
-            f"{label(split)}: {number(rows, 0)} reviews." for split, rows in facts.get("rows", {}).items()
-        ),
-        "verdict": report.verdict,
-        "best_sentence": best_in_words(frames),
-        "best": summary.rows[0][0] if summary.rows else None,
-        "summary": summary,
-        "summary_note": SUMMARY_NOTE.format(interval=" [95% interval]" if "summary" in frames else ""),
-        "sections": sections,
-        "architectures": list(dict.fromkeys(map(label, in_order(frames["trials"]["architecture"])))),
-        "took": f"{number(facts.get('seconds'), 0)} seconds",
-        "seeds": ", ".join(str(seed) for seed in sorted(frames["trials"]["seed"].unique())),
-        "details": [(label(part), facts.get(part, {})) for part in ("settings", "versions", "hardware")],
-    }
+@dataclass(frozen=True)
+class ReportContent:
+    """Texts and tables of a report, as the templates use them.
+
+    Attributes:
+        info: Data set, settings and environment of the run.
+        split_sizes: Sentences with the number of reviews of each split.
+        verdict: Sentences on the comparison.
+        verdict_note: When a difference is significant; empty without a comparison.
+        best_sentence: Architecture with the highest validation accuracy, as a sentence.
+        best: Its name; None if no architecture has a score.
+        summary: One row per architecture.
+        summary_note: How to read the summary.
+        sections: Tables that follow the figures.
+        architectures: Names of the architectures, in their order.
+        duration: Duration of the run.
+        seeds: Seeds of the trials.
+        details: Title and properties by name of settings, versions and hardware.
+    """
+
+    info: RunInfo
+    split_sizes: str
+    verdict: Sequence[str]
+    verdict_note: str
+    best_sentence: str
+    best: str | None
+    summary: TextTable
+    summary_note: str
+    sections: Sequence[Section]
+    architectures: Sequence[str]
+    duration: str
+    seeds: str
+    details: Mapping[str, Mapping[str, str]]
+
+
+def report_content(report: Report) -> ReportContent:
+    """Return the texts and tables of a report."""
+    info, trials = report.info, report.frames["trials"]
+    summary = summary_table(report.frames)
+    return ReportContent(
+        info=info,
+        split_sizes=" ".join(f"{label(split)}: {rows:,} reviews." for split, rows in info.rows.items()),
+        verdict=report.verdict,
+        verdict_note=verdict_note(report.frames),
+        best_sentence=format_best(report.frames),
+        best=str(summary.rows[0][0]) if summary.rows else None,
+        summary=summary,
+        summary_note=summary_note(intervals="summary" in report.frames),
+        sections=report.sections,
+        architectures=list(dict.fromkeys(map(label, in_display_order(trials["architecture"])))),
+        duration=f"{format_number(info.seconds, 0)} seconds",
+        seeds=", ".join(str(seed) for seed in sorted(trials["seed"].unique())),
+        details={
+            title: {name: format_value(value) for name, value in values.items()}
+            for title, values in (
+                ("Settings", info.settings),
+                ("Versions", info.versions),
+                ("Hardware", info.hardware),
+            )
+        },
+    )
+
+
+def format_value(value: object) -> str:
+    """Format the value of a setting: a list as its items, and None as not set."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "not set" if value is None else str(value)
+
+
+def verdict_note(frames: Frames) -> str:
+    """Return the definition of a significant difference; empty without the frame setup."""
+    if "setup" not in frames:
+        return ""
+    setup = frames["setup"].iloc[0]
+    return (
+        f"A difference is significant if p ≤ {setup['alpha']:g} after Holm’s correction over all pairs. It is "
+        f"inconclusive if the architectures share fewer than {setup['min_seeds']} seeds. Intervals are not corrected."
+    )
+
+
+def summary_note(*, intervals: bool) -> str:
+    """Return the note on how to read the summary; `intervals` tells whether it contains confidence intervals."""
+    interval = " [95% confidence interval]" if intervals else ""
+    return (
+        f"Scores are mean ± standard deviation over the seeds{interval}; a single seed has no standard deviation. Rows "
+        "are ordered by validation accuracy; test scores do not affect the order. Lower log-loss is better. Training "
+        "time is the mean per seed."
+    )

@@ -1,110 +1,128 @@
-"""Two runs on the same reviews, before and after a change: is the difference real, and what was changed."""
-
-from typing import Any
+"""Compare two runs on the same data set, such as before and after a change."""
 
 import pandas as pd
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_markdown, escape_terminal
-from tasks.config.labels import BASELINE_NAMES, in_order, label
+from tasks.config.labels import BASELINE_NAMES, in_display_order, label
+from tasks.figures.verdict_labels import verdict_label
 from tasks.statistics.comparison import compare
-from tasks.storage.runs import SavedRun
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.ranking import differences_to
+from tasks.storage.runs import RunRecord
 
-ALPHA = 0.05  # over all architectures together
-COLUMNS = [
+ALPHA = 0.05  # family-wise error rate over all architectures
+DIFF_COLUMNS = [
     "architecture", "before", "after", "difference", "low", "high", "p", "seeds", "verdict", "slower",
 ]  # fmt: skip
-VERDICTS = {"first better": "better", "second better": "worse"}
+# Settings that do not affect the results.
+IGNORED_SETTINGS = {"run_name", "results", "nightly_date"}
 
 
-def compare_two(before: SavedRun, after: SavedRun) -> pd.DataFrame:
-    """Compare the test accuracies of each architecture that two runs share, by the statistics of the report.
+def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
+    """Compare the test accuracy of each architecture that two runs share, by the statistics of the report.
 
-    Seeds and reviews are paired where both runs have them. Each architecture is tested at `ALPHA` over their number
-    (Bonferroni), so that together they claim a false difference in at most that share of comparisons.
+    Seeds and reviews are paired if both runs have them. Each architecture is tested at `ALPHA` divided by the number of
+    architectures (Bonferroni correction).
 
     Args:
-        before: The one run.
-        after: The other.
+        before: One run.
+        after: The other run.
 
     Returns:
-        A row an architecture: before, after (mean accuracies), difference (after less before) with its 95% interval,
-        p (of the pair), seeds (shared), verdict (`better`, `worse`, `equivalent`, `not separable`, `too few seeds`) and
-        slower (training time after over before).
+        One row per architecture: before, after (mean accuracy in [0, 1]), difference (after minus before) with its 95%
+        interval low and high, p (of the pair, not corrected), seeds (shared), verdict (of after compared with before,
+        see `PairDifference`) and slower (training time after divided by training time before).
 
     Raises:
-        UserError: If they are of different reviews, or share no architecture.
+        UserError: If the runs are on different data, or share no architecture.
     """
-    if before.facts["fingerprint"] != after.facts["fingerprint"]:
-        named = [
-            escape_terminal(f"{run.name} is on {run.facts['source']} ({run.facts['fingerprint'][:16]})")
-            for run in (before, after)
-        ]
-        raise UserError(f"Run {', run '.join(named)}. Only runs on the same reviews can be compared.")
-    predictions = [run.table("predictions") for run in (before, after)]
-    trials = [run.table("trials") for run in (before, after)]
-    shared = in_order(set(before.trials["architecture"]) & set(after.trials["architecture"]) - {"majority"})
-    if not shared:
-        names = " and ".join(escape_terminal(run.name) for run in (before, after))
-        raise UserError(f"Runs {names} have no architecture in common.")
-    rows = []
-    for name in shared:
-        parts = [_called(frame, name, when) for frame, when in zip(predictions, ("before", "after"), strict=True)]
-        seconds = [frame.loc[frame["architecture"] == name, "train_seconds"].mean() for frame in trials]
-        rows.append(_row(name, pd.concat(parts, ignore_index=True), alpha=ALPHA / len(shared), seconds=seconds))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    _check_same_data(before, after)
+    names = in_display_order(set(before.trials["architecture"]) & set(after.trials["architecture"]) - {"majority"})
+    if not names:
+        runs = " and ".join(escape_terminal(run.name) for run in (before, after))
+        raise UserError(f"Runs {runs} have no architecture in common.")
+    predictions = {"before": before.table("predictions"), "after": after.table("predictions")}
+    seconds = [run.table("trials").groupby("architecture")["train_seconds"].mean() for run in (before, after)]
+    rows = [
+        {"architecture": name, **_compare_architecture(name, predictions, alpha=ALPHA / len(names)),
+         "slower": seconds[1][name] / seconds[0][name]}
+        for name in names
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=DIFF_COLUMNS)
 
 
-def _called(frame: pd.DataFrame, architecture: str, when: str) -> pd.DataFrame:
-    return frame[frame["architecture"].astype(str) == architecture].assign(architecture=when)
+def _check_same_data(before: RunRecord, after: RunRecord) -> None:
+    if before.info.fingerprint == after.info.fingerprint:
+        return
+    runs = [
+        escape_terminal(f"{run.name} is on {run.info.source} ({run.info.fingerprint[:16]})") for run in (before, after)
+    ]
+    raise UserError(f"Run {', run '.join(runs)}. Only runs on the same reviews can be compared.")
 
 
-def _row(name: str, predictions: pd.DataFrame, *, alpha: float, seconds: list[float]) -> dict[str, Any]:
+def _compare_architecture(name: str, predictions: dict[str, pd.DataFrame], *, alpha: float) -> dict[str, object]:
+    """Compare the predictions of one architecture, as if "before" and "after" were two architectures."""
+    parts = [
+        frame[frame["architecture"].astype(str) == name].assign(architecture=run) for run, frame in predictions.items()
+    ]
     deterministic = ("before", "after") if name in BASELINE_NAMES else ()
-    frames = compare(predictions, alpha=alpha, deterministic=deterministic)
+    options = ComparisonOptions(alpha=alpha, deterministic=deterministic)
+    frames = compare(pd.concat(parts, ignore_index=True), options=options)
     (pair,) = frames["pairs"].query("metric == 'accuracy'").to_dict("records")
+    change = differences_to(frames["pairs"], "before", "accuracy")["after"]
     test = frames["summary"].query("split == 'test' and metric == 'accuracy'").set_index("architecture")["mean"]
-    sign = 1 if pair["first"] == "after" else -1
-    low, high = sorted((sign * pair["low"], sign * pair["high"]))
-    verdict = VERDICTS.get(pair["verdict"], pair["verdict"]) if sign == 1 else _turned(pair["verdict"])
     return {
-        "architecture": name, "before": test["before"], "after": test["after"], "difference": sign * pair["difference"],
-        "low": low, "high": high, "p": pair["p"], "seeds": pair["seeds"], "verdict": verdict,
-        "slower": seconds[1] / seconds[0],
+        "before": test["before"], "after": test["after"], "difference": change.difference, "low": change.low,
+        "high": change.high, "p": pair["p"], "seeds": pair["seeds"], "verdict": change.verdict,
     }  # fmt: skip
 
 
-def _turned(verdict: str) -> str:
-    return {"first better": "worse", "second better": "better"}.get(verdict, verdict)
+def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
+    """List the settings, versions and hardware in which two runs differ."""
+    parts = {
+        "settings": (before.info.settings, after.info.settings),
+        "versions": (before.info.versions, after.info.versions),
+        "hardware": (before.info.hardware, after.info.hardware),
+    }
+    return [
+        f"{part}: {name} {old.get(name)} → {new.get(name)}"
+        for part, (old, new) in parts.items()
+        for name in sorted({*old, *new} - IGNORED_SETTINGS)
+        if old.get(name) != new.get(name)
+    ]
 
 
-def changes(before: SavedRun, after: SavedRun) -> list[str]:
-    """List what the runs differ in, beside their names: settings, versions, hardware."""
-    found = []
-    for part in ("settings", "versions", "hardware"):
-        old, new = before.facts[part], after.facts[part]
-        for name in sorted({*old, *new} - {"run_name", "results", "night"}):
-            if old.get(name) != new.get(name):
-                found.append(f"{part}: {name} {old.get(name)} → {new.get(name)}")
-    return found
+def format_diff(table: pd.DataFrame, before: RunRecord, after: RunRecord) -> str:
+    """Format a comparison of two runs as Markdown.
 
-
-def in_markdown(table: pd.DataFrame, before: SavedRun, after: SavedRun) -> str:
-    """Write the comparison as a report for people."""
+    Args:
+        table: From `compare_runs`.
+        before: One run.
+        after: The other run.
+    """
+    changes = list_changes(before, after) or ["nothing that the runs recorded"]
     lines = [
-        f"# {escape_markdown(before.name)} → {escape_markdown(after.name)}", escape_markdown(before.facts["source"]),
-        "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Verdict | Time |",
+        f"# {escape_markdown(before.name)} → {escape_markdown(after.name)}", "",
+        escape_markdown(before.info.source), "",
+        "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Result | Time |",
         "|---|---:|---:|---|---:|---:|---|---:|",
+        *(_format_row(row) for row in table.to_dict("records")), "",
+        "Changed:", "", *(f"- {escape_markdown(change)}" for change in changes), "",
+        f"Test accuracy. Each architecture is tested at a significance level of {ALPHA} divided by {len(table)} "
+        f"(Bonferroni correction), so that the family-wise error rate is at most {ALPHA}. Time is the training time "
+        "after divided by the training time before.", "",
     ]  # fmt: skip
-    for row in table.to_dict("records"):
-        points = " ".join([f"{100 * row['difference']:+.2f}", f"[{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"])
-        means = f"{100 * row['before']:.2f} | {100 * row['after']:.2f}"
-        end = f"{row['p']:.4f} | {row['seeds']} | {row['verdict']} | ×{row['slower']:.2f}"
-        lines.append(f"| {escape_markdown(label(row['architecture']))} | {means} | {points} | {end} |")
-    changed = changes(before, after) or ["nothing that the runs wrote down"]
-    return "\n".join([
-        "\n\n".join(lines[:2]), "", *lines[2:], "", "Changed:", "",
-        *(f"- {escape_markdown(change)}" for change in changed), "",
-        f"Each architecture is tested at {ALPHA} over {len(table)}, so that all together claim a false difference "
-        "in at most one of twenty comparisons.", "",
-    ])  # fmt: skip
+    return "\n".join(lines)
+
+
+def _format_row(row: dict[object, object]) -> str:
+    before, after, difference, low, high, p, slower = (
+        float(str(row[name])) for name in ("before", "after", "difference", "low", "high", "p", "slower")
+    )
+    cells = [
+        escape_markdown(label(str(row["architecture"]))), f"{100 * before:.2f}", f"{100 * after:.2f}",
+        f"{100 * difference:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]", f"{p:.4f}", str(row["seeds"]),
+        verdict_label(str(row["verdict"])), f"×{slower:.2f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"

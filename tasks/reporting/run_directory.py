@@ -5,100 +5,124 @@ import itertools
 import json
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tasks.config.parameters import Parameters
-from tasks.figures.render import pictures
-from tasks.reporting.figure_links import linked
+from tasks.figures.render import render_figures
+from tasks.reporting.figure_links import file_uri
 from tasks.reporting.html import render_html
 from tasks.reporting.markdown import render_markdown
 from tasks.reporting.model import Report
 from tasks.reporting.tabular import write_csv
-from tasks.storage import store
+from tasks.storage import atomic_files, store
+from tasks.storage.layout import latest_link, run_dir, run_table
 from tasks.storage.partial_files import partial_path
 from tasks.storage.s3 import in_bucket, put, upload
 
-# These stay in the cache: they are large, and nobody reads them as CSV.
-WITHOUT_CSV = ("predictions",)
+# These tables are too large to be read as CSV.
+TABLES_WITHOUT_CSV = ("predictions",)
 
 
-def command(settings: Mapping[str, Any]) -> str:
-    """Write the command that repeats a run: every parameter that is not at its default, quoted for a shell."""
-    defaults = Parameters().model_dump(mode="json")
-    asked = {name: value for name, value in settings.items() if name not in ("run_name", "results")}
-    options = [option(name, value) for name, value in asked.items() if value != defaults[name]]
-    return shlex.join(["python", "-m", "flows.imdb_compare", *itertools.chain(*options)])
-
-
-def option(name: str, value: Any) -> list[str]:
-    """Write a parameter as the words of a command line; a switch that is on is its name alone."""
-    words = [] if value is True else [",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return [f"--{name.replace('_', '-')}", *words]
-
-
-def write_run(report: Report, folder: Path, cache: Path, say: Callable[[str], None]) -> Report:
-    """Write tables, pictures, report.html, report.md and run.json into `folder`; return the report with its pictures.
+def format_command(settings: Mapping[str, Any]) -> str:
+    """Format the command that repeats a run, quoted for a shell.
 
     Args:
-        report: What to write, its pictures not drawn yet.
-        folder: Made here.
-        cache: Where pictures are found, or kept.
-        say: Told of damage in the cache.
+        settings: Parameters of the run by name, as JSON values. Those with their default value are left out, as are
+            run_name and results.
     """
-    place, figures = folder / "tables", folder / "figures"
-    store.make_folder(place)
-    store.make_folder(figures)
-    for name, frame in report.frames.items():
-        _write(place / f"{name}.parquet", store.parquet(frame))
-        if name not in WITHOUT_CSV:
-            write_csv(frame, place / f"{name}.csv")
-    report = replace(report, pictures=pictures(report.frames, cache, say))
-    for picture in report.pictures:
-        _write(figures / f"{picture.name}.png", picture.png)
-        _write(figures / f"{picture.name}.svg", picture.svg)
+    defaults = Parameters().model_dump(mode="json")
+    changed = {
+        name: value for name, value in settings.items()
+        if name not in ("run_name", "results") and value != defaults[name]
+    }  # fmt: skip
+    options = itertools.chain.from_iterable(format_option(name, value) for name, value in changed.items())
+    return shlex.join(["imdb-compare", "run", *options])
+
+
+def format_option(name: str, value: Any) -> list[str]:
+    """Format a parameter as arguments of a command line; a flag has no value."""
+    values = [] if value is True else [",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return [f"--{name.replace('_', '-')}", *values]
+
+
+def write_run(report: Report, folder: Path, cache_dir: Path) -> Report:
+    """Write the tables, figures, report.html, report.md and run.json.
+
+    Args:
+        report: The report without figures.
+        folder: Directory of the files; it is created if it does not exist.
+        cache_dir: Cache of the results folder, from which figures are read and to which they are added.
+
+    Returns:
+        The report with its figures.
+    """
+    report = replace(report, figures=render_figures(report.frames, cache_dir))
+    write_tables(report, folder)
+    figures_dir = folder / "figures"
+    atomic_files.make_private_dir(figures_dir)
+    for figure in report.figures:
+        _write(figures_dir / f"{figure.name}.png", figure.png)
+        _write(figures_dir / f"{figure.name}.svg", figure.svg)
     _write(folder / "report.html", render_html(report).encode())
-    _write(folder / "report.md", render_markdown(report, linked).encode())
-    _write(folder / "run.json", json.dumps(dict(report.facts), indent=2, default=str).encode())
+    _write(folder / "report.md", render_markdown(report, file_uri).encode())
+    _write(folder / "run.json", json.dumps(report.info.model_dump(mode="json"), indent=2).encode())
     return report
 
 
+def write_tables(report: Report, folder: Path) -> None:
+    """Write each frame of a report as Parquet and CSV."""
+    for name, frame in report.frames.items():
+        path = run_table(folder, name)
+        atomic_files.make_private_dir(path.parent)
+        _write(path, store.parquet(frame))
+        if name not in TABLES_WITHOUT_CSV:
+            write_csv(frame, path.with_suffix(".csv"))
+
+
 def _write(path: Path, content: bytes) -> None:
-    with store.create(path) as file:
+    with atomic_files.create_file(path) as file:
         file.write(content)
 
 
-def settle(partial: Path, results: Path, name: str) -> Path:
-    """Move a finished folder to `runs/<name>` (or `<name>-2`, … if that is taken) and let `latest` lead to it.
+def publish_run_dir(partial: Path, results: Path, name: str) -> Path:
+    """Move a complete run directory to its place, and let `latest` point to it.
 
-    A bucket has no links: there `latest` is an object that names the run's folder.
+    Args:
+        partial: The complete directory.
+        results: The results folder. In a bucket, which has no links, `latest` is an object that contains the name of
+            the run directory.
+        name: Name of the run. If it is taken, the directory is named `<name>-2`, `<name>-3` and so on.
+
+    Returns:
+        The run directory.
     """
-    runs = results / "runs"
-    candidates = (runs / (name if count == 1 else f"{name}-{count}") for count in range(1, 10_000))
+    candidates = (run_dir(results, name if count == 1 else f"{name}-{count}") for count in range(1, 10_000))
+    latest = latest_link(results)
     if in_bucket(results):
         target = next(path for path in candidates if not path.exists())
         upload(partial, target)
-        put(results / "latest", f"runs/{target.name}\n".encode())
+        put(latest, f"runs/{target.name}\n".encode())
         return target
-    target = next(path for path in candidates if _moved(partial, path))
-    link = partial_path(results / "latest")
+    target = next(path for path in candidates if _move(partial, path))
+    link = partial_path(latest)
     try:
-        with store.writing(results / "latest"):
+        with atomic_files.translate_write_errors(latest):
             link.symlink_to(target.relative_to(results))
-            link.replace(results / "latest")
+            link.replace(latest)
     finally:
         link.unlink(missing_ok=True)
     return target
 
 
-def _moved(partial: Path, target: Path) -> bool:
-    """Move a folder to a name that is not taken; another run may take the name at the same moment."""
+def _move(partial: Path, target: Path) -> bool:
+    """Move a directory if the name is free; return whether it was. Another run may take the name at the same time."""
     if os.path.lexists(target):
         return False
     try:
-        partial.rename(target)  # fails if a folder with content is there
+        partial.rename(target)  # fails if a directory with content exists
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             return False

@@ -1,4 +1,4 @@
-"""Templates of the reports."""
+"""Environment of the report templates."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +9,17 @@ from markupsafe import Markup
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def environment(escape: Callable[[object], str]) -> Environment:
-    """Open the templates, whose values `escape` writes; `Markup` is written as it is."""
-    from jinja2 import Environment
+def template_environment(escape: Callable[[object], str]) -> Environment:
+    """Return the environment of the templates.
 
+    Args:
+        escape: Escapes every value that a template prints, except `Markup`.
+    """
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=True,  # so that macros return Markup, too
+        autoescape=True,  # so that macros return Markup
         finalize=lambda value: value if isinstance(value, Markup) else Markup(escape(value)),  # noqa: S704
     )

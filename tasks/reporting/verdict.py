@@ -1,181 +1,175 @@
-"""The verdict in words, every sentence made from the numbers of the comparison's frames."""
-
-from collections.abc import Hashable, Mapping
+"""The verdict: sentences on the comparison, formatted from its frames."""
 
 import pandas as pd
 
 from tasks.config.labels import BASELINE_NAMES, label
 from tasks.evaluation.metrics import LOWER_IS_BETTER
-from tasks.statistics.ranking import MAJORITY, versus
+from tasks.figures.verdict_labels import verdict_label
+from tasks.reporting.formatting import label_in_sentence
+from tasks.reporting.verdict_format import (
+    format_difference,
+    format_limits,
+    format_score,
+    format_size,
+    join_labels,
+    pluralize,
+)
+from tasks.reporting.verdict_limits import diverged_sentences, limit_sentences, seed_variance_sentences
+from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.ranking import MAJORITY_BASELINE, differences_to
+from tasks.statistics.significance import INCONCLUSIVE
 
 
-def verdict(frames: dict[str, pd.DataFrame]) -> list[str]:
-    """Say who is in the best group, who is not and by how much, and what the seeds at hand cannot show.
+def verdict(frames: Frames) -> list[str]:
+    """Return the sentences of the verdict.
 
     Args:
-        frames: What `comparison.compare` returns.
+        frames: Frames of `tasks.statistics.comparison.compare`; learning_curve if it exists.
 
     Returns:
-        Sentences of plain text, in the order of reading. Differences of scores are in points (hundredths).
+        Sentences as plain text: the best architecture, the differences to it, the minimum detectable difference and
+        other limits. Differences of scores are in percentage points.
     """
-    setup = frames["setup"].iloc[0].to_dict()
-    groups, metric = frames["groups"], str(setup["metric"])
+    groups, metric = frames["groups"], str(frames["setup"]["metric"].iloc[0])
     summary = frames["summary"].query("split == 'test' and metric == @metric").set_index("architecture")
-    sentences = [_best(groups, summary, setup)]
+    limits = [*seed_variance_sentences(summary), *diverged_sentences(summary)]
+    best = best_sentence(groups, summary, frames["setup"])
     if len(groups) == 1:
-        return [*sentences, "There is nothing to compare it with.", *_seed_noise(summary), *_diverged(summary)]
-    sentences += [
-        _best_group(_without_majority(groups)),
-        *_against_best(_without_majority(groups), metric),
-        *_cheapest(groups),
+        return [best, "There is no other architecture to compare it with.", *limits]
+    compared = groups[groups["best"] | (groups["architecture"] != MAJORITY_BASELINE)]
+    return [
+        best,
+        best_group_sentence(compared),
+        *difference_sentences(compared, metric),
+        *cheapest_sentences(groups),
+        *network_sentences(frames["pairs"], groups, metric),
+        *baseline_sentences(frames["pairs"], groups, metric),
+        *learning_curve_sentences(frames, groups),
+        *limits,
+        *limit_sentences(frames),
     ]
-    sentences += [
-        *_among_networks(frames["pairs"], groups, metric),
-        *_lost_to_baselines(frames["pairs"], groups, metric),
-    ]
-    sentences += _more_data(frames, groups)
-    sentences += [*_seed_noise(summary), *_diverged(summary), *_limits(frames, setup)]
-    return sentences
 
 
-def amount(difference: float, metric: str) -> str:
-    """Write a difference: scores in points with two decimals, log-loss in nats."""
-    return f"{abs(difference):.4f} nats" if metric in LOWER_IS_BETTER else f"{100 * abs(difference):.2f} points"
+def best_sentence(groups: pd.DataFrame, summary: pd.DataFrame, setup: pd.DataFrame) -> str:
+    """Format the best architecture by validation score, with its test score and interval.
 
-
-def span(low: float, high: float, metric: str) -> str:
-    """Write an interval of differences, in the unit of `amount`."""
-    return f"[{low:+.4f}, {high:+.4f}]" if metric in LOWER_IS_BETTER else f"[{100 * low:+.2f}, {100 * high:+.2f}]"
-
-
-def listed(names: list[str]) -> str:
-    """Write names in words: "A, B and C"."""
-    words = [label(name) for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _level(value: float, metric: str) -> str:
-    return f"{value:.4f}" if metric in LOWER_IS_BETTER else f"{100 * value:.2f}%"
-
-
-def _best(groups: pd.DataFrame, summary: pd.DataFrame, setup: Mapping[Hashable, object]) -> str:
-    best, metric = groups[groups["best"]].iloc[0], str(setup["metric"])
-    row = summary.loc[best["architecture"]]
-    ties = int(groups["validation_mean"].round(12).eq(round(float(best["validation_mean"]), 12)).sum()) - 1
-    tied = f" (level with {ties} other{'s' * (ties > 1)}; costs, then the name, decide)" if ties else ""
+    Args:
+        groups: The frame groups.
+        summary: Rows of the frame summary for the test split and the main metric, indexed by architecture.
+        setup: The frame setup.
+    """
+    best, metric = groups[groups["best"]].iloc[0], str(setup["metric"].iloc[0])
+    row, metric_name = summary.loc[best["architecture"]], label_in_sentence(metric)
+    validation_reviews, test_reviews = (int(setup[f"{split}_reviews"].iloc[0]) for split in ("validation", "test"))
+    low, high, seeds = format_score(row["low"], metric), format_score(row["high"], metric), int(str(row["seeds"]))
+    source = f" over {seeds} seeds." if seeds > 1 else ". The interval reflects sampling of test reviews only."
+    rank = "lowest" if metric in LOWER_IS_BETTER else "highest"
     return (
-        f"Best on the {setup['validation_reviews']:,} validation reviews: {label(best['architecture'])}, mean "
-        f"{label(metric).lower() if metric == 'accuracy' else label(metric)} "
-        f"{_level(best['validation_mean'], metric)}{tied}; on the {setup['test_reviews']:,} test reviews "
-        f"{_level(row['mean'], metric)}, 95% interval {_level(row['low'], metric)} to {_level(row['high'], metric)}"
-        f"{_of_what(row)}."
+        f"Recommended: {label(best['architecture'])}. It has the {rank} validation {metric_name}, "
+        f"{format_score(best['validation_mean'], metric)} on {validation_reviews:,} reviews{_format_ties(groups)}. "
+        f"Test {metric_name} on {test_reviews:,} reviews: {format_score(row['mean'], metric)}, 95% confidence interval "
+        f"{low} to {high}{source}"
     )
 
 
-def _of_what(row: pd.Series) -> str:
-    seeds = int(str(row["seeds"]))
-    return f" over {seeds} seeds" if seeds > 1 else ", which holds the noise of the reviews alone"
+def _format_ties(groups: pd.DataFrame) -> str:
+    validation = groups["validation_mean"].round(12)
+    ties = int(validation.eq(float(validation[groups["best"]].iloc[0])).sum()) - 1
+    return f" (tied with {pluralize(ties, 'other')}; ties are broken by cost, then by name)" if ties else ""
 
 
-def _best_group(groups: pd.DataFrame) -> str:
-    """Name the best group without promising that its members are equal."""
-    members = groups[(groups["group"] == 1)]["architecture"].tolist()
+def best_group_sentence(groups: pd.DataFrame) -> str:
+    """Format the architectures that are not significantly worse than the best one."""
+    first = groups[groups["group"] == 1]
+    inconclusive = first.loc[first["verdict"] == INCONCLUSIVE, "architecture"].tolist()
+    members = [name for name in first["architecture"] if name not in inconclusive]
+    best = label(members[0])
+    if len(first) == 1:
+        return f"Every other architecture is significantly worse than {best}."
+    few = (
+        f"Inconclusive (too few shared seeds) compared with {best}: {join_labels(inconclusive)}."
+        if inconclusive
+        else ""
+    )
     if len(members) == 1:
-        return f"Every other architecture is separable from {listed(members)}, and below it."
-    unknown = groups[(groups["group"] == 1) & (groups["verdict"] == "too few seeds")]["architecture"].tolist()
-    known = [name for name in members if name not in unknown]
-    few = f"Too few seeds are shared to set {listed(unknown)} apart from {listed(known[:1])}." if unknown else ""
-    if len(known) == 1:
         return few
-    said = f"The best group, of which none can be set apart from the best on these test reviews: {listed(known)}."
-    return f"{said} {few}".strip()
+    group = f"Best group, not significantly worse than {best} on the test reviews: {join_labels(members)}."
+    return f"{group} {few}".strip()
 
 
-def _without_majority(groups: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the majority class, of which there is nothing to say, unless it is the best."""
-    return groups[groups["best"] | (groups["architecture"] != MAJORITY)]
+def difference_sentences(groups: pd.DataFrame, metric: str) -> list[str]:
+    """Format the difference of each architecture to the best one, with its interval and its significance."""
+    best, metric_name = label(groups[groups["best"]]["architecture"].iloc[0]), label_in_sentence(metric)
+    contrast = {"better": ", in contrast to the order on the validation reviews"}
+    return [
+        f"{label(row['architecture'])} compared with {best}: difference in test {metric_name} "
+        f"{format_difference(row['difference'], metric)}, 95% interval "
+        f"{format_limits(row['low'], row['high'], metric)}; {verdict_label(row['verdict'])}"
+        f"{contrast.get(row['verdict'], '')}."
+        for row in groups[~groups["best"]].to_dict("records")
+    ]
 
 
-def _against_best(groups: pd.DataFrame, metric: str) -> list[str]:
-    """Say of each architecture how it stands to the best."""
-    best = label(groups[groups["best"]]["architecture"].iloc[0])
-    endings = {
-        "worse": "a real difference",
-        "better": "a real difference on test, against the order on validation",
-        "equivalent": "practically equal",
-        "not separable": "not separable",
-        "too few seeds": "no claim, for too few seeds are shared",
-    }
-    sentences = []
-    for row in groups[~groups["best"]].to_dict("records"):
-        difference = row["difference"]
-        way = "below" if (difference < 0) != (metric in LOWER_IS_BETTER) else "above"
-        place = "level with" if difference == 0 else f"{amount(difference, metric)} {way}"
-        sentences.append(
-            f"{label(row['architecture'])} is {place} {best} on test (difference {difference * 100:+.2f}, interval "
-            f"{span(row['low'], row['high'], metric)}): {endings[row['verdict']]}."
-            if metric not in LOWER_IS_BETTER
-            else f"{label(row['architecture'])} is {'level with' if difference == 0 else amount(difference, metric)} "
-            f"{'' if difference == 0 else 'better than ' if way == 'above' else 'worse than '}{best} on test (interval "
-            f"{span(row['low'], row['high'], metric)}): {endings[row['verdict']]}."
-        )
-    return sentences
-
-
-def _cheapest(groups: pd.DataFrame) -> list[str]:
-    """Name the cheapest of the best group, where costs are known."""
+def cheapest_sentences(groups: pd.DataFrame) -> list[str]:
+    """Format the cheapest architecture of the best group, if costs are known and the group has several members."""
     cheapest = groups[groups["cheapest"]]
-    placed = (groups["group"] == 1) & (groups["verdict"] != "too few seeds")
-    if cheapest.empty or (placed & (groups["best"] | (groups["architecture"] != MAJORITY))).sum() == 1:
+    comparable = (groups["group"] == 1) & (groups["verdict"] != INCONCLUSIVE)
+    comparable &= groups["best"] | (groups["architecture"] != MAJORITY_BASELINE)
+    if cheapest.empty or comparable.sum() == 1:
         return []
     row = cheapest.iloc[0]
-    cost = f"with {row['parameters']:,.0f} parameters" if "parameters" in groups else "by the cost that is known"
+    costs = f"{row['parameters']:,.0f} parameters" if "parameters" in groups else "by the costs that are known"
     if "latency_ms" in groups and pd.notna(row["latency_ms"]):
-        cost += f" and {row['latency_ms']:.2f} ms for one review"
+        costs += f", {row['latency_ms']:.2f} ms per review"
     unknown = groups[(groups["group"] == 1) & groups.get("parameters", pd.Series(0, groups.index)).isna()]
-    rest = f" (the cost of {listed(unknown['architecture'].tolist())} is unknown)" if len(unknown) else ""
-    return [f"Cheapest within the best group, {cost}: {label(row['architecture'])}{rest}."]
+    rest = f" The cost of {join_labels(unknown['architecture'].tolist())} is not known." if len(unknown) else ""
+    return [f"Cheapest architecture of the best group: {label(row['architecture'])} ({costs}).{rest}"]
 
 
-def _among_networks(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
-    """Where a baseline is the best of all, say how the networks stand to the best of themselves."""
-    networks = groups.loc[
-        ~groups["architecture"].isin(BASELINE_NAMES), "architecture"
-    ].tolist()  # best validation first
+def network_sentences(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
+    """Format how the networks compare with the best network, if a baseline is the best of all."""
+    networks = groups.loc[~groups["architecture"].isin(BASELINE_NAMES), "architecture"].tolist()
     if len(networks) < 2 or not groups.loc[groups["best"], "architecture"].isin(BASELINE_NAMES).all():
         return []
-    against = versus(pairs, networks[0], metric)
+    best, others = networks[0], networks[1:]
+    rows = differences_to(pairs, best, metric)
     parts = [
-        f"{label(name)} {amount(float(str(row['difference'])), metric)} "
-        f"{'below' if (float(str(row['difference'])) < 0) != (metric in LOWER_IS_BETTER) else 'above'} it, "
-        f"{'a real difference' if row['verdict'] in ('worse', 'better') else row['verdict']}"
-        for name, row in ((name, against[name]) for name in networks[1:])
+        f"{label(name)} {format_difference(rows[name].difference, metric)} ({verdict_label(rows[name].verdict)})"
+        for name in others
     ]
-    return [f"Among the networks, {label(networks[0])} is the best on validation; on test {'; '.join(parts)}."]
+    metric_name = label_in_sentence(metric)
+    return [
+        f"Among the networks, {label(best)} has the best validation {metric_name}. Differences to it in test "
+        f"{metric_name}: {'; '.join(parts)}."
+    ]
 
 
-def _lost_to_baselines(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
-    """Say plainly which networks a baseline beats, and where it only seems to."""
+def baseline_sentences(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -> list[str]:
+    """Format which networks a baseline outperforms, significantly and not significantly."""
     sentences = []
-    for name in (name for name in groups["architecture"] if name in BASELINE_NAMES):
-        networks = {other: row for other, row in versus(pairs, name, metric).items() if other not in BASELINE_NAMES}
-        losers = [other for other, row in networks.items() if row["verdict"] == "worse"]
-        lower = [
-            other for other, row in networks.items()
-            if other not in losers and (float(str(row["difference"])) < 0) != (metric in LOWER_IS_BETTER)
-            and row["difference"] != 0
-        ]  # fmt: skip
-        if losers:
-            sentences.append(f"The baseline {label(name)} beats {listed(losers)} on test.")
+    for baseline in (name for name in groups["architecture"] if name in BASELINE_NAMES):
+        rows = differences_to(pairs, baseline, metric)
+        networks = {name: row for name, row in rows.items() if name not in BASELINE_NAMES}
+        worse = [name for name, row in networks.items() if row.verdict == "worse"]
+        lower = [name for name, row in networks.items() if name not in worse and _is_worse(row.difference, metric)]
+        if worse:
+            sentences.append(
+                f"The baseline {label(baseline)} is significantly better on test than {join_labels(worse)}."
+            )
         if lower:
             sentences.append(
-                f"The baseline {label(name)} scores higher on test than {listed(lower)}, but that is no claim."
+                f"The baseline {label(baseline)} has a better test score than {join_labels(lower)}, but the difference "
+                "is not significant."
             )
     return sentences
 
 
-def _more_data(frames: dict[str, pd.DataFrame], groups: pd.DataFrame) -> list[str]:
-    """Hold what the last step in training reviews brought the best against what another architecture would bring."""
+def _is_worse(difference: float, metric: str) -> bool:
+    return difference != 0 and (difference < 0) != (metric in LOWER_IS_BETTER)
+
+
+def learning_curve_sentences(frames: Frames, groups: pd.DataFrame) -> list[str]:
+    """Format the gain of the best architecture by the last step in training reviews, and the spread of the networks."""
     if "learning_curve" not in frames:
         return []
     best = groups[groups["best"]]["architecture"].iloc[0]
@@ -183,93 +177,17 @@ def _more_data(frames: dict[str, pd.DataFrame], groups: pd.DataFrame) -> list[st
     if len(rows) < 2 or pd.isna(rows["gain"].iloc[-1]):
         return []
     before, last = rows.iloc[-2], rows.iloc[-1]
-    lowest = groups[~groups["architecture"].isin(BASELINE_NAMES)].sort_values("test_mean").iloc[0]
-    apart = last["mean"] - lowest["test_mean"]
-    spread = (
-        f" At {last['train_reviews']:,} the lowest network, {label(lowest['architecture'])}, stands "
-        f"{100 * abs(apart):.2f} points {'below' if apart >= 0 else 'above'} it."
-        if lowest["architecture"] != best
-        else ""
+    sentence = (
+        f"From {before['train_reviews']:,} to {last['train_reviews']:,} training reviews, the test accuracy of "
+        f"{label(best)} changed by {100 * last['gain']:+.2f} points (95% interval "
+        f"{format_limits(last['gain_low'], last['gain_high'], 'accuracy')})."
     )
+    lowest = groups[~groups["architecture"].isin(BASELINE_NAMES)].sort_values("test_mean").iloc[0]
+    if lowest["architecture"] == best:
+        return [sentence]
+    distance = last["mean"] - lowest["test_mean"]
     return [
-        f"From {before['train_reviews']:,} to {last['train_reviews']:,} training reviews, {label(best)} changed by "
-        f"{100 * last['gain']:+.2f} points of test accuracy (interval "
-        f"{span(last['gain_low'], last['gain_high'], 'accuracy')}).{spread}"
+        f"{sentence} With {last['train_reviews']:,} training reviews, the network with the lowest test accuracy, "
+        f"{label(lowest['architecture'])}, is {format_size(distance, 'accuracy')} "
+        f"{'below' if distance >= 0 else 'above'} it."
     ]
-
-
-def _seed_noise(summary: pd.DataFrame) -> list[str]:
-    """Name the architectures of which one seed is known, and no more."""
-    single = summary[summary["note"].str.startswith("one seed")].index.tolist()
-    if not single:
-        return []
-    return [f"Seed noise is unknown for {listed(single)}: one seed each, and another may well change the order."]
-
-
-def _diverged(summary: pd.DataFrame) -> list[str]:
-    """Name the architectures that diverged with some seed."""
-    return [
-        f"{label(str(name))}: training diverged with {row['diverged']} seed{'s' * (row['diverged'] != 1)}; "
-        f"its scores are those of the {row['seeds']} trial{'s' * (row['seeds'] != 1)} with predictions, and flatter it."
-        for name, row in summary[summary["diverged"] > 0].iterrows()
-    ]
-
-
-def _limits(frames: dict[str, pd.DataFrame], setup: Mapping[Hashable, object]) -> list[str]:
-    """Say what could not have been found, what the exact test can reach, and how many seeds would settle it."""
-    metric = str(setup["metric"])
-    pairs = frames["pairs"].query("metric == @metric")
-    power = frames["power"]
-    sentences = []
-    few = pairs[pairs["verdict"] == "too few seeds"]
-    if len(few):
-        sentences.append(
-            f"{len(few)} of {len(pairs)} pairs share fewer than the {setup['least_seeds']} seeds that a claim needs: "
-            "no difference is claimed there."
-        )
-    random = pairs[pairs["smallest_p"] < 1]
-    if len(random):
-        sentences.append(
-            f"The exact sign-flip test over the shared seeds cannot go below p = {random['smallest_p'].max():.2g}; to "
-            f"claim any of {setup['pairs']} pairs it would need {setup['seeds_for_exact_test']} seeds. "
-            "Claims rest on the two-level t test instead, which takes seed noise as roughly normal."
-        )
-    known = power[power["seeds"] > 1]
-    if len(known):
-        # No two scores differ by more than 100 points, whatever two noisy seeds come to.
-        low, high = (min(float(end), 1.0) for end in known["minimum_detectable"].agg(["min", "max"]))
-        sentences.append(
-            f"A true difference below {amount(low, metric)} (the quietest pair) to {amount(high, metric)} "
-            "(the noisiest) would more often than one time in five have gone unfound."
-        )
-    groups = frames["groups"]
-    return sentences + _settling(pairs, power, str(groups[groups["best"]]["architecture"].iloc[0]), metric)
-
-
-def _settling(pairs: pd.DataFrame, power: pd.DataFrame, best: str, metric: str) -> list[str]:
-    """Say for what is open between the best and the others how many seeds would find a difference as large as seen."""
-    of_best = pairs[(pairs["first"] == best) | (pairs["second"] == best)]
-    open_pairs = of_best[of_best["verdict"].isin(["not separable", "too few seeds"])][["first", "second"]]
-    rows = open_pairs.merge(power, on=["first", "second"])
-    if rows.empty:
-        return []
-    other = rows["first"].where(rows["second"] == best, rows["second"])
-    rows = rows.assign(other=other.map(label), target=[amount(value, metric) for value in rows["target"]])
-    # Two methods without randomness have no seeds to add: only the test reviews are noise.
-    fixed = rows[["first", "second"]].isin(list(BASELINE_NAMES)).all(axis=1)
-    reachable = (rows["seeds"] >= 2) & (rows["seeds_needed"] > 0) & ~fixed
-    unknown = (rows["seeds"] < 2) & ~fixed
-    words = rows["other"] + " (" + rows["target"] + ")"
-    sentences = []
-    if reachable.any():
-        counts = rows["seeds_needed"].astype(str) + " for " + words
-        sentences.append(
-            f"Seeds that would find, four times in five, a true difference to {label(best)} as large as the one seen, "
-            f"and at least the margin: {'; '.join(counts[reachable])}."
-        )
-    if (never := ~reachable & ~unknown).any():
-        sentences.append(f"No number of seeds settles it, only more test reviews would: {'; '.join(words[never])}.")
-    if unknown.any():
-        untold = ", ".join(rows.loc[unknown, "other"])
-        sentences.append(f"How many seeds would settle it cannot be told from fewer than two: {untold}.")
-    return sentences

@@ -1,119 +1,116 @@
-"""Is the difference real: scores with intervals, paired tests of every pair, what could have been found, rank groups.
+"""Comparison of all architectures: scores with intervals, paired tests, power and rank groups.
 
-What it takes to *claim* a difference stands in `pairs`. The best architecture is chosen on the validation reviews, and
-the test reviews only report.
+`pairs` defines when a difference is significant. The best architecture is chosen on the validation split; the test
+split is only reported.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from tasks.config.errors import UserError
-from tasks.config.labels import BASELINE_NAMES
 from tasks.evaluation.metrics import Floats
-from tasks.evaluation.predictions import Panel, contributions, panel
-from tasks.statistics.pairs import LEAST_SEEDS, compare_pairs
-from tasks.statistics.power import power_frame, seeds_for_exact_test
-from tasks.statistics.ranking import expected_validation, omnibus, rank_groups
-from tasks.statistics.resampling import item_draws
-from tasks.statistics.summary import summarise_panel
+from tasks.evaluation.predictions import Predictions, metric_contributions, predictions_of_split
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.pairs import compare_pairs
+from tasks.statistics.power import power_table, seeds_for_exact_test
+from tasks.statistics.ranking import expected_best_validation, omnibus_tests, rank_groups
+from tasks.statistics.resampling import resample_reviews
+from tasks.statistics.significance import MIN_SEEDS
+from tasks.statistics.summary import summarize
+
+Splits = Mapping[str, Predictions]
+Contributions = dict[str, Floats]  # metric to (architectures, seeds, reviews)
 
 
 def compare(
-    predictions: pd.DataFrame,
-    trials: pd.DataFrame | None = None,
-    *,
-    metric: str = "accuracy",
-    seed: int = 0,
-    draws: int = 10_000,
-    margin: float = 0.005,
-    alpha: float = 0.05,
-    deterministic: Collection[str] = BASELINE_NAMES,
+    predictions: pd.DataFrame, trials: pd.DataFrame | None = None, options: ComparisonOptions | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Compare all architectures on the test reviews, the best one chosen on the validation reviews.
+    """Compare all architectures on the test split, with the best one chosen on the validation split.
 
     Args:
         predictions: Columns architecture, seed, split ("validation", "test"), review_id, label, probability.
-        trials: Columns architecture, seed, and as known status, parameters, train_seconds and latency; None if unknown.
-        metric: The main metric, on which claims are made.
-        seed: Of the resampling.
-        draws: Resamples of the two-level bootstrap.
-        margin: Differences of scores in [0, 1] below it are practically nothing.
-        alpha: The rate of false claims that is accepted, over all pairs together.
-        deterministic: Architectures that give the same model with any seed; one seed of them is all there is to know.
+        trials: Columns architecture and seed and, where known, status, parameters, train_seconds and latency_ms; None
+            if nothing is known.
+        options: Options of the comparison; the defaults if None.
 
     Returns:
-        The frames setup, summary, pairs, power, omnibus, groups and expected.
+        The tables setup, summary, pairs, power, omnibus, groups and expected.
 
     Raises:
-        UserError: Where the predictions cannot be compared, or the metric is unknown.
+        UserError: If the predictions cannot be compared or the metric is unknown.
     """
-    panels = {split: panel(predictions, split) for split in ("validation", "test")}
-    return compare_panels(
-        panels, trials, metric=metric, seed=seed, draws=draws, margin=margin, alpha=alpha, deterministic=deterministic
-    )
+    splits = {split: predictions_of_split(predictions, split) for split in ("validation", "test")}
+    return compare_splits(splits, trials, options)
 
 
-def compare_panels(
-    panels: dict[str, Panel],
-    trials: pd.DataFrame | None = None,
-    *,
-    metric: str = "accuracy",
-    metrics: Collection[str] | None = None,
-    seed: int = 0,
-    draws: int = 10_000,
-    margin: float = 0.005,
-    alpha: float = 0.05,
-    deterministic: Collection[str] = BASELINE_NAMES,
+def compare_splits(
+    splits: Splits, trials: pd.DataFrame | None = None, options: ComparisonOptions | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Compare as `compare` does, from the panels of "validation" and "test", in some metrics or all (None)."""
-    given = {split: contributions(data, metrics) for split, data in panels.items()}
-    _refuse_incomparable(panels, given, metric)
-    resampled = {s: resample(panels[s], given[s], draws=draws, seed=seed) for s in panels}
-    summaries = [
-        summarise_panel(panels[s], given[s], resampled[s], s, trials, deterministic, seed=seed) for s in panels
-    ]  # fmt: skip
-    pairs, noises = compare_pairs(
-        panels["test"], given["test"], resampled["test"],
-        metric=metric, margin=margin, alpha=alpha, deterministic=deterministic, seed=seed,
-    )  # fmt: skip
-    summary = pd.concat(summaries, ignore_index=True)
-    setup = {
-        "metric": metric, "alpha": alpha, "margin": margin, "pairs": len(noises), "least_seeds": LEAST_SEEDS,
-        "seeds_for_exact_test": seeds_for_exact_test(alpha / max(len(noises), 1)), "draws": draws,
-        "validation_reviews": len(panels["validation"].labels), "test_reviews": len(panels["test"].labels),
-    }  # fmt: skip
+    """Compare as `compare` does, from the prediction arrays of the splits "validation" and "test"."""
+    options = options or ComparisonOptions()
+    metric, test = options.metric, splits["test"]
+    contributions = {split: metric_contributions(arrays, options.metrics) for split, arrays in splits.items()}
+    _check_comparable(splits, contributions, metric)
+    means = {split: resample_trials(splits[split], contributions[split], options) for split in splits}
+    summary = pd.concat(
+        [summarize(splits[s], contributions[s], means[s], s, trials, options) for s in splits], ignore_index=True
+    )
+    pairs, variances = compare_pairs(test, contributions["test"], means["test"], options)
+    validation_scores = contributions["validation"][metric]
     return {
-        "setup": pd.DataFrame([setup]),
+        "setup": _setup_table(splits, len(variances), options),
         "summary": summary,
         "pairs": pairs,
-        "power": power_frame(
-            pairs[pairs["metric"] == metric], noises, margin=margin, alpha=alpha, least_seeds=LEAST_SEEDS
-        ),
-        "omnibus": omnibus(panels["test"], given["test"][metric], metric),
+        "power": power_table(pairs[pairs["metric"] == metric], variances, options),
+        "omnibus": omnibus_tests(test, contributions["test"][metric], metric),
         "groups": rank_groups(summary, pairs, trials, metric=metric),
-        "expected": expected_validation(panels["validation"], given["validation"][metric], trials, metric=metric),
+        "expected": expected_best_validation(splits["validation"], validation_scores, trials, metric=metric),
     }
 
 
-def _refuse_incomparable(panels: dict[str, Panel], given: dict[str, dict[str, Floats]], metric: str) -> None:
-    """Raise where the metric is unknown, or an architecture predicted one of the two splits alone."""
-    if metric not in given["test"] or metric not in given["validation"]:
-        raise UserError(f"Cannot compare by {metric!r}. These labels allow: {', '.join(given['test'])}.")
-    unequal = set(panels["test"].architectures) ^ set(panels["validation"].architectures)
+def _setup_table(splits: Splits, pairs: int, options: ComparisonOptions) -> pd.DataFrame:
+    """Return the options of a comparison and the sizes that follow from the data, as a table with one row."""
+    row = {
+        "metric": options.metric,
+        "alpha": options.alpha,
+        "margin": options.margin,
+        "pairs": pairs,
+        "min_seeds": MIN_SEEDS,
+        "seeds_for_exact_test": seeds_for_exact_test(options.alpha / max(pairs, 1)),
+        "draws": options.draws,
+        "validation_reviews": len(splits["validation"].labels),
+        "test_reviews": len(splits["test"].labels),
+    }
+    return pd.DataFrame([row])
+
+
+def _check_comparable(splits: Splits, contributions: Mapping[str, Contributions], metric: str) -> None:
+    """Raise UserError if the metric is unknown or an architecture has predictions of only one split."""
+    if metric not in contributions["test"] or metric not in contributions["validation"]:
+        raise UserError(f"Cannot compare by {metric!r}. These labels allow: {', '.join(contributions['test'])}.")
+    unequal = set(splits["test"].architectures) ^ set(splits["validation"].architectures)
     if unequal:
         raise UserError(
-            f"Only one of the splits validation and test is predicted by {', '.join(sorted(unequal))}. "
-            "Predict both with every architecture, for the best is chosen on validation and reported on test."
+            f"These architectures have predictions of only one split: {', '.join(sorted(unequal))}. Predict the "
+            "validation and the test split with every architecture: the best one is chosen on validation and reported "
+            "on test."
         )
 
 
-def resample(data: Panel, given: dict[str, Floats], *, draws: int, seed: int) -> dict[str, Floats]:
-    """Resample the reviews for all trials and metrics at once: metric to (architectures, seeds, draws)."""
-    stacked = np.concatenate([each[data.present] for each in given.values()])
-    means = np.split(item_draws(stacked, draws=draws, seed=seed), len(given))
-    found = {name: np.full((*data.present.shape, draws), np.nan) for name in given}
-    for name, mean in zip(given, means, strict=True):
-        found[name][data.present] = mean
-    return found
+def resample_trials(
+    predictions: Predictions, contributions: Contributions, options: ComparisonOptions
+) -> Contributions:
+    """Resample the reviews for all trials and metrics at once.
+
+    Returns:
+        Metric to (architectures, seeds, draws) float64, the resampled means; NaN where a trial is missing.
+    """
+    stacked = np.concatenate([values[predictions.present] for values in contributions.values()])
+    means = np.split(resample_reviews(stacked, draws=options.draws, seed=options.seed), len(contributions))
+    shape = (*predictions.present.shape, options.draws)
+    resampled = {metric: np.full(shape, np.nan) for metric in contributions}
+    for metric, values in zip(contributions, means, strict=True):
+        resampled[metric][predictions.present] = values
+    return resampled

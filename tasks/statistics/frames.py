@@ -1,205 +1,144 @@
-"""From what the trials left in the cache to all frames of a comparison."""
+"""Evaluation of the trials of a run: all tables of its report, cached under a key of the trials and the code."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
-from tasks.evaluation.calibration import calibrate, reliabilities
-from tasks.evaluation.error_analysis import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
-from tasks.evaluation.predictions import panel
-from tasks.evaluation.scores import classification_reports, confusion_matrices, evaluate, generalisation_gaps
+from tasks.evaluation.calibration import calibrate, reliability_table
+from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
+from tasks.evaluation.predictions import predictions_of_split
+from tasks.evaluation.scores import classification_reports, confusion_matrices, generalization_gaps, score_trials
 from tasks.statistics.comparison import compare
+from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
-from tasks.storage import cache, store
-from tasks.storage.safe_files import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, parquet_table
-from tasks.storage.trials import history_file, predictions_file
+from tasks.storage import store
+from tasks.storage.archives import Files
+from tasks.storage.cache import cache_key, load_or_compute
+from tasks.storage.layout import evaluation_file, history_file, predictions_file, reviews_file
+from tasks.storage.trial_records import TrialResult, select_largest_fraction
 
-Frames = dict[str, pd.DataFrame]
-LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
-# The columns of each table of an evaluation; learning_curve is there for several fractions only.
-COLUMNS = {
-    "trials": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights "
-    "weights_sha256",
-    "history": "architecture seed epoch split loss accuracy precision recall seconds",
-    "predictions": "architecture seed review_id split label probability",
-    "scores": "architecture seed split metric value",
-    "classes": "architecture seed split class precision recall f1 support",
-    "confusions": "architecture seed split label predicted count",
-    "gaps": (
-        "architecture seed best_epoch train_accuracy validation_accuracy accuracy_gap train_loss "
-        "validation_loss loss_gap"
-    ),
-    "setup": "metric alpha margin pairs least_seeds seeds_for_exact_test draws validation_reviews test_reviews",
-    "summary": (
-        "architecture split metric mean std min max low high seeds diverged seed_variance item_variance "
-        "bootstrap_low bootstrap_high note"
-    ),
-    "pairs": (
-        "first second metric difference low high p p_holm p_sign_flip smallest_p verdict p_equivalent_holm "
-        "seeds noise bootstrap_low bootstrap_high probability_first_better probability_low probability_high "
-        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance note"
-    ),
-    "power": "first second seeds level minimum_detectable power_one_point power_low power_high target seeds_needed",
-    "omnibus": "test statistic p over note",
-    "groups": (
-        "architecture group best cheapest validation_mean test_mean difference low high verdict parameters "
-        "latency_ms train_seconds"
-    ),
-    "expected": "architecture runs expected seconds",
-    "calibration": (
-        "architecture seed temperature threshold log_loss brier ece log_loss_scaled brier_scaled ece_scaled "
-        "accuracy accuracy_threshold"
-    ),
-    "reliability": "architecture seed bin predicted observed low high reviews",
-    "slices": "architecture slice accuracy low high reviews rest_accuracy p p_adjusted note",
-    "disagreement": "architecture",
-    "mistakes": "review_id label probability text",
-    "learning_curve": "architecture fraction train_reviews mean std low high seeds gain gain_low gain_high",
-}  # fmt: skip
-TEXTS = {
-    "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
-    "noise", "note", "test", "slice", "review_id", "text",
-}  # fmt: skip
-NEVER_EMPTY = {"trials", "history", "predictions", "scores", "setup", "summary", "groups", "calibration", "slices"}
+EVALUATION_LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
 
 
-def kept_frames(trials: list[dict[str, Any]], reviews: str, folder: Path, say: Callable[[str], None]) -> Frames:
-    """Return `all_frames`, found in the cache if the same trials were evaluated before by the same code.
+def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) -> Frames:
+    """Return the tables of `compute_frames` from the cache, or compute and store them.
 
     Args:
-        trials: The facts of each trial.
-        reviews: Name of the file of reviews in the cache.
-        folder: The cache.
-        say: Told of damage.
-    """
-    names = [Path(trial["weights"]).stem for trial in trials]
-    files = [file(folder, name) for name in names for file in (history_file, predictions_file)]
-    made_of = cache.key(
-        [all_frames], LIBRARIES, trials=trials, reviews=reviews, files=[store.checksum(file) for file in files]
-    )
-
-    def make() -> cache.Files:
-        return {name: store.parquet(frame) for name, frame in all_frames(trials, reviews, folder).items()}
-
-    path = folder / "evaluations" / f"evaluation-{made_of}.zip"
-    read: Frames = {}
-
-    def check(files: cache.Files) -> None:
-        read.clear()
-        read.update(checked_frames(files, path))
-        if read["trials"]["weights"].tolist() != [trial["weights"] for trial in of_largest_fraction(trials)]:
-            raise DamagedFileError(f"{escape_terminal(path)} is of other trials")
-
-    cache.kept(path, make, say, check)
-    return read
-
-
-def checked_frames(files: cache.Files, path: Path) -> Frames:
-    """Return the frames of an evaluation.
-
-    Args:
-        files: Parquet files by the frame's name.
-        path: The archive that they are of, named in messages.
-
-    Raises:
-        DamagedFileError: If one is missing, or lacks columns or rows that an evaluation has.
-    """
-    if set(files) - {"learning_curve"} != set(COLUMNS) - {"learning_curve"}:
-        raise DamagedFileError(f"{escape_terminal(path)} does not hold the tables of an evaluation")
-    frames = {}
-    for name, content in files.items():
-        table = parquet_table(content, path, TABLE if name == "predictions" else SMALL_TABLE)
-        check_columns(table, {column: _kind(column) for column in COLUMNS[name].split()}, path)
-        if not len(table) and name in NEVER_EMPTY:
-            raise DamagedFileError(f"{escape_terminal(path)} holds an empty table {name}")
-        frames[name] = as_frame(table, path)
-    return frames
-
-
-def _kind(column: str) -> Kind:
-    return "text" if column in TEXTS else "number"
-
-
-def all_frames(trials: list[dict[str, Any]], reviews: str, folder: Path) -> Frames:
-    """Score every trial on validation and test, compare the architectures, and examine where they err.
-
-    Args:
-        trials: The facts of each trial.
-        reviews: Name of the file of reviews in the cache.
-        folder: The cache.
+        trials: Results of all trials.
+        reviews: File name of the reviews in the cache.
+        folder: Cache folder.
 
     Raises:
         UserError: If every network diverged.
     """
-    frames = measured(collect(of_largest_fraction(trials), folder))
-    frames |= over_fractions(trials, folder)
+    path = evaluation_file(folder, _evaluation_key(trials, reviews, folder))
+
+    def compute() -> Files:
+        return {name: store.parquet(frame) for name, frame in compute_frames(trials, reviews, folder).items()}
+
+    def parse(files: Files) -> Frames:
+        frames = parse_frames(files, path)
+        if frames["trials"]["weights"].tolist() != [trial.weights for trial in select_largest_fraction(trials)]:
+            raise DamagedFileError(f"{escape_terminal(path)} belongs to other trials")
+        return frames
+
+    return load_or_compute(path, compute, parse)
+
+
+def _evaluation_key(trials: Sequence[TrialResult], reviews: str, folder: Path) -> str:
+    """Return the cache key of an evaluation: a hash of the trials, their files, the reviews and the code."""
+    files = [file(folder, trial.name) for trial in trials for file in (history_file, predictions_file)]
+    return cache_key(
+        [compute_frames], EVALUATION_LIBRARIES, trials=[trial.model_dump() for trial in trials], reviews=reviews,
+        files=[store.checksum(file) for file in files],
+    )  # fmt: skip
+
+
+def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) -> Frames:
+    """Score every trial on the validation and the test split, compare the architectures and analyze their errors.
+
+    Args:
+        trials: Results of all trials.
+        reviews: File name of the reviews in the cache.
+        folder: Cache folder.
+
+    Raises:
+        UserError: If every network diverged.
+    """
+    frames = add_scores(read_trials(select_compared_trials(trials), folder))
+    frames |= learning_curve_frames(trials, folder)
     frames |= compare(frames["predictions"], frames["trials"])
-    return examined(frames, store.frame(folder / "reviews" / reviews))
+    return add_error_analysis(frames, store.frame(reviews_file(folder, reviews)))
 
 
-def collect(trials: list[dict[str, Any]], folder: Path) -> Frames:
-    """Read what the trials left in the cache `folder`, as the frames trials, history and predictions."""
-    names = [Path(trial["weights"]).stem for trial in trials]
-    histories = [store.frame(history_file(folder, name)) for name in names]
-    predictions = [store.frame(predictions_file(folder, name)) for name in names]
-    for frame in histories:
-        frame.attrs = {}  # the facts of one trial; frames of several have none
+def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
+    """Return the results of trials as a table, one row per trial."""
+    return pd.DataFrame([trial.model_dump() for trial in trials])
+
+
+def read_trials(trials: Sequence[TrialResult], folder: Path) -> Frames:
+    """Read the files of trials from the cache folder, as the tables trials, history and predictions."""
+    histories = [store.frame(history_file(folder, trial.name)) for trial in trials]
+    predictions = [store.frame(predictions_file(folder, trial.name)) for trial in trials]
     return {
-        "trials": pd.DataFrame(trials),
+        "trials": trials_table(trials),
         "history": pd.concat([frame for frame in histories if len(frame)], ignore_index=True),
         "predictions": pd.concat([frame for frame in predictions if len(frame)], ignore_index=True),
     }
 
 
-def of_largest_fraction(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the trials that are compared, those trained on the most reviews.
+def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the trials that are compared: those of the largest train fraction.
 
     Raises:
-        UserError: If every network diverged: then there is nothing to compare.
+        UserError: If every network among them diverged, so there is nothing to compare.
     """
-    largest = max(trial["train_fraction"] for trial in trials)
-    compared = [trial for trial in trials if trial["train_fraction"] == largest]
-    if not any(trial["status"] == "finished" for trial in compared if trial["architecture"] not in BASELINE_NAMES):
-        raise UserError("Every training diverged: its loss stopped being a number. Try a smaller learning rate.")
+    compared = select_largest_fraction(trials)
+    if not any(trial.status == "finished" for trial in compared if trial.architecture not in BASELINE_NAMES):
+        raise UserError("Every training diverged: its loss became NaN or infinite. Try a smaller learning rate.")
     return compared
 
 
-def over_fractions(trials: list[dict[str, Any]], folder: Path) -> Frames:
-    """Score the trials of every fraction of the training reviews, as the frame learning_curve; none for one alone."""
-    fractions = sorted({trial["train_fraction"] for trial in trials})
+def learning_curve_frames(trials: Sequence[TrialResult], folder: Path) -> Frames:
+    """Return the table learning_curve of all train fractions; no table if there is only one fraction."""
+    fractions = sorted({trial.train_fraction for trial in trials})
     if len(fractions) == 1:
         return {}
     predictions = {}
     for fraction in fractions:
-        finished = (c for c in trials if c["train_fraction"] == fraction and c["status"] == "finished")
-        frames = [store.frame(predictions_file(folder, Path(trial["weights"]).stem)) for trial in finished]
+        finished = (t for t in trials if t.train_fraction == fraction and t.status == "finished")
+        frames = [store.frame(predictions_file(folder, trial.name)) for trial in finished]
         predictions[fraction] = pd.concat(frames, ignore_index=True)
-    return {"learning_curve": learning_curve(predictions, pd.DataFrame(trials), fixed=BASELINE_NAMES)}
+    return {"learning_curve": learning_curve(predictions, trials_table(trials), deterministic=BASELINE_NAMES)}
 
 
-def measured(frames: Frames) -> Frames:
-    """Add what follows from the trials' frames: scores, reports per class, confusion matrices, gaps."""
+def add_scores(frames: Frames) -> Frames:
+    """Add the tables scores, classes, confusions and gaps, computed from the tables of the trials."""
     predictions = frames["predictions"]
     return frames | {
-        "scores": evaluate(predictions),
+        "scores": score_trials(predictions),
         "classes": classification_reports(predictions),
         "confusions": confusion_matrices(predictions),
-        "gaps": generalisation_gaps(frames["history"], frames["trials"]),
+        "gaps": generalization_gaps(frames["history"], frames["trials"]),
     }
 
 
-def examined(frames: Frames, reviews: pd.DataFrame) -> Frames:
-    """Add how honest the probabilities are, and where and how together the architectures err on the test reviews."""
-    test = panel(frames["predictions"], "test")
+def add_error_analysis(frames: Frames, reviews: pd.DataFrame) -> Frames:
+    """Add the tables calibration, reliability, slices, disagreement and mistakes.
+
+    Args:
+        frames: Tables with predictions.
+        reviews: Columns review_id, split, text.
+    """
+    test = predictions_of_split(frames["predictions"], "test")
     return frames | {
         "calibration": calibrate(frames["predictions"]),
-        "reliability": reliabilities(frames["predictions"]),
-        "slices": slice_scores(test, kinds_of_reviews(reviews)),
-        "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
-        "mistakes": confidently_wrong(test, reviews),
+        "reliability": reliability_table(frames["predictions"]),
+        "slices": score_slices(test, assign_slices(reviews)),
+        "disagreement": disagreement_matrix(test).rename_axis("architecture").reset_index(),
+        "mistakes": confident_errors(test, reviews),
     }

@@ -1,4 +1,4 @@
-"""More data or another architecture: scores after training on fractions of the training reviews."""
+"""Test accuracy as a function of the number of training reviews."""
 
 from collections.abc import Collection, Mapping
 
@@ -6,61 +6,68 @@ import numpy as np
 import pandas as pd
 
 from tasks.evaluation.metrics import Floats
-from tasks.evaluation.predictions import Panel, contributions, panel
-from tasks.statistics.resampling import interval, noise, share_interval
+from tasks.evaluation.predictions import Predictions, metric_contributions, predictions_of_split
+from tasks.statistics.variance_components import confidence_interval, estimate_variance, wilson_interval
 
 METRIC = "accuracy"
+SeedRows = dict[int, Floats]  # seed to (reviews,) contributions
 
 
 def learning_curve(
-    predictions: Mapping[float, pd.DataFrame], trials: pd.DataFrame, fixed: Collection[str]
+    predictions: Mapping[float, pd.DataFrame], trials: pd.DataFrame, deterministic: Collection[str]
 ) -> pd.DataFrame:
-    """Score each architecture on test after each fraction of the training reviews.
+    """Compute the test accuracy of each architecture after training on each fraction of the training reviews.
 
     Args:
-        predictions: Fraction to the frame predictions of its trials.
-        trials: The trials of all fractions: columns architecture, train_fraction, train_reviews.
-        fixed: Architectures without randomness, which have no seed noise.
+        predictions: Fraction to the table predictions of its trials.
+        trials: Trials of all fractions, with the columns architecture, train_fraction, train_reviews.
+        deterministic: Architectures that do not depend on the seed.
 
     Returns:
-        Columns architecture, fraction, train_reviews, mean, std, low, high (test accuracy in [0, 1], 95% interval over
-        seeds and reviews), seeds; then gain, gain_low, gain_high: over the next smaller fraction, paired by seed and
-        review (NaN for the smallest, or without a shared seed). Ordered by architecture, then fraction.
+        Columns architecture, fraction, train_reviews, mean, std, low, high (test accuracy in [0, 1], 95% interval from
+        seed and review variance), seeds, then gain, gain_low, gain_high: the difference to the next smaller fraction,
+        paired by seed and review (NaN for the smallest fraction or without a shared seed). Ordered by architecture,
+        then fraction.
     """
-    sizes = trials.groupby("train_fraction")["train_reviews"].max()
-    panels = {fraction: panel(predictions[fraction], "test") for fraction in sorted(predictions)}
-    given = {fraction: contributions(data)[METRIC] for fraction, data in panels.items()}
+    train_reviews = trials.groupby("train_fraction")["train_reviews"].max()
     rows = []
-    before: dict[str, tuple[Panel, Floats]] = {}
-    for fraction, data in panels.items():
-        for name, table in zip(data.architectures, given[fraction], strict=True):
-            row = {"architecture": name, "fraction": fraction, "train_reviews": int(sizes[fraction])}
-            rows.append(row | _score(table[data.present[data.architectures.index(name)]], name in fixed)
-                        | _gain(before.get(name), (data, table), name in fixed))  # fmt: skip
-            before[name] = data, table
+    previous: dict[str, SeedRows] = {}
+    for fraction in sorted(predictions):
+        arrays = predictions_of_split(predictions[fraction], "test")
+        for name, by_seed in _contributions_by_seed(arrays).items():
+            row = {"architecture": name, "fraction": fraction, "train_reviews": int(train_reviews[fraction])}
+            score = _score_columns(np.stack(list(by_seed.values())), deterministic=name in deterministic)
+            gain = _gain_columns(previous.get(name, {}), by_seed, deterministic=name in deterministic)
+            rows.append(row | score | gain)
+            previous[name] = by_seed
     return pd.DataFrame(rows).sort_values(["architecture", "fraction"], kind="stable", ignore_index=True)
 
 
-def _score(table: Floats, fixed: bool) -> dict[str, float]:
-    """Summarise a (seeds, reviews) table of right and wrong answers."""
+def _contributions_by_seed(predictions: Predictions) -> dict[str, SeedRows]:
+    """Return the contributions of each architecture to the metric, by seed."""
+    contributions = metric_contributions(predictions, [METRIC])[METRIC]
+    return {
+        name: {predictions.seeds[index]: contributions[place, index] for index in np.flatnonzero(present)}
+        for place, (name, present) in enumerate(zip(predictions.architectures, predictions.present, strict=True))
+    }
+
+
+def _score_columns(table: Floats, *, deterministic: bool) -> dict[str, float]:
+    """Summarize (seeds, reviews) contributions."""
     scores, mean = table.mean(axis=1), float(table.mean())
-    of = noise(table, fixed_seeds=fixed and len(table) == 1)
-    low, high = share_interval(mean, of, reviews=table.shape[1])
+    variance = estimate_variance(table, deterministic=deterministic and len(table) == 1)
+    low, high = wilson_interval(mean, variance, reviews=table.shape[1])
     std = float(scores.std(ddof=1)) if len(scores) > 1 else np.nan
     return {"mean": mean, "std": std, "low": low, "high": high, "seeds": len(scores)}
 
 
-def _gain(before: tuple[Panel, Floats] | None, now: tuple[Panel, Floats], fixed: bool) -> dict[str, float]:
-    """Compare a table with the one of the next smaller fraction, by their shared seeds."""
-    unknown = {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
-    if before is None:
-        return unknown
-    tables = [{seed: row for seed, row in zip(data.seeds, table, strict=True) if not np.isnan(row[0])}
-              for data, table in (before, now)]  # fmt: skip
-    shared = sorted(set(tables[0]) & set(tables[1]))
+def _gain_columns(previous: SeedRows, current: SeedRows, *, deterministic: bool) -> dict[str, float]:
+    """Compare contributions with those after the next smaller fraction, by their shared seeds."""
+    shared = sorted(set(previous) & set(current))
     if not shared:
-        return unknown
-    table = np.stack([tables[1][seed] - tables[0][seed] for seed in shared])
+        return {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
+    table = np.stack([current[seed] - previous[seed] for seed in shared])
     gain = float(table.mean())
-    low, high = interval(gain, noise(table, bounded=True, fixed_seeds=fixed and len(table) == 1))
+    variance = estimate_variance(table, bounded=True, deterministic=deterministic and len(table) == 1)
+    low, high = confidence_interval(gain, variance)
     return {"gain": gain, "gain_low": low, "gain_high": high}

@@ -1,103 +1,108 @@
-"""The standard tests and effect sizes of one pair of architectures, on their scores or on their answers."""
+"""Standard tests and effect sizes for one pair of architectures, on their scores or on their predictions."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import Floats
 
-# Dietterich 1998: with fewer discordant reviews the chi-square approximation of McNemar's test is not to be trusted.
-FEWEST_DISCORDANT = 25
-MOST_ENUMERATED = 16
+# Below this number of discordant reviews, the chi-square approximation of McNemar's test is unreliable (Dietterich
+# 1998).
+MIN_DISCORDANT = 25
+MAX_ENUMERATED_SEEDS = 16
+
+
+class McNemarResult(NamedTuple):
+    """Result of McNemar's test.
+
+    Attributes:
+        only_first: Number of reviews that only the first model predicts correctly.
+        only_second: Number of reviews that only the second model predicts correctly.
+        p_value: Two-sided p-value: exact below 25 such reviews, otherwise by the corrected chi-square, 1 if there are
+            none.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
 
 
 def sign_flip(differences: Floats) -> tuple[float, float]:
-    """Test paired differences over seeds without any assumption on their distribution, two-sided.
+    """Test paired differences over seeds with a two-sided sign-flip permutation test.
 
-    If both architectures were the same, each seed's difference could as well have had the other sign. All 2^k signs
-    are tried; beyond 16 seeds 65,536 random ones. Source: Dror et al. 2018, "The Hitchhiker's Guide to Testing
-    Statistical Significance in Natural Language Processing".
+    The test makes no assumption on the distribution of the scores. If both architectures were equal, the difference of
+    each seed could have had the other sign. All 2^k signs are tried; beyond 16 seeds, 65,536 random ones. Source: Dror
+    et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance in Natural Language Processing".
 
     Args:
         differences: (seeds,) float.
 
     Returns:
-        The p-value, and the smallest that so many seeds can reach: 2 / 2^k, 1 with a single seed, 2 / 65,536 beyond 16.
+        The p-value and the smallest p-value that this number of seeds can reach: 2 / 2^k, 1 for a single seed, 2 /
+        65,536 beyond 16 seeds.
     """
     seeds = len(differences)
-    if seeds <= MOST_ENUMERATED:
+    if seeds <= MAX_ENUMERATED_SEEDS:
         flips = np.array(list(itertools.product((-1.0, 1.0), repeat=seeds)))
     else:
-        flips = np.random.default_rng(0).choice((-1.0, 1.0), size=(2**MOST_ENUMERATED, seeds))
-        flips[0], flips[1] = 1.0, -1.0  # the observed signs are one of the arrangements, and so is their mirror image
+        flips = np.random.default_rng(0).choice((-1.0, 1.0), size=(2**MAX_ENUMERATED_SEEDS, seeds))
+        flips[0], flips[1] = 1.0, -1.0  # always include the observed signs and their mirror image
     sums = np.abs(flips @ differences)
     observed = abs(float(differences.sum()))
-    # Equal sums differ in the last bits by the order of adding.
+    # Equal sums can differ in the last bits because the order of summation differs.
     p = float(np.mean(sums >= observed - 1e-12))
     return p, min(2 / len(flips), 1.0)
 
 
 def cliffs_delta(first: Floats, second: Floats) -> float:
-    """Compute how much oftener a score of the first is above one of the second than below, in [-1, 1] (Cliff 1993)."""
-    return float(signs(first[:, None] - second[None, :]).mean())
+    """Return Cliff's delta, P(first > second) - P(first < second), in [-1, 1] (Cliff 1993).
+
+    Args:
+        first: (seeds of the first,) float, scores.
+        second: (seeds of the second,) float, scores.
+    """
+    return float(difference_signs(first[:, None] - second[None, :]).mean())
 
 
-def signs(differences: Floats, *, decimals: int = 12) -> Floats:
-    """Tell which way each difference goes, -1, 0 or 1: equal scores differ in the last bits by the order of adding."""
+def difference_signs(differences: Floats, *, decimals: int = 12) -> Floats:
+    """Return the sign of each difference: -1, 0 or 1.
+
+    Differences are rounded first, because equal scores can differ in the last bits by the order of summation.
+    """
     return np.asarray(np.sign(np.round(differences, decimals)))
 
 
-def standardised_difference(differences: Floats) -> float:
-    """Compute d_z, the mean of paired differences in units of their standard deviation (Lakens 2013).
+def cohens_d_z(differences: Floats) -> float:
+    """Return d_z, the mean of paired differences divided by their standard deviation (Lakens 2013).
+
+    Args:
+        differences: (seeds,) float.
 
     Returns:
-        NaN with one seed; 0 where all differences are 0; plus or minus infinity where all are the same other number.
+        NaN for one seed, 0 if all differences are 0, and plus or minus infinity if all are the same other number.
     """
     if len(differences) < 2:
         return float("nan")
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    if spread < 1e-12:
+    mean, std = float(differences.mean()), float(differences.std(ddof=1))
+    if std < 1e-12:
         return 0.0 if abs(mean) < 1e-12 else float(np.copysign(np.inf, mean))
-    return mean / spread
+    return mean / std
 
 
-def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int, float]:
-    """Test whether one of two models errs on more of the same reviews (McNemar 1947; Dietterich 1998).
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemarResult:
+    """Test whether two models have the same error rate on the same reviews (McNemar 1947; Dietterich 1998).
 
     Args:
-        first: (reviews,) bool, whether the first model is right.
-        second: The same of the second.
-
-    Returns:
-        Reviews that the first alone has right, that the second alone has right, and the p-value: exact below 25
-        such reviews, by the corrected chi-square from there on; 1 where there are none.
+        first: (reviews,) bool, whether the prediction of the first model is correct.
+        second: (reviews,) bool, the same for the second model.
     """
-    from statsmodels.stats.contingency_tables import mcnemar as test
+    from statsmodels.stats.contingency_tables import mcnemar as mcnemar_test
 
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     discordant = only_first + only_second
     if discordant == 0:
-        return 0, 0, 1.0
-    table = [[0, only_first], [only_second, 0]]
-    return only_first, only_second, float(test(table, exact=discordant < FEWEST_DISCORDANT, correction=True).pvalue)
-
-
-def holm(p_values: Floats) -> Floats:
-    """Adjust p-values for multiple testing: the smallest times k, the next times k - 1, never decreasing, at most 1.
-
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure". `multipletests` of statsmodels, which
-    the tests compare with, collects garbage at each call (20 ms and more) and has no place for missing values.
-
-    Args:
-        p_values: Float array of any shape, possibly empty; NaN where nothing was tested, which is not counted.
-
-    Returns:
-        Adjusted p-values in the same shape, NaN where the input is NaN.
-    """
-    tested = np.isfinite(p_values)
-    ordered = np.sort(p_values[tested])
-    adjusted = np.minimum(np.maximum.accumulate(ordered * np.arange(len(ordered), 0, -1)), 1.0)
-    found = np.full(p_values.shape, np.nan)
-    found[tested] = adjusted[np.searchsorted(ordered, p_values[tested])]
-    return found
+        return McNemarResult(0, 0, 1.0)
+    result = mcnemar_test([[0, only_first], [only_second, 0]], exact=discordant < MIN_DISCORDANT, correction=True)
+    return McNemarResult(only_first, only_second, float(result.pvalue))

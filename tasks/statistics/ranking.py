@@ -1,152 +1,227 @@
-"""Who stands with the best: tests of all at once, rank groups, the cheapest, what a search would find."""
+"""Omnibus tests, rank groups, and the expected best validation score of a search over seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
-from tasks.evaluation.predictions import Panel, averaged_answers
+from tasks.evaluation.predictions import Predictions, correct_mean_predictions
+from tasks.statistics.significance import FIRST_BETTER, INCONCLUSIVE, SECOND_BETTER
 
-COSTS = ("parameters", "latency_ms", "train_seconds")
+COST_COLUMNS = ("parameters", "latency_ms", "train_seconds")  # in the order in which they break ties
+# The majority class is the cheapest of all, but no candidate for the cheapest architecture of the best group, even if
+# there are too few seeds for a significant difference.
+MAJORITY_BASELINE = "majority"
 
 
-def omnibus(data: Panel, given: Floats, metric: str) -> pd.DataFrame:
-    """Test whether any architecture differs from the others at all, before any pair is looked at.
+@dataclass(frozen=True)
+class PairDifference:
+    """Difference of one architecture to another one, on the test split.
 
-    Cochran's Q asks on the reviews, with each architecture's mean probability over its seeds as its answer: it is
-    about the models at hand and knows no seed noise. Friedman asks on the seeds that all have in common (Demsar 2006).
+    Attributes:
+        difference: Difference of the scores, in units of the metric.
+        low: Lower limit of its 95% interval.
+        high: Upper limit of its 95% interval.
+        verdict: "better", "worse", `EQUIVALENT`, `INCONCLUSIVE` or `NOT_SIGNIFICANT`; "best" for the difference of an
+            architecture to itself.
+    """
+
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
+def omnibus_tests(predictions: Predictions, contributions: Floats, metric: str) -> pd.DataFrame:
+    """Test whether any architecture differs from the others.
+
+    Cochran's Q compares the predictions on the reviews. Each architecture predicts with its mean probability over the
+    seeds, so the test contains no seed variance. Friedman's test compares the scores of the seeds that all
+    architectures share (Demsar 2006). Deterministic architectures are left out of it.
 
     Args:
-        data: The test predictions.
-        given: (architectures, seeds, reviews) contributions to the main metric.
-        metric: Its name.
+        predictions: Predictions of the test split.
+        contributions: (architectures, seeds, reviews) contributions to the main metric.
+        metric: Name of the main metric.
 
     Returns:
-        Columns test, statistic, p, over, note; where there is nothing to test, statistic 0, p 1 and a note why.
+        Columns test, statistic, p, observations (number of reviews or shared seeds), note. If there is nothing to test,
+        statistic is 0, p is 1 and the note contains the reason.
     """
-    return pd.DataFrame([_cochran(data), _friedman(data, given, metric)])
+    return pd.DataFrame([_cochran(predictions), _friedman(predictions, contributions, metric)])
 
 
-def _cochran(data: Panel) -> dict[str, object]:
+def _omnibus_row(
+    test: str, observations: int, statistic: float = 0.0, p: float = 1.0, note: str = ""
+) -> dict[str, object]:
+    return {"test": test, "statistic": statistic, "p": p, "observations": observations, "note": note}
+
+
+def _cochran(predictions: Predictions) -> dict[str, object]:
     from statsmodels.stats.contingency_tables import cochrans_q
 
-    answers = averaged_answers(data).T.astype(int)
-    row: dict[str, object] = {"test": "Cochran's Q", "statistic": 0.0, "p": 1.0, "over": len(answers), "note": ""}
-    if answers.shape[1] < 2 or (answers == answers[:, :1]).all():
-        return {**row, "note": "nothing to test: all are right and wrong on the same reviews"}
-    result = cochrans_q(answers)
-    return {**row, "statistic": float(result.statistic), "p": float(result.pvalue)}
+    correct, name = correct_mean_predictions(predictions).T.astype(int), "Cochran's Q"
+    if correct.shape[1] < 2 or (correct == correct[:, :1]).all():
+        note = "nothing to test: all architectures are correct on the same reviews"
+        return _omnibus_row(name, len(correct), note=note)
+    result = cochrans_q(correct)
+    return _omnibus_row(name, len(correct), float(result.statistic), float(result.pvalue))
 
 
-def _friedman(data: Panel, given: Floats, metric: str) -> dict[str, object]:
+def _friedman(predictions: Predictions, contributions: Floats, metric: str) -> dict[str, object]:
     from scipy.stats import friedmanchisquare
 
-    several = data.present.sum(axis=1) > 1
-    common = data.present[several].all(axis=0) if several.any() else np.zeros(data.present.shape[1], dtype=bool)
-    # Rounded, for equal scores differ in the last bits by the order of adding, and would not tie.
-    scores = given[several][:, common].mean(axis=2).round(12) if common.any() else np.zeros((0, 0))
-    row: dict[str, object] = {"test": "Friedman", "statistic": 0.0, "p": 1.0, "over": int(common.sum()), "note": ""}
+    present, name = predictions.present, "Friedman"
+    several = present.sum(axis=1) > 1
+    shared = present[several].all(axis=0) if several.any() else np.zeros(present.shape[1], dtype=bool)
+    seeds = int(shared.sum())
+    # Rounded, because equal scores can differ in the last bits by the order of summation and would not be tied.
+    scores = contributions[several][:, shared].mean(axis=2).round(12) if seeds else np.zeros((0, 0))
     if scores.shape[0] < 3 or scores.shape[1] < 2:
-        return {**row, "note": "nothing to test: it takes three architectures with two seeds in common"}
+        note = "nothing to test: fewer than three architectures share two seeds"
+        return _omnibus_row(name, seeds, note=note)
     if (scores == scores[:1]).all():
-        return {**row, "note": f"nothing to test: the same {metric} with every seed"}
+        return _omnibus_row(name, seeds, note=f"nothing to test: every seed has the same {metric}")
     result = friedmanchisquare(*scores)
-    return {**row, "statistic": float(result.statistic), "p": float(result.pvalue)}
-
-
-# What knowing nothing comes to costs least, but is no candidate, though few seeds cannot set it apart.
-MAJORITY = "majority"
+    return _omnibus_row(name, seeds, float(result.statistic), float(result.pvalue))
 
 
 def rank_groups(
     summary: pd.DataFrame, pairs: pd.DataFrame, trials: pd.DataFrame | None, *, metric: str
 ) -> pd.DataFrame:
-    """Group the architectures: the best on validation with all that test does not put below it, then the rest alike.
+    """Group architectures that are not significantly worse than the best one of their group.
 
-    "Not separable" does not carry over from one to the next, so each group is what stands with its own first, the
-    best of those left by validation mean.
+    "Not significantly different" is not transitive. Each group therefore starts with the best remaining architecture by
+    validation mean, and contains all remaining ones that are not significantly worse than it on the test split.
+
+    Args:
+        summary: Table summary of a comparison.
+        pairs: Table pairs of a comparison.
+        trials: Columns architecture and `COST_COLUMNS` where known; None if unknown. Costs break ties.
+        metric: Main metric.
 
     Returns:
-        Columns architecture, group (from 1), best, cheapest (bool, one of the best group), validation_mean, test_mean,
-        difference, low, high (test, against the best; 0 for itself), verdict (against the best: "best", "worse",
-        "better", "equivalent", "not separable", "too few seeds"), then the costs that the trials know.
+        Columns architecture, group (from 1), best, cheapest (bool, in the first group), validation_mean, test_mean,
+        difference, low, high (test, minus the best architecture; 0 for the best itself), verdict (compared with the
+        best, see `PairDifference`), then the known costs.
     """
     scores = summary[summary["metric"] == metric].pivot_table(index="architecture", columns="split", values="mean")
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    costs = _costs(trials).reindex(scores.index)
-    keys = scores.assign(**{"rank": -sign * scores["validation"].round(12), **costs}).reset_index()
-    order = keys.sort_values(["rank", *costs.columns, "architecture"])["architecture"].tolist()
-    against = {name: versus(pairs, name, metric) for name in order}
-    group: dict[str, int] = {}
-    while left := [name for name in order if name not in group]:
-        first, number = left[0], max(group.values(), default=0) + 1
-        group |= {name: number for name in left if name == first or against[first][name]["verdict"] != "worse"}
-    best = order[0]
-    itself = {"difference": 0.0, "low": 0.0, "high": 0.0, "verdict": "best"}
+    costs = _mean_costs(trials).reindex(scores.index)
+    order = _rank(scores["validation"], costs, metric)
+    differences = {name: differences_to(pairs, name, metric) for name in order}
+    groups, best = _group_numbers(order, differences), order[0]
+    to_best = {best: PairDifference(0.0, 0.0, 0.0, "best"), **differences[best]}
     rows = [
         {
-            "architecture": name, "group": group[name], "best": name == best, "cheapest": False,
+            "architecture": name, "group": groups[name], "best": name == best, "cheapest": False,
             "validation_mean": scores.loc[name, "validation"], "test_mean": scores.loc[name, "test"],
-            **(itself if name == best else against[best][name]), **costs.loc[name],
+            "difference": to_best[name].difference, "low": to_best[name].low, "high": to_best[name].high,
+            "verdict": to_best[name].verdict, **costs.loc[name],
         }
         for name in order
     ]  # fmt: skip
-    groups = pd.DataFrame(rows)
-    placed = (groups["architecture"] != MAJORITY) & (groups["verdict"] != "too few seeds")
-    candidates = groups[(groups["group"] == 1) & (groups["best"] | placed)]
-    known = candidates.dropna(subset=list(costs.columns[:1]))
-    if len(costs.columns) and len(known):
-        groups.loc[known.sort_values(list(costs.columns), kind="stable").index[0], "cheapest"] = True
+    return _mark_cheapest(pd.DataFrame(rows), list(costs.columns))
+
+
+def _rank(validation_means: "pd.Series[float]", costs: pd.DataFrame, metric: str) -> list[str]:
+    """Order architectures by validation mean, best first, then by costs and name."""
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    keys = costs.assign(rank=sign * validation_means.round(12)).reset_index()
+    return keys.sort_values(["rank", *costs.columns, "architecture"])["architecture"].tolist()
+
+
+def _group_numbers(order: Sequence[str], differences: Mapping[str, Mapping[str, PairDifference]]) -> dict[str, int]:
+    """Return the rank group of each architecture, from 1."""
+    groups: dict[str, int] = {}
+    while remaining := [name for name in order if name not in groups]:
+        first, number = remaining[0], max(groups.values(), default=0) + 1
+        groups |= {n: number for n in remaining if n == first or differences[first][n].verdict != "worse"}
     return groups
 
 
-def versus(pairs: pd.DataFrame, name: str, metric: str) -> dict[str, dict[str, object]]:
-    """Read the pairs from one architecture's side: the other's difference to it, and how the other does."""
-    words = {"first": ("worse", "better"), "second": ("better", "worse")}
-    found: dict[str, dict[str, object]] = {}
-    for row in pairs[pairs["metric"] == metric].to_dict("records"):
-        if name not in (row["first"], row["second"]):
-            continue
-        place, other, flip = ("first", "second", -1) if row["first"] == name else ("second", "first", 1)
-        low, high = sorted((flip * row["low"], flip * row["high"]))
-        verdict = dict(zip(("first better", "second better"), words[place], strict=True)).get(
-            row["verdict"], row["verdict"]
-        )
-        found[row[other]] = {"difference": flip * row["difference"], "low": low, "high": high, "verdict": verdict}
-    return found
+def _mark_cheapest(groups: pd.DataFrame, costs: list[str]) -> pd.DataFrame:
+    """Mark the cheapest architecture of the first group, if its costs are known."""
+    comparable = (groups["architecture"] != MAJORITY_BASELINE) & (groups["verdict"] != INCONCLUSIVE)
+    candidates = groups[(groups["group"] == 1) & (groups["best"] | comparable)]
+    candidates = candidates.dropna(subset=costs[:1])
+    if costs and len(candidates):
+        groups.loc[candidates.sort_values(costs, kind="stable").index[0], "cheapest"] = True
+    return groups
 
 
-def _costs(trials: pd.DataFrame | None) -> pd.DataFrame:
-    """Average what the trials know of each architecture's costs, the most telling first."""
-    if trials is None:
-        return pd.DataFrame()
-    known = [cost for cost in COSTS if cost in trials]
-    return trials.groupby("architecture", observed=True)[known].mean()
+def differences_to(pairs: pd.DataFrame, reference: str, metric: str) -> dict[str, PairDifference]:
+    """Return the difference of every other architecture to a reference architecture.
 
-
-def expected_validation(data: Panel, given: Floats, trials: pd.DataFrame | None, *, metric: str) -> pd.DataFrame:
-    """Compute the best validation score to expect from n runs, n = 1 to k.
-
-    E[max of n] under the empirical distribution of the k scores. Source: Dodge et al. 2019, "Show Your Work: Improved
-    Reporting of Experimental Results". With a metric where lower is better it is the lowest to expect.
+    Args:
+        pairs: Table pairs of a comparison.
+        reference: Architecture that the others are compared with.
+        metric: Metric of the differences.
 
     Returns:
-        Columns architecture, runs, expected, seconds (training seconds of so many runs; NaN where no trial tells).
+        Architecture to its difference, the other one minus the reference; "better" and "worse" are about the other one.
     """
-    costs = _costs(trials)
-    seconds = costs["train_seconds"] if "train_seconds" in costs else pd.Series(dtype=float)
+    rows = pairs[pairs["metric"] == metric]
+    differences: dict[str, PairDifference] = {}
+    for row in rows[(rows["first"] == reference) | (rows["second"] == reference)].to_dict("records"):
+        is_first = row["first"] == reference
+        sign, other = (-1, "second") if is_first else (1, "first")
+        low, high = sorted((sign * row["low"], sign * row["high"]))
+        verdicts = {
+            FIRST_BETTER: "worse" if is_first else "better",
+            SECOND_BETTER: "better" if is_first else "worse",
+        }
+        verdict = verdicts.get(row["verdict"], row["verdict"])
+        differences[row[other]] = PairDifference(sign * row["difference"], low, high, verdict)
+    return differences
+
+
+def _mean_costs(trials: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the mean of each known cost over the trials of each architecture."""
+    if trials is None:
+        return pd.DataFrame()
+    return trials.groupby("architecture", observed=True)[[cost for cost in COST_COLUMNS if cost in trials]].mean()
+
+
+def expected_best_validation(
+    predictions: Predictions, contributions: Floats, trials: pd.DataFrame | None, *, metric: str
+) -> pd.DataFrame:
+    """Compute the expected best validation score of n runs, for n = 1 to the number of seeds.
+
+    This is E[max of n] under the empirical distribution of the scores. Source: Dodge et al. 2019, "Show Your Work:
+    Improved Reporting of Experimental Results". For a metric where lower is better it is the expected minimum.
+
+    Args:
+        predictions: Predictions of the validation split.
+        contributions: (architectures, seeds, reviews) contributions to the metric.
+        trials: Columns architecture and train_seconds; None if unknown.
+        metric: Name of the metric.
+
+    Returns:
+        Columns architecture, runs, expected, train_seconds (of so many runs; NaN if unknown).
+    """
+    costs = _mean_costs(trials)
+    train_seconds = costs["train_seconds"] if "train_seconds" in costs else pd.Series(dtype=float)
     rows = []
-    for name, table, there in zip(data.architectures, given, data.present, strict=True):
-        scores = table[there].mean(axis=1)
+    for name, table, present in zip(predictions.architectures, contributions, predictions.present, strict=True):
+        scores = table[present].mean(axis=1)
         for runs in range(1, len(scores) + 1):
-            best = expected_best(scores, runs, lower=metric in LOWER_IS_BETTER)
-            cost = runs * seconds.get(name, np.nan)
-            rows.append({"architecture": name, "runs": runs, "expected": best, "seconds": cost})
+            best = expected_maximum(scores, runs, lower_is_better=metric in LOWER_IS_BETTER)
+            seconds = runs * train_seconds.get(name, np.nan)
+            rows.append({"architecture": name, "runs": runs, "expected": best, "train_seconds": seconds})
     return pd.DataFrame(rows)
 
 
-def expected_best(scores: Floats, runs: int, *, lower: bool = False) -> float:
-    """Compute the mean of the best of `runs` draws, with replacement, from the scores."""
-    ordered = np.sort(-scores if lower else scores)
+def expected_maximum(scores: Floats, runs: int, *, lower_is_better: bool = False) -> float:
+    """Compute the expected maximum (or minimum) of draws from scores, with replacement.
+
+    Args:
+        scores: (seeds,) float.
+        runs: Number of draws.
+        lower_is_better: Whether to compute the minimum.
+    """
+    ordered = np.sort(-scores if lower_is_better else scores)
     shares = (np.arange(len(ordered) + 1) / len(ordered)) ** runs
     best = float(ordered @ np.diff(shares))
-    return -best if lower else best
+    return -best if lower_is_better else best

@@ -1,46 +1,16 @@
-"""Each architecture by itself: its mean score with an interval, and how much of the noise comes from where."""
+"""Summary of each architecture: mean score with its interval, seed variance and review variance."""
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
-from tasks.evaluation.predictions import Panel
-from tasks.statistics.resampling import interval, noise, seed_weights, share_interval
-
-
-def summarise_panel(
-    data: Panel,
-    given: dict[str, Floats],
-    resampled: dict[str, Floats],
-    split: str,
-    trials: pd.DataFrame | None,
-    deterministic: Collection[str],
-    *,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Summarise each architecture and metric on one split, one row each, with its interval and its two variances.
-
-    Args:
-        data: The predictions of the split.
-        given: Metric to (architectures, seeds, reviews) contributions.
-        resampled: Metric to (architectures, seeds, draws) means over resampled reviews.
-        split: Its name.
-        trials: Columns architecture and status, to count what diverged; None if unknown.
-        deterministic: Architectures that give the same model with any seed.
-        seed: Of the draws of seeds.
-    """
-    rows = []
-    for (a, name), metric in itertools.product(enumerate(data.architectures), given):
-        there = data.present[a]
-        fixed = int(there.sum()) == 1 and name in deterministic
-        row = _summarise(given[metric][a][there], resampled[metric][a][there], metric=metric, fixed=fixed, seed=seed)
-        named = {"architecture": name, "split": split, "metric": metric}
-        rows.append({**named, **row, "diverged": diverged_seeds(trials, name)})
-    return pd.DataFrame(rows)[SUMMARY_COLUMNS]
-
+from tasks.evaluation.predictions import Predictions
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.resampling import bootstrap_seed_weights
+from tasks.statistics.variance_components import confidence_interval, estimate_variance, wilson_interval
 
 SUMMARY_COLUMNS = [
     "architecture", "split", "metric", "mean", "std", "min", "max", "low", "high", "seeds", "diverged",
@@ -48,29 +18,79 @@ SUMMARY_COLUMNS = [
 ]  # fmt: skip
 
 
-def _summarise(table: Floats, drawn: Floats, *, metric: str, fixed: bool, seed: int) -> dict[str, object]:
-    """Summarise one architecture in one metric: contributions (seeds, reviews), resampled means (seeds, draws)."""
+def summarize(
+    predictions: Predictions,
+    contributions: Mapping[str, Floats],
+    resampled_means: Mapping[str, Floats],
+    split: str,
+    trials: pd.DataFrame | None,
+    options: ComparisonOptions,
+) -> pd.DataFrame:
+    """Summarize each architecture and metric on one split.
+
+    Args:
+        predictions: Predictions of the split.
+        contributions: Metric to (architectures, seeds, reviews) contributions.
+        resampled_means: Metric to (architectures, seeds, draws) means over resampled reviews.
+        split: Name of the split.
+        trials: Columns architecture and status, to count diverged trials; None if unknown.
+        options: Options of the comparison.
+
+    Returns:
+        One row per architecture and metric, with the columns `SUMMARY_COLUMNS`.
+    """
+    rows = []
+    for (index, name), metric in itertools.product(enumerate(predictions.architectures), contributions):
+        present = predictions.present[index]
+        deterministic = int(present.sum()) == 1 and name in options.deterministic
+        row = _summary_row(
+            contributions[metric][index][present], resampled_means[metric][index][present],
+            metric=metric, deterministic=deterministic, seed=options.seed,
+        )  # fmt: skip
+        key = {"architecture": name, "split": split, "metric": metric}
+        rows.append({**key, **row, "diverged": count_diverged(trials, name)})
+    return pd.DataFrame(rows)[SUMMARY_COLUMNS]
+
+
+def _summary_row(
+    table: Floats, resampled_means: Floats, *, metric: str, deterministic: bool, seed: int
+) -> dict[str, object]:
+    """Summarize one architecture in one metric, from (seeds, reviews) contributions and (seeds, draws) means."""
     scores, (seeds, reviews) = table.mean(axis=1), table.shape
-    of, mean = noise(table, fixed_seeds=fixed), float(scores.mean())
-    low, high = interval(mean, of) if metric in LOWER_IS_BETTER else share_interval(mean, of, reviews=reviews)
-    draws = np.einsum("sd,sd->d", drawn, seed_weights(seeds, draws=drawn.shape[1], seed=seed))
+    variance, mean = estimate_variance(table, deterministic=deterministic), float(scores.mean())
+    if metric in LOWER_IS_BETTER:
+        low, high = confidence_interval(mean, variance)
+    else:
+        low, high = wilson_interval(mean, variance, reviews=reviews)
+    weights = bootstrap_seed_weights(seeds, draws=resampled_means.shape[1], seed=seed)
+    bootstrap_means = np.einsum("sd,sd->d", resampled_means, weights)
     return {
-        "mean": mean, "std": float(scores.std(ddof=1)) if seeds > 1 else np.nan, "min": scores.min(),
-        "max": scores.max(), "low": low, "high": high, "seeds": seeds, "seed_variance": of.seed_variance,
-        "item_variance": of.item_variance, "bootstrap_low": np.quantile(draws, 0.025),
-        "bootstrap_high": np.quantile(draws, 0.975), "note": _note(seeds, fixed),
-    }  # fmt: skip
+        "mean": mean,
+        "std": float(scores.std(ddof=1)) if seeds > 1 else np.nan,
+        "min": scores.min(),
+        "max": scores.max(),
+        "low": low,
+        "high": high,
+        "seeds": seeds,
+        "seed_variance": variance.seed_variance,
+        "item_variance": variance.review_variance,
+        "bootstrap_low": np.quantile(bootstrap_means, 0.025),
+        "bootstrap_high": np.quantile(bootstrap_means, 0.975),
+        "note": _note(seeds, deterministic),
+    }
 
 
-def _note(seeds: int, fixed: bool) -> str:
-    """Say what a row cannot tell."""
-    if fixed:
-        return "no randomness in training: the interval holds the test reviews' noise, all there is"
-    return "one seed: seed noise is unknown, the interval holds the reviews' noise alone" if seeds == 1 else ""
+def _note(seeds: int, deterministic: bool) -> str:
+    """Return the restrictions of a row."""
+    if deterministic:
+        return "no randomness in training: the interval contains the review variance, the only source of variance"
+    if seeds == 1:
+        return "one seed: the seed variance is unknown, the interval contains the review variance only"
+    return ""
 
 
-def diverged_seeds(trials: pd.DataFrame | None, architecture: str) -> int:
-    """Count the trials of an architecture whose training diverged."""
+def count_diverged(trials: pd.DataFrame | None, architecture: str) -> int:
+    """Return the number of trials of an architecture that diverged; 0 if the status is unknown."""
     if trials is None or "status" not in trials:
         return 0
     return int(((trials["architecture"] == architecture) & (trials["status"] == "diverged")).sum())

@@ -1,102 +1,131 @@
-"""What follows from other results, kept: made once, then found in the cache under all that it was made of."""
+"""Cache of derived results, stored under keys that are computed from their inputs."""
 
 import hashlib
-import io
 import json
-import struct
-import zipfile
+import logging
 from collections.abc import Callable, Collection
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pandas as pd
+import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
+
+from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
 from tasks.storage import store
+from tasks.storage.archives import Files, pack_files, unpack_files
 from tasks.storage.fingerprint import code_version
-from tasks.storage.safe_files import LARGEST_DIRECTORY
+from tasks.storage.safe_files import reasons
 
-Files = dict[str, bytes]
+RECORD_KEY = b"record"  # in the schema metadata of a table
+Result = TypeVar("Result")
+Record = TypeVar("Record")
+
+logger = logging.getLogger(__name__)
+_version = cache(version)  # `version` searches the disk at every call
 
 
-def key(code: Collection[Callable[..., Any]], libraries: Collection[str], **made_of: object) -> str:
-    """Hash all that decides a result to 16 hexadecimal digits for a file's name.
+def cache_key(code: Collection[Callable[..., Any]], libraries: Collection[str], **inputs: object) -> str:
+    """Return the key of a result: a hash of everything that decides it.
 
     Args:
-        code: The functions that make it; what they reach in the project counts, too.
-        libraries: Packages whose versions count.
-        made_of: The rest, plain data that JSON can hold.
+        code: Functions that compute the result. All project code that they use is part of the key.
+        libraries: Packages whose versions are part of the key.
+        inputs: Everything else, as plain data that JSON can represent.
+
+    Returns:
+        16 hexadecimal digits.
     """
     versions = {name: _version(name) for name in libraries}
-    everything = {"code": code_version(*code), "libraries": versions, **made_of}
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:16]
+    parts = {"code": code_version(*code), "libraries": versions, **inputs}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def kept(
-    path: Path,
-    make: Callable[[], Files],
-    say: Callable[[str], None],
-    check: Callable[[Files], object] = len,
-) -> Files:
-    """Return the files that are kept together at `path`, made now if they are not there or damaged.
+def load_or_compute(path: Path, compute: Callable[[], Files], parse: Callable[[Files], Result]) -> Result:
+    """Return the result in an archive of the cache, or compute and store it.
+
+    A damaged archive is computed again, with a warning in the log. If several processes ask for a result at the same
+    time, one computes it and the others wait.
 
     Args:
-        path: A zip file in the cache, named by a `key`.
-        make: Gives the files by name.
-        say: Told of damage.
-        check: Raises DamagedFileError where files are not of the kind that `make` gives; by default any will do.
+        path: Zip archive, named by a `cache_key`.
+        compute: Returns the files of the result by name.
+        parse: Returns the result of the files. Raises `DamagedFileError` if they are not as `compute` returns them.
     """
-    with store.locked(path):  # two runs at once make it once
+
+    def load() -> Result | None:
+        content = store.read_bytes(path)
+        return None if content is None else parse(unpack_files(content, path))
+
+    def compute_and_store() -> Result:
+        files = compute()
+        result = parse(files)
+        store.write(path, pack_files(files))
+        return result
+
+    return _load_or_compute(path, load, compute_and_store)[0]
+
+
+def load_or_compute_table(
+    path: Path,
+    compute: Callable[[], tuple[pa.Table | pd.DataFrame, Record]],
+    record_type: type[Record],
+    check: Callable[[Record], object] | None = None,
+) -> tuple[Record, bool]:
+    """Return the record of a table in the cache, or compute and store the table.
+
+    A table in the cache is not read: only its record in the schema metadata is. Damage and concurrent calls are handled
+    as in `load_or_compute`.
+
+    Args:
+        path: Parquet file, named by a `cache_key`.
+        compute: Returns the table and its record.
+        record_type: Type of the record, a frozen pydantic dataclass, which validates the record that is read.
+        check: Raises `DamagedFileError` if a record, or a file that it names, is not as `compute` returns it.
+
+    Returns:
+        The record, and whether the table was in the cache.
+    """
+
+    def load() -> Record | None:
+        metadata = store.metadata(path)
+        if metadata is None:
+            return None
+        record = _parse_record(metadata, record_type, path)
+        if check:
+            check(record)
+        return record
+
+    def compute_and_store() -> Record:
+        content, record = compute()
+        table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
+        metadata = {**(table.schema.metadata or {}), RECORD_KEY: TypeAdapter(record_type).dump_json(record)}
+        store.write(path, table.replace_schema_metadata(metadata))
+        return record
+
+    return _load_or_compute(path, load, compute_and_store)
+
+
+def _load_or_compute(
+    path: Path, load: Callable[[], Result | None], compute: Callable[[], Result]
+) -> tuple[Result, bool]:
+    """Return a result and whether it was in the cache."""
+    with store.locked(path):
         try:
-            found = store.read_bytes(path)
-            if found is not None:
-                files = unpacked(found, path)
-                check(files)
-                return files
-        except store.DamagedFileError as damage:
-            say(f"{damage}: made again")
-        files = make()
-        check(files)
-        store.write(path, packed(files))
-        return files
+            result = load()
+        except DamagedFileError as damage:
+            logger.warning("%s. Computing it again.", damage)
+            result = None
+        return (compute(), False) if result is None else (result, True)
 
 
-_version = cache(version)  # which searches the disk every time
-
-
-def packed(files: Files) -> bytes:
-    """Put files into a zip file, as they are: what is kept here is compressed already."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)  # with no time, so that the same is the same bytes
-    return buffer.getvalue()
-
-
-def unpacked(content: bytes, path: Path) -> Files:
-    """Take the files out of a zip file, in memory and in their order.
-
-    Files lie in it as they are, never compressed: together they are no larger than the archive.
-
-    Raises:
-        DamagedFileError: If it is not as `packed` makes it; `path` is named in the message.
-    """
-    end = content[-22:]  # the record that ends an archive without a comment
-    if (
-        end[:4] != b"PK\5\6"
-        or content[-42:-38] == b"PK\6\7"
-        or int.from_bytes(end[12:16], "little") > LARGEST_DIRECTORY
-    ):
-        raise store.DamagedFileError(f"{escape_terminal(path)} is no archive of this project")
+def _parse_record(metadata: dict[bytes, bytes], record_type: type[Record], path: Path) -> Record:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            there = archive.infolist()
-            if any(each.compress_type != zipfile.ZIP_STORED for each in there):
-                raise store.DamagedFileError(f"{escape_terminal(path)} holds compressed files")
-            if sum(each.file_size for each in there) > len(content) or len({each.filename for each in there}) < len(
-                there
-            ):
-                raise store.DamagedFileError(f"{escape_terminal(path)} holds files that overlap")
-            return {each.filename: archive.read(each) for each in there}
-    except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, EOFError, OSError, struct.error) as error:
-        raise store.DamagedFileError(f"{escape_terminal(path)} is no archive of this project") from error
+        return TypeAdapter(record_type).validate_json(metadata[RECORD_KEY])
+    except ValidationError as error:
+        raise DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
+    except KeyError:
+        raise DamagedFileError(f"{escape_terminal(path)} has no record") from None

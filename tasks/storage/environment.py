@@ -2,25 +2,39 @@
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
+REPORTED_LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
 
 
-def surroundings() -> dict[str, dict[str, object]]:
-    """Tell what a result may depend on beside its inputs: versions and hardware."""
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    """Versions and hardware of a run.
+
+    Attributes:
+        versions: Versions of Python and of `REPORTED_LIBRARIES` by name.
+        hardware: Processor, number of cores, memory in GiB, operating system, and threads of a training.
+    """
+
+    versions: dict[str, str]
+    hardware: dict[str, str | int | None]
+
+
+def environment_info() -> EnvironmentInfo:
+    """Return the versions and the hardware of this process."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        "hardware": {
+    return EnvironmentInfo(
+        versions={"python": platform.python_version(), **{name: version(name) for name in REPORTED_LIBRARIES}},
+        hardware={
             "processor": _processor(),
             "cores": os.cpu_count(),
             "memory": f"{memory:.0f} GiB",
             "system": f"{platform.system()} {platform.machine()}",
             "threads_per_training": 1,
         },
-    }
+    )
 
 
 def _processor() -> str:

@@ -14,11 +14,12 @@ import sysconfig
 from collections.abc import Callable
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any, NamedTuple
 
-LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+from tasks.storage.code_normalizer import Normalizer
+
+LIBRARY_DIRS = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class Definition(NamedTuple):
@@ -51,7 +52,7 @@ def code_version(*roots: Callable[..., Any]) -> str:
     """Return a SHA-256 (hexadecimal) of the parsed code of functions and of all project code that they use.
 
     The code of libraries is not covered; their versions belong next to this fingerprint in a cache key. Each
-    definition is hashed together with what it refers to until the hashes tell apart as much as they can (colour
+    definition is hashed together with what it refers to until the hashes tell apart as much as they can (color
     refinement, Weisfeiler and Leman 1968), so that it matters which of two definitions of one name is used.
 
     Args:
@@ -93,7 +94,7 @@ def _is_library(package: str) -> bool:
     """Return whether a top-level package is installed, or part of Python, instead of being read from the project."""
     spec = PathFinder.find_spec(package)
     places = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin or ""])]
-    return not places or any(Path(place).is_relative_to(library) for place in places for library in LIBRARIES)
+    return not places or any(Path(place).is_relative_to(library) for place in places for library in LIBRARY_DIRS)
 
 
 def _spec(module: str) -> ModuleSpec | None:
@@ -117,7 +118,7 @@ def _source(module: str) -> Source:
         return Source({}, {})
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
-    tree = _Normalized(package).visit(tree)
+    tree = Normalizer(package).visit(tree)
     definitions = {name: statement for statement in tree.body for name in _defined_names(statement)}
     return Source(definitions, _bound_imports(tree.body))
 
@@ -192,37 +193,6 @@ def _global_names(statement: ast.stmt) -> set[str]:
             if symbol.is_global() or (top and symbol.is_referenced())
         }
     return names
-
-
-class _Normalized(ast.NodeTransformer):
-    """Remove what does not change behaviour (docstrings, annotations of functions); make imports absolute."""
-
-    def __init__(self, package: str) -> None:
-        """Resolve relative imports against `package`."""
-        self.package = package
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        """Write a relative import as an absolute one."""
-        if node.level:
-            node.module = resolve_name("." * node.level + (node.module or ""), self.package)
-            node.level = 0
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Drop the docstring, the return type and the parameters' types."""
-        node.returns = None
-        for argument in ast.walk(node.args):
-            if isinstance(argument, ast.arg):
-                argument.annotation = None
-        return self.visit_ClassDef(node)
-
-    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
-
-    def visit_ClassDef(self, node: Any) -> ast.AST:
-        """Drop the docstring."""
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-        return self.generic_visit(node)
 
 
 class _Inlined(ast.NodeTransformer):

@@ -1,7 +1,7 @@
-"""Names of files and folders that are still being written, and a check whether their writer has died.
+"""Names of partial files and directories, and a check whether the process that writes them has died.
 
-A results folder may be shared by several hosts and containers, in which the same process id means different processes.
-So a name holds the writer's place (host, boot and namespaces) and, within it, the writer's process id and start time:
+A results directory may be shared by several hosts and containers, where the same process id means different processes.
+So the name contains the writer's place (host, boot and namespaces), process id and start time:
 
     .<name>.<place>-<pid>-<start time>-<random>.partial
 """
@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# A writer in another place cannot be observed: what it left counts as abandoned after this time without a change.
+# A writer in another place cannot be observed. Its files count as abandoned after this time without a change.
 FOREIGN_SECONDS = 24 * 3600
-# The longest name with this many letters, each of four bytes, still fits into the 255 bytes of a file name.
+# With this many characters of at most four bytes, the name fits into the 255 bytes of a file name.
 SHOWN_LETTERS = 40
-# Below a results folder nothing is written in deeper folders.
+# Depth of the directories of a results directory.
 LEVELS = 3
 NAME = re.compile(
     r"\..{0,40}\.(?P<place>[0-9a-f]{16})-(?P<pid>\d{1,10})-(?P<start>\d{1,20})-[0-9a-f]{16}\.partial",
@@ -29,18 +29,18 @@ PROC = Path("/proc")
 
 
 def partial_path(path: Path) -> Path:
-    """Return a temporary name for `path`, in the same folder, that nobody can guess."""
+    """Return a temporary name for `path` in the same directory, which cannot be guessed."""
     pid = os.getpid()
     owner = f"{_place() or secrets.token_hex(8)}-{pid}-{_start_time(pid) or 0}"
     return path.with_name(f".{path.name[:SHOWN_LETTERS]}.{owner}-{secrets.token_hex(8)}.partial")
 
 
 def partials(folder: Path, levels: int = LEVELS) -> Iterator[Path]:
-    """Yield everything below `folder` that has a name of `partial_path`; links are not followed.
+    """Yield all partial files and directories below a directory; links are not followed.
 
     Args:
-        folder: Where to look; what cannot be read in it is left out.
-        levels: How many levels of folders to look into.
+        folder: The directory. Unreadable directories in it are skipped.
+        levels: Depth of the search.
     """
     try:
         with os.scandir(folder) as found:
@@ -55,10 +55,10 @@ def partials(folder: Path, levels: int = LEVELS) -> Iterator[Path]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Check whether the writer of a path from `partials` will certainly not go on.
+    """Return whether the writer of a path from `partials` has certainly ended.
 
     True if the writer was a process of this place that has ended, or if it is of another place and the path has not
-    changed for `FOREIGN_SECONDS`. False for what this user does not own, and for what is no file, folder or link.
+    changed for `FOREIGN_SECONDS`. False if another user owns the path, or it is not a file, directory or link.
     """
     named = NAME.fullmatch(path.name)
     try:
@@ -84,10 +84,10 @@ def _may_be_ours(mode: int) -> bool:
 
 
 def _place() -> str | None:
-    """Return what two processes share only if they see each other's ids: a hash of 16 hexadecimal digits.
+    """Return a hash (16 hexadecimal digits) that two processes share only if they see each other's process ids.
 
-    None where that is not known: on other systems than Linux, or if /proc is of another namespace. The time namespace
-    belongs to it because start times depend on it, the host name because the boot id of a cloned machine is the same.
+    None if it is unknown: on systems other than Linux, or if /proc belongs to another namespace. The time namespace is
+    included because start times depend on it, the host name because cloned machines have the same boot id.
     """
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text()
@@ -103,21 +103,21 @@ def _place() -> str | None:
 
 
 def _start_time(pid: int) -> int | None:
-    """Return when a process of this place started, in clock ticks since boot; None if it cannot be read."""
+    """Return the start time of a process of this place in clock ticks since boot; None if it cannot be read."""
     try:
-        # The name of the program, in parentheses, may hold spaces; the start time is field 22.
+        # The name of the program, in parentheses, may contain spaces. The start time is field 22.
         return int((PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
 
 
 def _has_ended(pid: int, start: int) -> bool:
-    """Check whether a process of this place has ended; another one may have its id by now."""
+    """Return whether a process of this place has ended; another one may have its id by now."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OverflowError:  # larger than any id: no name of ours
+    except OverflowError:  # larger than any process id, so not a name of this project
         return False
     except PermissionError:
         pass

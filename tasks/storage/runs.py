@@ -1,34 +1,24 @@
-"""Runs that have ended: which there are, what they found out, and which of their trained models to use."""
+"""Finished runs: find a run directory, and read its record and its tables."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.parameters import SAFE_NAME
 from tasks.config.recipe import Recipe
+from tasks.storage import layout
+from tasks.storage.run_info import RunInfo
 from tasks.storage.s3 import get, in_bucket
-from tasks.storage.safe_files import (  # fmt: skip
-    LARGEST_NAME,
-    LARGEST_RUN_INFO,
-    SMALL_TABLE,
-    TABLE,
-    Kind,
-    Name,
-    as_frame,
-    check_columns,
-    check_names,
-    json_model,
-    parquet_table,
-    reasons,
-)
+from tasks.storage.safe_files import LARGEST_NAME, LARGEST_RUN_INFO, json_model, reasons
+from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, check_names, parquet_table
 
-# The tables that are read again, and the columns that are used of each.
-TABLES: dict[str, dict[str, Kind]] = {
+# Columns that are read from each table of a run.
+TABLE_COLUMNS: dict[str, dict[str, Kind]] = {
     "trials": {
         "architecture": "text", "seed": "number", "status": "text", "weights": "text", "train_seconds": "number",
     },
@@ -43,162 +33,154 @@ TABLES: dict[str, dict[str, Kind]] = {
         "probability": "number",
     },
 }  # fmt: skip
-TRIAL_FILE = re.compile(r"(?P<architecture>\w[\w.]*)-seed-\d+-[0-9a-f]{1,64}\.safetensors")
-# `latest` names a run; a second run of a name of 100 letters ends in `-2`.
-LATEST = re.compile(r"runs/[A-Za-z0-9][A-Za-z0-9._-]{0,109}")
+WEIGHTS_FILE = re.compile(r"(?P<architecture>\w[\w.]*)-seed-\d+-[0-9a-f]{1,64}\.safetensors")
+# Target of `latest`. Names have at most 100 characters; a second run with the same name gets the suffix `-2`.
+LATEST_TARGET = re.compile(r"runs/[A-Za-z0-9][A-Za-z0-9._-]{0,109}")
+LARGEST_TEMPERATURE = 1e300
 
 
-def _safe(name: str | None) -> str | None:
-    if name is not None and not SAFE_NAME.fullmatch(name):
-        raise ValueError("Give the name of a folder in results/runs")
-    return name
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run, read from its run directory.
 
-
-Text = Annotated[str, Field(max_length=100_000)]
-Value = Text | int | float | bool | None | Annotated[list[Text | int | float], Field(max_length=10_000)]
-
-
-class RunInfo(BaseModel):
-    """What a run wrote down of itself (run.json), as far as it is used again; later versions may add to it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    run_name: Name
-    source: Text
-    rows: dict[Name, int]
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    classes: tuple[Name, Name]
-    vocabulary: str | None = Field(default=None, pattern=r"^vocabulary-[0-9a-f]{16}\.parquet$")
-    caveats: list[Text] = Field(max_length=100_000)
-    settings: dict[Name, Value]
-    versions: dict[Name, Value]
-    hardware: dict[Name, Value]
-    command: Text = ""
-    started: Name
-
-
-class SavedRun(NamedTuple):
-    """What a run left: its name, its folder, the cache, its facts (run.json), and its trials.
-
-    `trials` has the columns architecture, seed, name (of the trial), accuracy (on validation), temperature and
-    threshold (both fitted there), one row for each that did not diverge.
+    Attributes:
+        info: Content of run.json.
+        run_dir: The run directory.
+        cache_dir: Cache of the results folder that the run belongs to.
+        recipe: Recipe of the networks.
+        vocabulary_path: Vocabulary of the networks.
+        trials: One row per trial that did not diverge, with the columns architecture, seed, name (of the trial),
+            accuracy (on the validation split, in [0, 1]), temperature and threshold (both fitted on the validation
+            split).
     """
 
-    name: str
-    folder: Path
-    cache: Path
-    facts: dict[str, Any]
+    info: RunInfo
+    run_dir: Path
+    cache_dir: Path
+    recipe: Recipe
+    vocabulary_path: Path
     trials: pd.DataFrame
 
     @property
-    def recipe(self) -> Recipe:
-        """What its networks were trained with."""
-        return Recipe(**{name: value for name, value in self.facts["settings"].items() if name in Recipe.model_fields})
+    def name(self) -> str:
+        """Return the name of the run."""
+        return self.info.run_name
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read one of the run's tables."""
-        return _table(self.folder, name)
+        """Read one of the tables in `TABLE_COLUMNS`."""
+        return _read_table(self.run_dir, name)
 
 
-def open_run(place: Path, name: str | None) -> SavedRun:
-    """Read what a run left.
+def open_run(results: Path, name: str | None) -> RunRecord:
+    """Read the record of a finished run.
 
     Args:
-        place: The folder of results.
-        name: The run's; None for the last one.
+        results: The results folder.
+        name: Name of the run directory; None for the last run.
 
     Raises:
-        UserError: If there is no such run, or it is of a version that did not say what its models need.
-        DamagedFileError: If a file of it is not what a run writes.
+        UserError: If the run does not exist, or if an earlier version wrote it that did not record its vocabulary.
+        DamagedFileError: If a file of the run is invalid.
     """
-    folder = _folder(place, name)
+    run_dir = _find_run_dir(results, name)
+    path = run_dir / "run.json"
     try:
-        info = json_model(get(folder / "run.json", LARGEST_RUN_INFO), RunInfo, folder / "run.json")
-        tables = {table: _table(folder, table) for table in ("trials", "scores", "calibration")}
+        info = json_model(get(path, LARGEST_RUN_INFO), RunInfo, path)
+        tables = {table: _read_table(run_dir, table) for table in ("trials", "scores", "calibration")}
     except FileNotFoundError:
-        raise UserError(_no_run(place, name)) from None
+        raise UserError(_describe_missing_run(results, name)) from None
     if info.vocabulary is None:
-        where, command = escape_terminal(folder), escape_terminal(info.command, limit=2_000)
-        raise UserError(
-            f"{where} is of an earlier version, which did not write down what its models need. Run the same comparison "
-            f"again; what is trained already is not trained again: {command}"
-        )
-    facts = info.model_dump() | {"classes": list(info.classes)}
-    run = SavedRun(info.run_name, folder, place / "cache", facts, _trials(folder, **tables))
+        raise UserError(_describe_old_version(run_dir, info))
     try:
-        run.recipe  # noqa: B018  # it is made of the settings
+        recipe = info.recipe()
     except ValidationError as error:
-        raise DamagedFileError(f"{escape_terminal(folder / 'run.json')} is not valid: {reasons(error)}") from None
-    return run
+        raise DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
+    cache = layout.cache_dir(results)
+    vocabulary_path = layout.vocabulary_file(cache, info.vocabulary)
+    return RunRecord(info, run_dir, cache, recipe, vocabulary_path, _read_trials(run_dir, **tables))
 
 
-def _folder(place: Path, name: str | None) -> Path:
-    """Return the folder of a run; `latest` is followed to a run of the same results, and nowhere else."""
+def _find_run_dir(results: Path, name: str | None) -> Path:
+    """Return the directory of a run.
+
+    The link `latest` is followed only to a run of the same results folder.
+    """
     if name is not None:
-        return place / "runs" / name
-    latest = place / "latest"
+        return layout.run_dir(results, name)
+    latest = layout.latest_link(results)
     try:
-        if in_bucket(place):
+        if in_bucket(results):
             target = get(latest, LARGEST_NAME).decode(errors="replace").strip()
         elif latest.is_symlink():
             target = str(latest.readlink())
-        else:  # a copy of the folder may hold the run itself
+        else:  # a copy of the results folder may contain the run directory instead of the link
             return latest
     except FileNotFoundError:
-        raise UserError(_no_run(place, name)) from None
-    if not LATEST.fullmatch(target):
-        where = escape_terminal(place / "runs")
-        raise UserError(f"{escape_terminal(latest)} does not lead to a run in {where}. Choose one by --run.")
-    return place / target
+        raise UserError(_describe_missing_run(results, name)) from None
+    if not LATEST_TARGET.fullmatch(target):
+        runs = escape_terminal(layout.runs_dir(results))
+        raise UserError(f"{escape_terminal(latest)} does not point to a run in {runs}. Choose a run with --run.")
+    return results / target
 
 
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    path = folder / "tables" / f"{name}.parquet"
+def _read_table(run_dir: Path, name: str) -> pd.DataFrame:
+    path = layout.run_table(run_dir, name)
     limits = TABLE if name == "predictions" else SMALL_TABLE
     table = parquet_table(get(path, limits.file), path, limits)
-    check_columns(table, TABLES[name], path)
+    check_columns(table, TABLE_COLUMNS[name], path)
     check_names(table, ("architecture",), path)
     return as_frame(table, path)
 
 
-def _no_run(place: Path, name: str | None) -> str:
-    runs = place / "runs"
-    # Other folders are no runs, and their names may hold anything.
-    known = sorted(path.name for path in runs.iterdir() if SAFE_NAME.fullmatch(path.name)) if runs.is_dir() else []
-    which = (
+def _describe_missing_run(results: Path, name: str | None) -> str:
+    runs = layout.runs_dir(results)
+    # Directories with other names are not runs, and their names may contain any characters.
+    names = sorted(path.name for path in runs.iterdir() if SAFE_NAME.fullmatch(path.name)) if runs.is_dir() else []
+    problem = (
         f"{escape_terminal(runs)} has no finished run {name!r}."
         if name
-        else f"{escape_terminal(place)} has no finished run."
+        else f"{escape_terminal(results)} has no finished run."
     )
-    there = f" Runs in it: {', '.join(known[-10:])}." if known else ""
-    return f"{which}{there} `make run` makes one; --results names another folder."
+    known = f" Runs in it: {', '.join(names[-10:])}." if names else ""
+    return f"{problem}{known} Create one with `imdb-compare run`, or choose another results folder with --results."
 
 
-def _trials(folder: Path, trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
-    """Join what the tables say of each trial.
+def _describe_old_version(run_dir: Path, info: RunInfo) -> str:
+    command = escape_terminal(info.command, limit=2_000)
+    return (
+        f"{escape_terminal(run_dir)} was written by an earlier version that did not record the vocabulary of its "
+        f"models. Run the same comparison again; cached trials are not trained again: {command}"
+    )
+
+
+def _read_trials(run_dir: Path, trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+    """Join the tables of a run to one row per trial.
 
     Raises:
-        DamagedFileError: If they contradict each other, or hold impossible values.
+        DamagedFileError: If the tables contradict each other, or contain impossible values.
     """
     try:
-        found = _joined(trials, scores, calibration)
+        joined = _join_tables(trials, scores, calibration)
     except (ValueError, TypeError, AttributeError) as error:  # pandas' MergeError is a ValueError
-        raise DamagedFileError(f"The tables in {escape_terminal(folder)} do not belong together") from error
-    files = trials["weights"].astype(str).str.fullmatch(TRIAL_FILE)
-    named = found["name"].str.replace(r"-seed-.*", "", regex=True) == found["architecture"].str.replace(":", ".")
-    possible = (
-        found["accuracy"].between(0, 1) & found["threshold"].between(0, 1) & found["temperature"].between(0, 1e300)
-    )
-    if found.empty or not files.all() or not (named & possible & (found["temperature"] > 0)).all():
-        raise DamagedFileError(f"The tables in {escape_terminal(folder)} hold values that no run writes")
-    return found
+        raise DamagedFileError(f"The tables in {escape_terminal(run_dir)} do not belong together") from error
+    weights = trials["weights"].astype(str).str.fullmatch(WEIGHTS_FILE)
+    # A trial's file name contains the architecture, with `.` instead of the `:` of a user-defined one.
+    matches = joined["name"].str.replace(r"-seed-.*", "", regex=True) == joined["architecture"].str.replace(":", ".")
+    temperature = joined["temperature"].between(0, LARGEST_TEMPERATURE) & (joined["temperature"] > 0)
+    in_range = joined["accuracy"].between(0, 1) & joined["threshold"].between(0, 1) & temperature
+    if joined.empty or not weights.all() or not (matches & in_range).all():
+        raise DamagedFileError(f"The tables in {escape_terminal(run_dir)} contain impossible values")
+    return joined
 
 
-def _joined(trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+def _join_tables(trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
     validation = scores[(scores["split"] == "validation") & (scores["metric"] == "accuracy")]
     accuracy = validation[["architecture", "seed", "value"]].rename(columns={"value": "accuracy"})
     names = trials["weights"].str.removesuffix(".safetensors")
-    kept = trials.assign(name=names)[["architecture", "seed", "name", "status"]].merge(accuracy, validate="one_to_one")
+    named = trials.assign(name=names)[["architecture", "seed", "name", "status"]]
+    joined = named.merge(accuracy, validate="one_to_one")
+    finished = joined[joined["status"] == "finished"].drop(columns="status")
     fitted = calibration[["architecture", "seed", "temperature", "threshold"]]
-    kept = kept[kept["status"] == "finished"].merge(fitted, validate="one_to_one").drop(columns="status")
-    return kept.astype({"seed": "int64", "accuracy": "float64", "temperature": "float64", "threshold": "float64"})
+    return finished.merge(fitted, validate="one_to_one").astype(
+        {"seed": "int64", "accuracy": "float64", "temperature": "float64", "threshold": "float64"}
+    )

@@ -1,7 +1,7 @@
-"""Results in a bucket of S3: paths that stand in a local path's place, so that all else is as with a folder.
+"""Results in an S3 bucket. Paths in a bucket have the methods of local paths.
 
-Who may read and write is found by AWS's own rules in the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL,
-a role of the machine, …), on each machine for itself; it is never a parameter and goes to no other process.
+Credentials come from the environment by the rules of AWS (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL, a role of
+the machine, …) on each machine. They are never a parameter and are not sent to other processes.
 """
 
 import tempfile
@@ -19,18 +19,18 @@ PACKAGES = ("s3fs", "universal-pathlib")
 
 
 def in_bucket(path: Path) -> bool:
-    """Tell whether a path leads to a bucket; such a path has a local one's methods, but is none."""
+    """Return whether a path is in a bucket. Such a path has the methods of `Path`, but is not an instance of it."""
     return not isinstance(path, Path)
 
 
 def results_place(results: str) -> Path:
-    """Return where results lie, after a look whether a bucket can be written to.
+    """Return the path of a results directory, after a check that a bucket is writable.
 
     Args:
-        results: A folder, or `s3://bucket/prefix`.
+        results: A local directory, or `s3://bucket/prefix`.
 
     Raises:
-        UserError: If it cannot, or a package is missing.
+        UserError: If the bucket is not writable, or a package is missing.
     """
     if not results.startswith("s3://"):
         return Path(results).resolve()
@@ -38,7 +38,7 @@ def results_place(results: str) -> Path:
         raise UserError(f"results: a bucket needs packages that are not installed: pip install {' '.join(PACKAGES)}")
     from upath import UPath
 
-    # Nothing is remembered of what lies there: workers write what the parent looks for.
+    # Listings are not cached, because other processes write files that this one looks for.
     place = cast(Path, UPath(results, use_listings_cache=False))
     try:
         put(place / ".imdb-compare", b"Results of imdb-compare.\n")
@@ -52,16 +52,16 @@ def results_place(results: str) -> Path:
 
 
 def get(path: Path, limit: int) -> bytes:
-    """Return the content of a file or object, by one request.
+    """Return the content of a file, or of an object by one request.
 
     Args:
-        path: Where it lies.
-        limit: The most bytes that it may have; no more are fetched.
+        path: The file or object.
+        limit: Maximum number of bytes; no more are downloaded.
 
     Raises:
-        FileNotFoundError: If it is not there.
-        DamagedFileError: If it is larger; or, for a file, cannot be read.
-        OSError: If an object cannot be fetched.
+        FileNotFoundError: If it does not exist.
+        DamagedFileError: If it is larger, or if a local file cannot be read.
+        OSError: If an object cannot be downloaded.
     """
     if not in_bucket(path):
         return read_limited(path, limit)
@@ -76,14 +76,14 @@ def _first_bytes(path: Any, count: int) -> bytes:
     try:
         return path.fs.cat_file(path.path, start=0, end=count)
     except OSError as error:
-        # S3 refuses a range of an object without any byte.
+        # S3 refuses a range of an empty object.
         if isinstance(error, FileNotFoundError) or path.fs.info(path.path)["size"]:
             raise
         return b""
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write an object, which takes its place whole or not at all.
+    """Write an object, completely or not at all.
 
     Raises:
         OSError: If it cannot be written.
@@ -98,13 +98,13 @@ def _as_system_error() -> Iterator[None]:
         yield
     except OSError:
         raise
-    except Exception as error:  # no credentials, nobody at the address, …: each has a class of its own
+    except Exception as error:  # missing credentials, no connection, …: each has a class of its own
         raise ConnectionError(str(error) or type(error).__name__) from None
 
 
 @contextmanager
 def written_nearby(place: Path) -> Iterator[Path]:
-    """Give a local folder for files that go to `place`: itself, or a temporary one."""
+    """Yield a local directory for files of a results directory: itself, or a temporary one for a bucket."""
     if not in_bucket(place):
         yield place
         return
@@ -113,7 +113,7 @@ def written_nearby(place: Path) -> Iterator[Path]:
 
 
 def upload(folder: Path, target: Path) -> None:
-    """Copy the files of a local folder to a place in a bucket."""
+    """Copy the files of a local directory to a directory in a bucket."""
     for file in folder.rglob("*"):
         if file.is_file():
             put(target / file.relative_to(folder).as_posix(), file.read_bytes())

@@ -9,16 +9,18 @@ ROWS_AT_A_TIME = 4_000
 
 
 def fingerprint(table: pa.Table | pd.DataFrame) -> str:
-    """Hash the content of a table: its columns' names and types and its rows, in their order.
+    """Return a hash of the content of a table: names and types of its columns, and its rows in their order.
+
+    The layout in memory and the schema metadata do not matter.
 
     Returns:
-        64 hexadecimal digits of SHA-256. How the table lies in memory, and notes in its schema, change nothing.
+        SHA-256, 64 hexadecimal digits.
     """
     table = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
     digest = hashlib.sha256()
     schema = pa.schema([(field.name, _large(field.type)) for field in table.schema])
     with pa.PythonFile(_Hashing(digest), "w") as sink, pa.ipc.new_stream(sink, schema) as stream:
-        # Slices of a fixed size, or the chunks that a table happens to have would be part of its content.
+        # Slices of a fixed size, so that the chunks of the table do not matter.
         for start in range(0, len(table), ROWS_AT_A_TIME):
             piece = table.slice(start, ROWS_AT_A_TIME).replace_schema_metadata().cast(schema)
             stream.write_table(piece.combine_chunks())
@@ -26,7 +28,7 @@ def fingerprint(table: pa.Table | pd.DataFrame) -> str:
 
 
 class _Hashing:
-    """A file that keeps nothing but the hash of what is written to it."""
+    """A file that updates a hash with what is written to it, and keeps nothing."""
 
     closed = False
 
@@ -43,7 +45,7 @@ class _Hashing:
 
 
 def _large(kind: pa.DataType) -> pa.DataType:
-    """Name the type with 64-bit offsets, so that string and large_string of the same content are the same."""
+    """Return the type with 64-bit offsets, so that string and large_string columns have equal hashes."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return pa.large_list(_large(kind.value_type))
     return pa.large_string() if pa.types.is_string(kind) or pa.types.is_string_view(kind) else kind

@@ -1,19 +1,25 @@
-"""Files of a trial in the cache."""
+"""Files of a trial in the cache.
+
+A trial consists of three files, each with a checksum: the history of its epochs (Parquet, with the `TrialResult` as
+JSON in the schema metadata), its predictions (Parquet) and its weights (safetensors).
+"""
 
 import hashlib
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.config.escape import escape_terminal
 from tasks.storage import store
-from tasks.storage.safe_files import SMALL_TABLE, TABLE, Kind, Name, as_frame, check_columns, reasons
+from tasks.storage.layout import history_file, predictions_file, weights_file
+from tasks.storage.safe_files import json_model
+from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, check_columns
+from tasks.storage.trial_records import NOT_MEASURED, TrainedTrial, TrialResult
 
 PREDICTED_SPLITS = ("validation", "test")
 PREDICTIONS: dict[str, Kind] = {
@@ -24,134 +30,149 @@ HISTORY: dict[str, Kind] = {
     "architecture": "text", "seed": "number", "epoch": "number", "split": "text", "loss": "number",
     "accuracy": "number",
 }  # fmt: skip
+RESULT_KEY = b"trial_result"  # in the schema metadata of the history
 Weight = TypeVar("Weight")
 
-
-class TrialFacts(BaseModel):
-    """What must be known of a stored trial; it holds more, all of it numbers."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=True, strict=True)
-    __pydantic_extra__: dict[str, int | float] = Field(init=False)
-
-    architecture: Name
-    seed: int = Field(ge=0)
-    status: Literal["finished", "diverged"]
-    weights: Name
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    parameters: int = Field(ge=0)
-    epochs: int = Field(ge=0)
-    best_epoch: int = Field(ge=0)
-    train_seconds: float = Field(ge=0)
+logger = logging.getLogger(__name__)
 
 
 def architecture_of(name: str) -> str:
-    """Return the architecture of a trial, by the trial's name."""
+    """Return the architecture of a trial from the name of its files."""
     module, _, function = name.split("-seed-")[0].rpartition(".")
     return f"{module}:{function}" if module else function
 
 
-def stored_trial(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return the facts of a trial that is stored whole, or None.
+def read_trial(folder: Path, name: str) -> TrialResult | None:
+    """Return the result of a stored trial, or None if one of its files is missing.
+
+    Args:
+        folder: Cache folder.
+        name: Name of the trial in the cache.
 
     Raises:
-        DamagedFileError: If one of its files is not what was written, or not of this trial.
+        DamagedFileError: If a file does not match its checksum, is not valid, or belongs to another trial.
     """
     history = store.read(history_file(folder, name), SMALL_TABLE)
     predictions = store.read(predictions_file(folder, name), TABLE)
     weights = store.read_bytes(weights_file(folder, name))
     if history is None or predictions is None or weights is None:
         return None
-    facts = _checked_facts(history, history_file(folder, name))
-    if facts["weights"] != weights_file(folder, name).name:
-        raise store.DamagedFileError(f"{escape_terminal(history_file(folder, name))} is not of this trial")
-    if hashlib.sha256(weights).hexdigest() != facts["weights_sha256"]:
-        raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} is not of this trial")
-    _check_predictions(predictions, facts, predictions_file(folder, name))
-    return facts
+    result = trial_result(history, history_file(folder, name))
+    if result.weights != weights_file(folder, name).name:
+        raise store.DamagedFileError(f"{escape_terminal(history_file(folder, name))} belongs to another trial")
+    if hashlib.sha256(weights).hexdigest() != result.weights_sha256:
+        raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} belongs to another trial")
+    _check_predictions(predictions, result, predictions_file(folder, name))
+    return result
 
 
-def stored_or_said(folder: Path, name: str, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return `stored_trial`, or None where a file is damaged, of which `say` is told."""
+def find_trial(folder: Path, name: str) -> TrialResult | None:
+    """Return the result of a stored trial, or None if a file is missing or damaged. Damage is logged as a warning."""
     try:
-        return stored_trial(folder, name)
+        return read_trial(folder, name)
     except store.DamagedFileError as damage:
-        say(f"{damage}: {name} is trained again")
+        logger.warning("%s. Training %s again.", damage, escape_terminal(name))
         return None
 
 
-def _checked_facts(history: pa.Table, path: Path) -> dict[str, Any]:
-    """Return the facts of a trial, after a check of them and of the history's columns."""
+def read_result(folder: Path, name: str) -> TrialResult:
+    """Return the result of a stored trial, without a check of its other files.
+
+    Raises:
+        FileNotFoundError: If the history of the trial is missing.
+        DamagedFileError: If the history is damaged.
+    """
+    path = history_file(folder, name)
+    return trial_result(store.table(path, SMALL_TABLE), path)
+
+
+def trial_result(history: pa.Table, path: Path) -> TrialResult:
+    """Return the result in the metadata of a history table.
+
+    Args:
+        history: Table with the columns `HISTORY`.
+        path: File of the table, named in messages.
+
+    Raises:
+        DamagedFileError: If a column or the result is missing or not valid.
+    """
     check_columns(history, HISTORY, path)
-    facts = _facts(as_frame(history, path))
-    try:
-        TrialFacts.model_validate(facts)
-    except ValidationError as error:
-        raise store.DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
-    return facts
+    content = (history.schema.metadata or {}).get(RESULT_KEY)
+    if content is None:
+        raise store.DamagedFileError(f"{escape_terminal(path)} contains no result of a trial")
+    return json_model(content, TrialResult, path)
 
 
-def _check_predictions(table: pa.Table, facts: Mapping[str, Any], path: Path) -> None:
-    """Refuse predictions that are not of this trial, or no probabilities; a trial that diverged has none."""
+def _check_predictions(table: pa.Table, result: TrialResult, path: Path) -> None:
+    """Check that predictions belong to a trial and are probabilities; a diverged trial has none."""
     check_columns(table, PREDICTIONS, path)
-    if len(table) == 0 and facts["status"] == "diverged":
+    if len(table) == 0 and result.status == "diverged":
         return
-    known = {"architecture": {facts["architecture"]}, "seed": {facts["seed"]}, "label": {0, 1},
-             "split": set(PREDICTED_SPLITS)}  # fmt: skip
-    values = {name: set(pc.unique(table[name]).to_pylist()) for name in known}
+    allowed: dict[str, set[Any]] = {
+        "architecture": {result.architecture}, "seed": {result.seed}, "label": {0, 1}, "split": set(PREDICTED_SPLITS)
+    }  # fmt: skip
+    values = {name: set(pc.unique(table[name]).to_pylist()) for name in allowed}
     probability = pc.min_max(table["probability"]).as_py()
-    # NaN is neither the least nor the greatest: it is counted.
+    # `min_max` ignores NaN, so missing values are counted separately.
     missing = pc.sum(pc.is_null(table["probability"], nan_is_null=True)).as_py()
-    wrong = [name for name, allowed in known.items() if not values[name] or values[name] - allowed]
+    wrong = [name for name in allowed if not values[name] or values[name] - allowed[name]]
     if wrong or missing or not 0 <= probability["min"] <= probability["max"] <= 1:
-        raise store.DamagedFileError(f"{escape_terminal(path)} does not hold this trial's predictions")
+        raise store.DamagedFileError(f"{escape_terminal(path)} does not contain the predictions of this trial")
 
 
 def store_trial(
-    folder: Path, name: str, history: pd.DataFrame, predictions: pd.DataFrame, weights: dict[str, Any]
-) -> dict[str, Any]:
-    """Write the files of a trial, its facts last, and return these."""
+    folder: Path,
+    name: str,
+    trial: TrainedTrial,
+    train_fraction: float = 1.0,
+    probe_seconds: float = NOT_MEASURED,
+) -> TrialResult:
+    """Write the files of a trial and return its result. The history with the result is written last.
+
+    Args:
+        folder: Cache folder.
+        name: Name of the trial in the cache.
+        trial: The trained trial.
+        train_fraction: Share of the training reviews, in (0, 1].
+        probe_seconds: Seconds of a fixed matrix product around the training, see `TrialResult`.
+
+    Raises:
+        NotWrittenError: If a file cannot be written.
+    """
     from safetensors.numpy import save
 
     file = weights_file(folder, name)
-    sha256 = store.write(file, save(own_names(weights)))
-    store.write(predictions_file(folder, name), predictions)
-    history.attrs.update(weights=file.name, weights_sha256=sha256)
-    store.write(history_file(folder, name), history)
-    return _facts(history)
+    sha256 = store.write(file, save(canonical_weight_names(trial.weights)))
+    store.write(predictions_file(folder, name), trial.predictions)
+    result = TrialResult(
+        **trial.facts.model_dump(), probe_seconds=probe_seconds, weights=file.name, weights_sha256=sha256,
+        train_fraction=train_fraction,
+    )  # fmt: skip
+    history = pa.Table.from_pandas(trial.history, preserve_index=False)
+    store.write(history_file(folder, name), with_result(history, result))
+    return result
 
 
-def own_names(weights: Mapping[str, Weight]) -> dict[str, Weight]:
-    """Name weights as in a process that built this model alone: `lstm_4/kernel` of a first LSTM is `lstm/kernel`.
+def with_result(history: pa.Table, result: TrialResult) -> pa.Table:
+    """Return a history table with a result in its schema metadata, instead of any other result there."""
+    metadata = {**(history.schema.metadata or {}), RESULT_KEY: result.model_dump_json().encode()}
+    return history.replace_schema_metadata(metadata)
 
-    Keras numbers the layers of a process, so the bytes of the same model would depend on what was trained before it.
+
+def canonical_weight_names(weights: Mapping[str, Weight]) -> dict[str, Weight]:
+    """Return weights under the names that they have in a process which builds only this model.
+
+    Keras numbers the layers of a process: the first LSTM layer of a model may be called `lstm_4`. Without the renaming
+    (`lstm_4/kernel` to `lstm/kernel`), the stored bytes would depend on which models were built before.
     """
     numbers: dict[str, dict[int, str]] = {}
     for layer in {name.split("/")[0] for name in weights if "/" in name}:
         kind, number = re.sub(r"_\d+$", "", layer), re.search(r"_(\d+)$", layer)
         numbers.setdefault(kind, {})[int(number[1]) if number else 0] = layer
-    own = {
-        found[number]: f"{kind}_{count}" if count else kind
-        for kind, found in numbers.items()
-        for count, number in enumerate(sorted(found))
+    canonical = {
+        layers[number]: f"{kind}_{count}" if count else kind
+        for kind, layers in numbers.items()
+        for count, number in enumerate(sorted(layers))
     }
     split = {name: name.partition("/") for name in weights}
-    return {"".join([own.get(layer, layer), *rest]): weights[name] for name, (layer, *rest) in split.items()}
-
-
-def _facts(history: pd.DataFrame) -> dict[str, Any]:
-    return {str(name): fact for name, fact in history.attrs.items()}
-
-
-def history_file(folder: Path, name: str) -> Path:
-    """Say where the history of a trial lies."""
-    return folder / "trials" / f"{name}.parquet"
-
-
-def predictions_file(folder: Path, name: str) -> Path:
-    """Say where the predictions of a trial lie."""
-    return folder / "trials" / f"{name}.predictions.parquet"
-
-
-def weights_file(folder: Path, name: str) -> Path:
-    """Say where the weights of a trial lie."""
-    return folder / "trials" / f"{name}.safetensors"
+    return {"".join([canonical.get(layer, layer), *rest]): weights[name] for name, (layer, *rest) in split.items()}

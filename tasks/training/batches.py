@@ -11,18 +11,17 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-BUCKETS = 16
+WIDTHS = 16  # number of different widths of batches
 
 
 @dataclass(frozen=True)
 class Split:
-    """The encoded reviews of one split, row after row.
+    """The encoded reviews of one split.
 
     Attributes:
-        tokens: All words of all reviews, one after the other, (words,) uint16.
-        offsets: Where each review starts, and the end, (reviews + 1,) integers.
-        labels: The classes, (reviews,) int8, 0 or 1.
+        tokens: Token ids of all reviews, one review after the other, (tokens,) uint16.
+        offsets: Position of the first token of each review, and the number of tokens, (reviews + 1,) integers.
+        labels: Classes, (reviews,) int8, 0 or 1.
     """
 
     tokens: np.ndarray
@@ -31,54 +30,67 @@ class Split:
 
     @classmethod
     def from_table(cls, encoded: pa.Table) -> Split:
-        """Take the columns `tokens` (list of uint16) and `label` of an encoded table."""
+        """Return the reviews of a table with the columns `tokens` (lists of uint16) and `label`."""
         lists = encoded["tokens"].combine_chunks()
         offsets = lists.offsets.to_numpy()
         tokens = lists.flatten().to_numpy()
         return cls(tokens, offsets - offsets[0], encoded["label"].to_numpy().astype(np.int8))
 
-    def rows(self, chosen: np.ndarray) -> Split:
-        """Take some reviews, (rows,) integers, in that order."""
-        parts = [self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in chosen]
-        return Split(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), self.labels[chosen])
+    def rows(self, rows: np.ndarray) -> Split:
+        """Return some reviews, given by their rows, (n,) integers, in that order."""
+        parts = [self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows]
+        return Split(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), self.labels[rows])
 
 
-def padded(split: Split, rows: np.ndarray, width: int) -> np.ndarray:
-    """Give the last `width` words of some reviews, (rows,) integers, zeros on the left, as (rows, width) int32."""
+def pad_left(split: Split, rows: np.ndarray, width: int) -> np.ndarray:
+    """Return the last `width` token ids of some reviews, padded with zeros on the left.
+
+    Args:
+        split: The reviews.
+        rows: Rows of the reviews, (n,) integers.
+        width: Number of columns.
+
+    Returns:
+        (n, width) int32.
+    """
     columns = split.offsets[rows + 1, None] - np.arange(width, 0, -1)
     inside = columns >= split.offsets[rows, None]
-    words = np.zeros(columns.shape, np.int32)
-    words[inside] = split.tokens[columns[inside]]
-    return words
+    token_ids = np.zeros(columns.shape, np.int32)
+    token_ids[inside] = split.tokens[columns[inside]]
+    return token_ids
 
 
-def widths(split: Split, max_tokens: int) -> np.ndarray:
-    """Give the width of each review: its length, at most `max_tokens`, rounded up to that of a bucket, (reviews,)."""
-    step = math.ceil(max_tokens / BUCKETS)
+def padded_widths(split: Split, max_tokens: int) -> np.ndarray:
+    """Return the padded width of each review: its length, at most `max_tokens`, rounded up to one of `WIDTHS` widths.
+
+    Returns:
+        (reviews,) integers from 1 to `max_tokens`.
+    """
+    step = math.ceil(max_tokens / WIDTHS)
     lengths = np.clip(np.diff(split.offsets), 1, max_tokens)
     rounded: np.ndarray = np.minimum(-(-lengths // step) * step, max_tokens)
     return rounded
 
 
-def batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
-    """Group the rows of one epoch into shuffled batches of like width.
+def make_batches(row_widths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
+    """Group the rows of one epoch into shuffled batches of the same width.
 
-    What does not fill a batch joins the next wider bucket, so that the number of updates is that
-    of plain batches and every batch but one is full.
+    The rows that do not fill the last batch of a width join the next larger width. So the number of updates is the same
+    as without grouping, and all batches but one are full.
 
     Args:
-        row_widths: The width of each row, (rows,) integers.
-        batch_size: Rows in a batch.
-        rng: Where the order comes from.
+        row_widths: Padded width of each row, (rows,) integers.
+        batch_size: Rows per batch.
+        rng: Random generator of the order.
 
     Returns:
-        (width, rows) of each batch.
+        Width and rows, (n,) integers, of each batch.
     """
-    found, left = [], np.empty(0, np.int64)
+    batches, remaining = [], np.empty(0, np.int64)
     largest = row_widths.max()
     for width in np.unique(row_widths):
-        rows = np.concatenate([left, rng.permutation(np.flatnonzero(row_widths == width))])
+        rows = np.concatenate([remaining, rng.permutation(np.flatnonzero(row_widths == width))])
         end = len(rows) if width == largest else len(rows) - len(rows) % batch_size
-        found += [(int(width), rows[start : start + batch_size]) for start in range(0, end, batch_size)]
-        left = rows[end:]
-    return [found[i] for i in rng.permutation(len(found))]
+        batches += [(int(width), rows[start : start + batch_size]) for start in range(0, end, batch_size)]
+        remaining = rows[end:]
+    return [batches[i] for i in rng.permutation(len(batches))]

@@ -1,4 +1,4 @@
-"""Architectures of the user's own, `my_models:attention_lstm`: found, and tried before a run relies on them."""
+"""Checks of user-defined architectures such as `my_models:attention_lstm`, before a run uses them."""
 
 import ast
 import sys
@@ -19,114 +19,132 @@ from tasks.config.labels import USER_ARCHITECTURE
 from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES, builder
 
-WANTED = (
-    "Wanted is a function (recipe) -> keras.Model that reads (reviews, width) integers of any width, 0 = padding on "
-    "the left, and gives one logit a review, (reviews, 1)."
+REQUIREMENT = (
+    "Required is a function (recipe) -> keras.Model whose model reads (reviews, width) integers of any width, "
+    "0 = padding on the left, and returns one logit per review, (reviews, 1)."
 )
 
 
-def check_own(architectures: Sequence[str], recipe: Recipe) -> None:
-    """Find the user's own architectures and try each: build it, answer with it, train it for one step.
+def check_user_architectures(architectures: Sequence[str], recipe: Recipe) -> None:
+    """Build each user-defined architecture, predict with it, and train it for one step, in a separate process.
 
-    It happens in a process of its own, which loads TensorFlow; without own architectures nothing happens.
+    Args:
+        architectures: Names of architectures. The project's own are not checked.
+        recipe: Hyperparameters.
 
     Raises:
-        UserError: With what is wrong with each of them, and the line in the user's file.
+        UserError: If a check fails; it names all problems, and the lines in the user's files.
     """
-    own = [name for name in architectures if name not in ARCHITECTURES]
-    if not own:
+    names = [name for name in architectures if name not in ARCHITECTURES]
+    if not names:
         return
-    files = {name: own_file(name) for name in own}
+    files = {name: user_module_file(name) for name in names}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            problems = pool.submit(problems_of, files, recipe).result()
+            problems = pool.submit(find_problems, files, recipe).result()
         except BrokenProcessPool:
-            problems = [f"{', '.join(own)}: the process died in which they were tried."]
+            problems = [f"{', '.join(names)}: the process that checked them died."]
     if problems:
-        raise UserError("\n".join([*problems, WANTED]))
+        raise UserError("\n".join([*problems, REQUIREMENT]))
 
 
-def own_file(name: str) -> Path:
-    """Find the file of `module:function`, without running it, or the packages that it is in.
+def user_module_file(name: str) -> Path:
+    """Return the file of `module:function` in the current folder, without running it or the packages that contain it.
 
     Raises:
-        UserError: If it is not in the folder in which the run was started, is not what would be imported under that
-            name, or has no such function.
+        UserError: If it does not exist, is outside of the current folder, is hidden by another module of its name, or
+            does not define the function.
     """
     if not USER_ARCHITECTURE.fullmatch(name):
         raise UserError(f"architectures: received {name[:100]!r}, which is no module:function.")
     module, _, function = name.partition(":")
-    path = _file_below(Path.cwd().resolve(), name, module.split("."))
+    path = _module_path(Path.cwd().resolve(), name, module.split("."))
+    functions = _defined_functions(path)
+    if function not in functions:
+        raise UserError(
+            f"architectures: received {name!r}, but {path.name} has no function {function}. "
+            f"Its functions: {', '.join(functions) or 'none'}."
+        )
+    return path
+
+
+def _defined_functions(path: Path) -> list[str]:
+    """Return the names of the functions that a Python file defines at its top level."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise UserError(f"architectures: {path.name}, line {error.lineno}: {escape_terminal(error.msg)}.") from None
-    except (OSError, ValueError) as error:  # not to be read, not UTF-8, a NUL
+    except (OSError, ValueError) as error:  # unreadable, not UTF-8, or with a NUL character
         raise UserError(f"architectures: {path.name} cannot be read as Python: {escape_terminal(error)}.") from None
-    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if function not in functions:
-        there = ", ".join(functions) or "none"
-        raise UserError(
-            f"architectures: received {name!r}, but {path.name} has no function {function}. It has: {there}."
-        )
-    return path
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
-def _file_below(here: Path, name: str, parts: list[str]) -> Path:
-    """Follow a module's name from `here` down, as an import would, but by paths alone: an import runs packages."""
-    wanted = here.joinpath(*parts).with_suffix(".py")
-    path = wanted.resolve()
-    package = here.joinpath(*parts, "__init__.py")
+def _module_path(folder: Path, name: str, parts: list[str]) -> Path:
+    """Return the file of a module below `folder`, from its path alone: an import would run the packages around it."""
+    file = folder.joinpath(*parts).with_suffix(".py")
+    path = file.resolve()
+    package = folder.joinpath(*parts, "__init__.py")
     if package.is_file() or not path.is_file():
-        raise UserError(f"architectures: received {name!r}, but there is no file {wanted}.")
-    if not path.is_relative_to(here) or "site-packages" in path.parts:
+        raise UserError(f"architectures: received {name!r}, but there is no file {file}.")
+    if not path.is_relative_to(folder) or "site-packages" in path.parts:
         raise UserError(
-            f"architectures: received {name!r}, but {wanted} leads out of {here}. Put the file itself there."
+            f"architectures: received {name!r}, but {file} leads out of {folder}. Put the file itself there."
         )
-    # An import takes what Python finds first: a built-in or installed module may hide the file.
+    # An import uses the first module that Python finds: a built-in or installed module may hide the file.
     first = PathFinder.find_spec(parts[0]) if parts[0] not in sys.builtin_module_names else None
     places = [*(first.submodule_search_locations or []), first.origin] if first else []
     if not any(place and path.is_relative_to(Path(place).resolve()) for place in places):
-        raise UserError(f"architectures: received {name!r}, but another module is called {parts[0]}. Rename {wanted}.")
+        raise UserError(f"architectures: received {name!r}, but another module is called {parts[0]}. Rename {file}.")
     return path
 
 
-def problems_of(files: dict[str, Path], recipe: Recipe) -> list[str]:
-    """Try architectures in this process, and say of each that does not do what it must."""
+def find_problems(files: dict[str, Path], recipe: Recipe) -> list[str]:
+    """Check architectures in this process, and return one sentence for each problem.
+
+    Args:
+        files: File of each architecture by its name.
+        recipe: Hyperparameters.
+    """
     from tasks.training.runtime import load_tensorflow
 
     load_tensorflow()
-    found = []
+    problems = []
     for name, file in files.items():
         try:
-            found += [f"{name}: {problem}" for problem in _tried(name, recipe)]
-        except Exception as error:  # whatever the user's code raises
+            problems += [f"{name}: {problem}" for problem in _check_model(name, recipe)]
+        except Exception as error:  # the user's code may raise anything
             lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
             where = f" ({file.name}, line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
-            found.append(f"{name}: {type(error).__name__}: {str(error).strip():.300}{where}")
-    return found
+            problems.append(f"{name}: {type(error).__name__}: {str(error).strip():.300}{where}")
+    return problems
 
 
-def _tried(name: str, recipe: Recipe) -> list[str]:
-    """Build a model, answer with it and train it for one step; say what is wrong."""
+def _check_model(name: str, recipe: Recipe) -> list[str]:
+    """Return the problems of the predictions of a model, or else those of its training."""
     import keras
-
-    from tasks.training.loop import training_step
 
     model: Any = builder(name)(recipe)
     if not isinstance(model, keras.Model):
-        return [f"gives a {type(model).__name__}, and no keras.Model."]
+        return [f"returns a {type(model).__name__} instead of a keras.Model."]
     rng = np.random.default_rng(0)
     for reviews, width in ((3, 7), (2, 11)):
-        words = rng.integers(1, recipe.vocabulary_size, (reviews, width), dtype=np.int32)
-        answers = np.asarray(model(words))
-        if answers.shape != (reviews, 1):
-            return [f"gives {answers.shape} for {reviews} reviews, and not ({reviews}, 1)."]
-        if not np.isfinite(answers).all():
-            return ["gives answers that are no numbers."]
+        token_ids = rng.integers(1, recipe.vocabulary_size, (reviews, width), dtype=np.int32)
+        logits = np.asarray(model(token_ids))
+        if logits.shape != (reviews, 1):
+            return [f"returns {logits.shape} for {reviews} reviews instead of ({reviews}, 1)."]
+        if not np.isfinite(logits).all():
+            return ["returns logits that are NaN or infinite."]
+    untrained = _untrained_weights(model, recipe, rng)
+    return [f"does not train {', '.join(untrained)}: a training step does not change it."] if untrained else []
+
+
+def _untrained_weights(model: Any, recipe: Recipe, rng: np.random.Generator) -> list[str]:
+    """Return the names of the trainable weights that one training step does not change."""
+    from tasks.training.loop import training_step
+
     before = [weight.numpy() for weight in model.trainable_weights]
-    step, _, _ = training_step(model, recipe, np.ones(2, np.float32))
-    step(rng.integers(1, recipe.vocabulary_size, (8, 9), dtype=np.int32), np.tile([0.0, 1.0], 4).astype(np.float32))
+    step = training_step(model, recipe, np.ones(2, np.float32))
+    token_ids = rng.integers(1, recipe.vocabulary_size, (8, 9), dtype=np.int32)
+    step.update(token_ids, np.tile([0.0, 1.0], 4).astype(np.float32))
     pairs = zip(model.trainable_weights, before, strict=True)
-    still = [weight.path for weight, old in pairs if np.array_equal(weight.numpy(), old)]
-    return [f"does not train {', '.join(still)}: a step leaves it as it is."] if still else []
+    return [weight.path for weight, old in pairs if np.array_equal(weight.numpy(), old)]

@@ -1,4 +1,4 @@
-"""What a model costs beside its training time: arithmetic in closed form, time for an answer, memory."""
+"""Costs of a model besides its training time: floating-point operations, prediction latency, and memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,93 +16,108 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
-# A gradient step multiplies about twice as much again as the pass forward (Kaplan et al. 2020, "Scaling Laws for
-# Neural Language Models", section 2.1).
+# A backward pass takes about twice the operations of a forward pass (Kaplan et al. 2020, "Scaling Laws for Neural
+# Language Models", section 2.1).
 FORWARD_AND_BACKWARD = 3
-ALONE, TOGETHER = 50, 256  # reviews answered one by one, and in one batch
-ROUNDS = 5
+SINGLE_REVIEWS, BATCH_REVIEWS = 50, 256  # reviews predicted one by one, and in one batch
+BATCH_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Prediction latency.
+
+    Attributes:
+        latency_ms: Median milliseconds for the prediction of one review.
+        batch_ms: Milliseconds per review in a batch of up to 256 reviews.
+    """
+
+    latency_ms: float
+    batch_ms: float
 
 
 def flops(model: keras.Model) -> tuple[float, float]:
-    """Count the multiplications and additions of a model's matrix products, forward.
+    """Count the multiplications and additions in the matrix products of a model's forward pass.
 
-    Looking up an embedding multiplies nothing; what is done number by number (gates, pooling) is left out, and is
-    small beside the products.
+    An embedding needs no multiplication. Elementwise operations (gates, pooling) are small in comparison and not
+    counted.
 
     Returns:
-        Floating-point operations for one word and, beside the words, for one review; NaN both where the model has a
-        layer whose products are not known here.
+        Floating-point operations per token, and those per review that do not depend on its tokens. Both are NaN if the
+        model has a layer with weights that is not known here.
     """
     import keras
 
-    from tasks.models.layers import Recurrent
+    from tasks.models.layers import FastSimpleRNN
 
-    word, review = 0.0, 0.0
+    per_token, per_review = 0.0, 0.0
     for layer in model.layers:
-        if isinstance(layer, Recurrent):
-            word += 2.0 * sum(int(np.prod(kernel.shape)) for kernel in (layer.kernel, layer.recurrent_kernel))
+        if isinstance(layer, FastSimpleRNN):
+            kernels = (layer.kernel, layer.recurrent_kernel)
+            per_token += 2.0 * sum(int(np.prod(kernel.shape)) for kernel in kernels)
         elif isinstance(layer, keras.layers.Dense):
-            review += 2.0 * int(np.prod(layer.kernel.shape))
+            per_review += 2.0 * int(np.prod(layer.kernel.shape))
         elif layer.weights and not isinstance(layer, keras.layers.Embedding):
             return float("nan"), float("nan")
-    return word, review
+    return per_token, per_review
 
 
-def training_flops(model: keras.Model, *, train_words: int, checked_words: int, reviews: int, epochs: int) -> float:
+def training_flops(
+    model: keras.Model, *, train_tokens: int, validation_tokens: int, reviews: int, epochs: int
+) -> float:
     """Count the operations of a training: forward and backward on training reviews, forward on validation reviews.
 
     Args:
         model: The model.
-        train_words: Words of the training reviews in an epoch, padding included.
-        checked_words: Words of the validation reviews, padding included.
-        reviews: Training reviews.
-        epochs: Passes over both.
+        train_tokens: Tokens of the training reviews in an epoch, including padding.
+        validation_tokens: Tokens of the validation reviews, including padding.
+        reviews: Number of training reviews.
+        epochs: Number of epochs.
 
     Returns:
-        Floating-point operations, NaN where they are not known (see `flops`).
+        Floating-point operations; NaN if they are not known, see `flops`.
     """
-    word, review = flops(model)
-    return epochs * (FORWARD_AND_BACKWARD * (word * train_words + review * reviews) + word * checked_words)
+    per_token, per_review = flops(model)
+    return epochs * (
+        FORWARD_AND_BACKWARD * (per_token * train_tokens + per_review * reviews) + per_token * validation_tokens
+    )
 
 
-def latency(answer: Callable[[np.ndarray], object], reviews: int) -> dict[str, float]:
-    """Measure how long answers take, on this machine beside whatever else it does.
+def latency(predict: Callable[[np.ndarray], object], reviews: int) -> Latency:
+    """Measure the prediction latency on this machine, with its current load.
 
     Args:
-        answer: Answers the reviews at the given rows, (rows,) integers.
-        reviews: How many there are; the first ones are taken.
-
-    Returns:
-        `latency_ms`: median milliseconds for one review; `batch_ms`: milliseconds a review in a batch of up to 256.
+        predict: Predicts the reviews in the given rows, (n,) integers.
+        reviews: Number of reviews; the first ones are predicted.
     """
-    alone = [np.array([row]) for row in range(min(ALONE, reviews))]
-    together = np.arange(min(TOGETHER, reviews))
-    answer(alone[0]), answer(together)  # the first answer also prepares
-    one = float(np.median([_seconds(answer, rows) for rows in alone]))
-    batch = float(np.median([_seconds(answer, together) for _ in range(ROUNDS)]))
-    return {"latency_ms": 1_000 * one, "batch_ms": 1_000 * batch / len(together)}
+    single = [np.array([row]) for row in range(min(SINGLE_REVIEWS, reviews))]
+    batch = np.arange(min(BATCH_REVIEWS, reviews))
+    predict(single[0]), predict(batch)  # the first call compiles
+    single_seconds = float(np.median([_seconds(predict, rows) for rows in single]))
+    batch_seconds = float(np.median([_seconds(predict, batch) for _ in range(BATCH_ROUNDS)]))
+    return Latency(1_000 * single_seconds, 1_000 * batch_seconds / len(batch))
 
 
-def _seconds(answer: Callable[[np.ndarray], object], rows: np.ndarray) -> float:
+def _seconds(predict: Callable[[np.ndarray], object], rows: np.ndarray) -> float:
     start = time.perf_counter()
-    answer(rows)
+    predict(rows)
     return time.perf_counter() - start
 
 
-def forget_peak_memory() -> None:
-    """Let this process's peak memory begin anew, where the system can (Linux): a worker makes trial after trial.
+def reset_peak_memory() -> None:
+    """Reset the peak memory of this process if the system supports it (Linux). A worker trains many trials.
 
-    What the last trial has freed is given back first, or it would count for the next one.
+    Freed memory is returned to the system first; otherwise it would count for the next trial.
     """
     gc.collect()
-    with suppress(AttributeError):  # glibc has it
+    with suppress(AttributeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory that this process has held since `forget_peak_memory`, in MB (or ever, off Linux)."""
+    """Return the peak memory of this process in MB, since `reset_peak_memory` on Linux, else since its start."""
     with suppress(OSError):
         line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6

@@ -1,6 +1,6 @@
-"""Train one architecture with one seed: batches of like length, a plain loop, early stopping.
+"""Training loop of a network: batches of similar length, an exponential moving average of the weights, early stopping.
 
-Reviews are padded on the left to one of a few widths. A review's width depends on its own length alone.
+Reviews are padded on the left to one of a few widths. The width of a review depends only on its own length.
 """
 
 from __future__ import annotations
@@ -9,88 +9,90 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from tasks.config.recipe import Recipe
-from tasks.training.batches import Split, batches, padded, widths
+from tasks.training.batches import Split, make_batches, pad_left, padded_widths
 from tasks.training.costs import training_flops
+from tasks.training.epoch_scores import HISTORY_METRICS, class_weights, epoch_scores, scores_from_totals
+from tasks.training.prediction import predict
 
 if TYPE_CHECKING:
     import keras
 
-
-HISTORY_METRICS = ("loss", "accuracy", "precision", "recall")
-Forward = Callable[[np.ndarray], Any]
-
-
-def predict(model: keras.Model, split: Split, *, max_tokens: int, batch_size: int = 128) -> np.ndarray:
-    """Give each review's probability of the positive class, (reviews,) float32 in [0, 1], in row order."""
-    return answers(_forward(model), split, max_tokens=max_tokens, batch_size=batch_size)
+OnEpoch = Callable[[int, dict[str, float]], None]
+Variable = Any  # TensorFlow ships no types
 
 
-def answers(forward: Forward, split: Split, *, max_tokens: int, batch_size: int = 128) -> np.ndarray:
-    """Do what `predict` does, with a model that `compiled` has made ready."""
-    row_widths = widths(split, max_tokens)
-    probabilities = np.empty(len(split.labels), np.float32)
-    for width in np.unique(row_widths):
-        rows = np.flatnonzero(row_widths == width)
-        for start in range(0, len(rows), batch_size):
-            chosen = rows[start : start + batch_size]
-            probabilities[chosen] = forward(padded(split, chosen, width)).numpy()
-    return probabilities
+@dataclass(frozen=True)
+class FitFacts:
+    """Outcome and duration of a training; see `TrainingFacts` for the fields."""
+
+    parameters: int
+    train_seconds: float
+    train_flops: float
+    epochs: int
+    best_epoch: int
+    best_seconds: float
+    status: Literal["finished", "diverged"]
 
 
-def compiled(model: keras.Model) -> Forward:
-    """Compile a model's answers: (reviews, width) int32 to (reviews,) float32 probabilities."""
-    import tensorflow as tf
+@dataclass(frozen=True)
+class FittedModel:
+    """A trained network.
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)  # type: ignore[untyped-decorator]
-    def forward(words: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(model(words, training=False)[:, 0])
-
-    return cast(Forward, forward)
-
-
-# A worker has one model at a time, and tracing it anew at each epoch would take as long as an epoch.
-_forward = lru_cache(maxsize=1)(compiled)
-
-
-def class_weights(labels: np.ndarray, balanced: bool) -> np.ndarray:
-    """Say how much a review of each class counts, (2,) float32: alike, or so that both classes come to the same."""
-    if not balanced:
-        return np.ones(2, np.float32)  # a process that trains then need not import scikit-learn
-    from sklearn.utils.class_weight import compute_class_weight
-
-    weights: np.ndarray = compute_class_weight("balanced", classes=np.arange(2), y=labels)
-    return weights.astype(np.float32)
-
-
-def scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """Give loss (log-loss, nats), accuracy, precision and recall at 0.5; the latter two are 0 where undefined.
-
-    Args:
-        labels: (reviews,) 0 or 1.
-        probabilities: (reviews,) of the positive class.
-        weights: (2,) how much the loss of each class counts; alike where None.
+    Attributes:
+        model: The model with the weights of its best epoch. If no epoch had a finite loss, with its initial weights.
+        history: One row per epoch and split: epoch, split, loss, accuracy, precision, recall, seconds.
+        facts: Outcome and duration.
+        validation_probabilities: (reviews,) float32 in [0, 1] of the best epoch; empty if no epoch had a finite loss.
     """
-    chance = np.clip(np.where(labels == 1, probabilities, 1 - probabilities.astype(np.float64)), 1e-7, 1)
-    said, true = probabilities > 0.5, labels == 1
-    losses = -np.log(chance) * (1 if weights is None else weights[labels])
-    return _rates(losses.sum(), (said & true).sum(), (said & ~true).sum(), (~said & true).sum(), len(labels))
+
+    model: keras.Model
+    history: pd.DataFrame
+    facts: FitFacts
+    validation_probabilities: np.ndarray
 
 
-def _rates(loss: float, hits: float, false_alarms: float, misses: float, count: float) -> dict[str, float]:
-    return {
-        "loss": float(loss / count),
-        "accuracy": float(1 - (false_alarms + misses) / count),
-        "precision": float(hits / max(hits + false_alarms, 1)),
-        "recall": float(hits / max(hits + misses, 1)),
-    }
+@dataclass(frozen=True)
+class TrainingStep:
+    """The compiled update of a model.
+
+    Attributes:
+        update: Updates the weights on one batch, (rows, width) int32 token ids and (rows,) float32 labels.
+        totals: Variable, (4,) float32, to which `update` adds the sum of losses and the numbers of true positives,
+            false positives and false negatives.
+        averaged_weights: Context in which the model has the moving average of its weights.
+    """
+
+    update: Callable[[np.ndarray, np.ndarray], None]
+    totals: Variable
+    averaged_weights: Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The best epoch so far.
+
+    Attributes:
+        epoch: Number of the epoch, from 1; 0 before the first.
+        loss: Validation loss.
+        seconds: Seconds since the start of the training.
+        weights: Weights of the model.
+        probabilities: Validation probabilities, (reviews,) float32.
+    """
+
+    epoch: int
+    loss: float
+    seconds: float
+    weights: list[np.ndarray]
+    probabilities: np.ndarray
 
 
 def fit(
@@ -99,83 +101,74 @@ def fit(
     train: Split,
     validation: Split,
     seed: int,
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> tuple[keras.Model, pd.DataFrame, dict[str, Any], np.ndarray]:
-    """Train until the validation loss no longer falls, and give the model with its best weights.
+    on_epoch: OnEpoch | None = None,
+) -> FittedModel:
+    """Train a model until its validation loss stops decreasing, and restore the weights of the best epoch.
 
     Args:
-        build: Makes the untrained model.
-        recipe: How to train.
-        train: The reviews to learn from.
-        validation: The reviews that choose the epoch.
-        seed: Fixes the initial weights, the order of the reviews and the dropout. Sets the process's seed.
+        build: Builds the untrained model.
+        recipe: Hyperparameters.
+        train: Training reviews.
+        validation: Validation reviews, which determine the best epoch.
+        seed: Seed of the initial weights, the order of the reviews and the dropout. Sets the seed of the process.
         on_epoch: Called after each epoch with its number, from 1, and the scores of both splits.
-
-    Returns:
-        The model; its history (epoch, split, loss, accuracy, precision, recall, seconds); the facts:
-        parameters, train_seconds, train_flops, epochs, best_epoch, best_seconds and status, "finished" or "diverged";
-        and its probabilities for the validation reviews, (reviews,) float32, empty if no epoch was finite.
-        A model that diverged keeps its best weights, or the initial ones if no epoch was finite (best_epoch 0).
     """
-    import keras
-
-    keras.utils.clear_session()  # or a worker would keep what it compiled for every trial
-    keras.utils.set_random_seed(seed)
-    rng = np.random.default_rng(seed)
-    start = time.perf_counter()
-    with _seeds_from(seed):
+    _reset_keras(seed)
+    rng, start = np.random.default_rng(seed), time.perf_counter()
+    with _private_keras_seeds(seed):
         model = build(recipe)
-    row_widths = widths(train, recipe.max_tokens)
+    row_widths = padded_widths(train, recipe.max_tokens)
     weights = class_weights(train.labels, recipe.class_weights)
-    step, totals, averages = training_step(model, recipe, weights)
-    best = {"epoch": 0, "loss": math.inf, "seconds": 0.0, "weights": model.get_weights(), "given": np.empty(0)}
+    step = training_step(model, recipe, weights)
+    best = Checkpoint(0, math.inf, 0.0, model.get_weights(), np.empty(0))
     rows: list[dict[str, Any]] = []
-    status, epoch = "finished", 0
-    while epoch < recipe.epochs and epoch - best["epoch"] < recipe.patience:
+    epoch, diverged = 0, False
+    while epoch < recipe.epochs and epoch - best.epoch < recipe.patience:
         epoch += 1
-        totals.assign(np.zeros(4, np.float32))
-        for width, chosen in batches(row_widths, recipe.batch_size, rng):
-            step(padded(train, chosen, width), train.labels[chosen].astype(np.float32))
-        loss, hits, false_alarms, misses = totals.numpy().tolist()
-        learnt = _rates(loss, hits, false_alarms, misses, len(train.labels))
-        with averages():
-            given = predict(model, validation, max_tokens=recipe.max_tokens)
-            checked = scores(validation.labels, given, weights)
-            if not math.isfinite(loss + checked["loss"]):
-                status = "diverged"
+        trained = _train_epoch(step, train, row_widths, recipe.batch_size, rng)
+        with step.averaged_weights():
+            probabilities = predict(model, validation, max_tokens=recipe.max_tokens)
+            validated = epoch_scores(validation.labels, probabilities, weights)
+            if diverged := not math.isfinite(trained["loss"] + validated["loss"]):
                 break
             seconds = time.perf_counter() - start
-            if checked["loss"] < best["loss"]:
-                best = {"epoch": epoch, "loss": checked["loss"], "seconds": seconds, "weights": model.get_weights()}
-                best["given"] = given
-        for split, values in (("train", learnt), ("validation", checked)):
-            rows.append({"epoch": epoch, "split": split, **values, "seconds": seconds})
+            if validated["loss"] < best.loss:
+                best = Checkpoint(epoch, validated["loss"], seconds, model.get_weights(), probabilities)
+        rows.append({"epoch": epoch, "split": "train", **trained, "seconds": seconds})
+        rows.append({"epoch": epoch, "split": "validation", **validated, "seconds": seconds})
         if on_epoch:
-            on_epoch(epoch, {"train_loss": learnt["loss"], **{f"validation_{k}": v for k, v in checked.items()}})
-    model.set_weights(best["weights"])
-    facts = {
-        "parameters": model.count_params(),
-        "train_seconds": time.perf_counter() - start,
-        "train_flops": training_flops(
-            model,
-            train_words=int(row_widths.sum()),
-            checked_words=int(widths(validation, recipe.max_tokens).sum()),
-            reviews=len(train.labels),
-            epochs=epoch,
+            on_epoch(epoch, {"train_loss": trained["loss"], **{f"validation_{k}": v for k, v in validated.items()}})
+    model.set_weights(best.weights)
+    validation_tokens = int(padded_widths(validation, recipe.max_tokens).sum())
+    facts = FitFacts(
+        parameters=model.count_params(),
+        train_seconds=time.perf_counter() - start,
+        train_flops=training_flops(
+            model, train_tokens=int(row_widths.sum()), validation_tokens=validation_tokens,
+            reviews=len(train.labels), epochs=epoch,
         ),
-        "epochs": epoch,
-        "best_epoch": best["epoch"],
-        "best_seconds": best["seconds"],
-        "status": status,
-    }
-    return model, pd.DataFrame(rows, columns=["epoch", "split", *HISTORY_METRICS, "seconds"]), facts, best["given"]
+        epochs=epoch,
+        best_epoch=best.epoch,
+        best_seconds=best.seconds,
+        status="diverged" if diverged else "finished",
+    )  # fmt: skip
+    history = pd.DataFrame(rows, columns=["epoch", "split", *HISTORY_METRICS, "seconds"])
+    return FittedModel(model, history, facts, best.probabilities)
+
+
+def _reset_keras(seed: int) -> None:
+    """Set the seed of the process and remove what Keras keeps of earlier models, such as compiled functions."""
+    import keras
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
 
 
 @contextmanager
-def _seeds_from(seed: int) -> Iterator[None]:
-    """Let Keras draw the seeds of weights and dropout from a generator of their own.
+def _private_keras_seeds(seed: int) -> Iterator[None]:
+    """Make Keras draw the seeds of weights and dropout from a separate generator.
 
-    It draws them from Python's global one, from which other threads (of Dask, of websockets) draw in between.
+    By default it uses Python's global generator, from which other threads (of Dask, of websockets) draw as well.
     """
     from keras.src.random import seed_generator
 
@@ -187,13 +180,24 @@ def _seeds_from(seed: int) -> Iterator[None]:
         seed_generator.python_random = shared
 
 
-def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> tuple[Any, Any, Any]:
-    """Make the compiled update, the totals that it adds to, and a context that lends the model its averaged weights.
+def _train_epoch(
+    step: TrainingStep, train: Split, row_widths: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Update the weights on each batch of an epoch, and return the scores on the training reviews."""
+    step.totals.assign(np.zeros(4, np.float32))
+    for width, rows in make_batches(row_widths, batch_size, rng):
+        step.update(pad_left(train, rows, width), train.labels[rows].astype(np.float32))
+    loss, true_positives, false_positives, false_negatives = step.totals.numpy().tolist()
+    return scores_from_totals(loss, true_positives, false_positives, false_negatives, len(train.labels))
+
+
+def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> TrainingStep:
+    """Compile the update of a model: Adam with gradients clipped to a global norm of 1, and a moving average.
 
     Args:
-        model: Not trained yet.
-        recipe: How to train.
-        weights: As of `class_weights`.
+        model: The untrained model.
+        recipe: Hyperparameters.
+        weights: (2,) weight of each class in the loss, see `class_weights`.
     """
     import keras
     import tensorflow as tf
@@ -208,33 +212,35 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> tu
     signature = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)]
 
     @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
-    def step(words: tf.Tensor, labels: tf.Tensor) -> None:
+    def update(token_ids: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            logits = model(words, training=True)[:, 0]
+            logits = model(token_ids, training=True)[:, 0]
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
             losses *= tf.gather(tf.constant(weights), tf.cast(labels, tf.int32))
             loss = tf.reduce_mean(losses)
-        # The embedding's gradient comes as rows; Keras' Adam takes several times as long over them.
+        # The gradient of the embedding is sparse; Keras' Adam is several times slower on sparse gradients.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
         optimizer.apply(gradients, model.trainable_variables)
-        said = tf.cast(logits > 0, tf.float32)
-        counts = [said * labels, said * (1 - labels), (1 - said) * labels]
+        predicted = tf.cast(logits > 0, tf.float32)
+        counts = [predicted * labels, predicted * (1 - labels), (1 - predicted) * labels]
         totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))
-        # Early on the average forgets faster, or it would still hold the initial weights.
+        # A smaller momentum at first, so that the average does not keep the initial weights.
         updates = tf.cast(optimizer.iterations, tf.float32)
-        kept = tf.minimum(recipe.ema_momentum, (1 + updates) / (10 + updates))
+        momentum = tf.minimum(recipe.ema_momentum, (1 + updates) / (10 + updates))
         for average, value in zip(averages, variables, strict=True):
-            average.assign_add((1 - kept) * (value - average))
+            average.assign_add((1 - momentum) * (value - average))
 
-    @contextmanager
-    def averaged() -> Iterator[None]:
-        current = [value.numpy() for value in variables]
-        for value, average in zip(variables, averages, strict=True):
-            value.assign(average)
-        try:
-            yield
-        finally:
-            for value, old in zip(variables, current, strict=True):
-                value.assign(old)
+    return TrainingStep(update, totals, partial(_values_replaced, variables, averages))
 
-    return step, totals, averaged
+
+@contextmanager
+def _values_replaced(variables: list[Variable], values: list[Variable]) -> Iterator[None]:
+    """Assign `values` to `variables`, and restore the old values afterwards."""
+    current = [variable.numpy() for variable in variables]
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    try:
+        yield
+    finally:
+        for variable, old in zip(variables, current, strict=True):
+            variable.assign(old)

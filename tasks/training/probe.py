@@ -1,22 +1,24 @@
-"""How fast the machine is right now: a matrix product of fixed size, against which the time of a training is held."""
+"""Speed of the machine at the moment: the time of a fixed matrix product, to which training times are related."""
 
 import time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-SIZE, TIMES = 768, 20  # about 0.1 s
+SIZE, REPEATS = 768, 20  # about 0.1 s
 
 
-def sgemm_seconds(size: int = SIZE, times: int = TIMES) -> float:
-    """Time one product of two (size, size) float32 matrices on one thread, in seconds, the mean of `times`.
+def sgemm_seconds(size: int = SIZE, repeats: int = REPEATS) -> float:
+    """Measure the time of one product of two (size, size) float32 matrices on one thread, in seconds.
 
-    The mean, not the fastest: what else runs on the machine slows a training down, too.
+    Returns:
+        The mean of `repeats` products. The mean and not the minimum, because other load on the machine slows down a
+        training as well.
     """
     left, right = (np.random.default_rng(seed).random((size, size), np.float32) for seed in range(2))
     product = left @ right
     with threadpool_limits(1):
         start = time.perf_counter()
-        for _ in range(times):
+        for _ in range(repeats):
             np.matmul(left, right, out=product)
-        return (time.perf_counter() - start) / times
+        return (time.perf_counter() - start) / repeats

@@ -1,20 +1,21 @@
-"""Measure the flow against the plain script: `python -m tests.benchmarks.bench`, or with `--short` in five minutes.
+"""Compare the speed of the flow with a plain Keras script: `python -m tests.benchmarks.bench [--short]`.
 
-At 200 and at 400 tokens, in turns, on the same rows, with the same units, batches, epochs and learning rate:
+With `--short` it takes five minutes. At 200 and at 400 tokens, alternately, on the same rows, with the same units,
+batch size, epochs and learning rate:
 
-- `plain.py`: five `model.fit` in one process, as a user would write it. It gets its rows encoded already, and trains
-  no baselines.
-- `python -m flows.imdb_compare` as a whole process, with one seed and an empty results folder: text to report, its
-  three baselines, Prefect's temporary server and the statistics included.
+- `plain.py`: five `model.fit` in one process, as a user would write it. Its rows are encoded already, and it trains no
+  baselines.
+- `python -m flows.imdb_compare` as a whole process, with one seed and an empty results folder: from texts to report,
+  including three baselines, Prefect's temporary server and the statistics.
 
-What both are measured by is wall time from start to end. Beside it, in the same sitting: the sgemm peak of all cores
-before and after, and the share of it that training sustains (matrix products of the trials in closed form, over the
-time from the end of encoding to the end of the last training, baselines included); the overhead (the share of the
-flow's wall time in which a worker does not run a trial: training, predicting, timing and storing); the same command
-again with everything cached; `--help`; time and memory of each stage.
+Both are compared by wall time. Also measured: the peak of matrix products (sgemm) of all cores, before and after; the
+share of it that training reaches (matrix products of the trials, computed from their shapes, over the time from the end
+of encoding to the end of the last trial, including baselines); the overhead (the share of the flow's wall time in which
+a worker process does not run a trial); the same command with everything cached; `--help`; duration and memory of each
+stage.
 
-The table goes to stdout, and all that was measured to results/bench as JSON. The last line is JSON. Before anything is
-measured each side runs once on a few rows, so that neither pays for cold files or for making Prefect's database.
+The tables are written to stdout, and all measurements to results/bench as JSON. The last line is JSON. Before the
+measurement each side runs once on a few rows, so that files are in the page cache and Prefect's database exists.
 """
 
 import argparse
@@ -35,12 +36,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 from tasks.data.datasets import load_reviews
 from tasks.data.tokenization import encode
 from tasks.models.registry import ARCHITECTURES
 from tests.benchmarks import ratios, sgemm
-from tests.benchmarks.tables import tables
+from tests.benchmarks.tables import format_tables
 from tests.benchmarks.watched import stages, task_runs, watch
 from tests.conftest import ROOT, TINY, tiny_reviews
 
@@ -54,21 +55,21 @@ SHARED = (
 )  # fmt: skip
 
 
-def say(words: str) -> None:
-    """Tell on stderr how far it is."""
-    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)  # noqa: T201
+def print_progress(message: str) -> None:
+    """Write the progress to stderr."""
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def write_rows(reviews: pd.DataFrame, sizes: Mapping[str, int], folder: Path) -> dict[int, dict[str, int]]:
     """Write the same rows for both sides: `reviews.parquet` with texts, and encoded `rows-<tokens>.npz`.
 
     Args:
-        reviews: The frame reviews.
-        sizes: How many to take of each split.
-        folder: Where to.
+        reviews: Frame of reviews.
+        sizes: Number of reviews of each split.
+        folder: Folder of the files.
 
     Returns:
-        The words of each split, by number of tokens kept.
+        Number of tokens of each split, by maximum number of tokens of a review.
     """
     chosen = pd.concat([part.sample(sizes[str(split)], random_state=0) for split, part in reviews.groupby("split")])
     chosen.to_parquet(folder / "reviews.parquet", index=False)
@@ -104,7 +105,7 @@ def run_plain(folder: Path, tokens: int, epochs: int) -> dict[str, Any]:
 
 
 def flow_command(folder: Path, results: Path, tokens: int, epochs: int) -> list[str]:
-    """Write the flow's command: the recipe's defaults, one seed, every epoch, a process for each core."""
+    """Return the command of the flow: default recipe, one seed, all epochs, one worker process per core."""
     options = {
         "data": folder / "reviews.parquet", "results": results, "seeds": 1, "max_tokens": tokens, "epochs": epochs,
         "patience": epochs, "workers": len(sgemm.cores()),
@@ -114,15 +115,15 @@ def flow_command(folder: Path, results: Path, tokens: int, epochs: int) -> list[
 
 
 def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
-    """Run the flow once, with nothing in the cache.
+    """Run the flow once, with an empty cache.
 
     Raises:
-        RuntimeError: If it has not trained every architecture on all rows for all epochs.
+        RuntimeError: If it did not train every architecture on all rows for all epochs.
     """
     watched = watch(command, folder / "flow.log", own_prefect(folder))
     tasks = task_runs(folder / "prefect" / "prefect.db")
     tables = results / "latest" / "tables"
-    trials = pd.read_parquet(tables / "trials.parquet").set_index("architecture").loc[list(FIVE_ARCHITECTURES)]
+    trials = pd.read_parquet(tables / "trials.parquet").set_index("architecture").loc[list(DEFAULT_ARCHITECTURES)]
     scores = pd.read_parquet(tables / "scores.parquet").query("split == 'test' and metric == 'accuracy'")
     rows = json.loads((results / "latest" / "run.json").read_text())["rows"]
     if rows != {split: sizes[split] for split in SPLITS} or not (trials["epochs"] == sizes["epochs"]).all():
@@ -131,9 +132,9 @@ def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping
         "seconds": watched.seconds,
         "workers": len(sgemm.cores()),
         "train_seconds": trials["train_seconds"].to_dict(),
-        "samples_a_second": (sizes["train"] * sizes["epochs"] / trials["train_seconds"]).to_dict(),
-        "later_samples_a_second": later_pace(pd.read_parquet(tables / "history.parquet"), sizes),
-        "accuracy": scores.set_index("architecture")["value"].loc[list(FIVE_ARCHITECTURES)].to_dict(),
+        "reviews_per_second": (sizes["train"] * sizes["epochs"] / trials["train_seconds"]).to_dict(),
+        "later_reviews_per_second": later_reviews_per_second(pd.read_parquet(tables / "history.parquet"), sizes),
+        "accuracy": scores.set_index("architecture")["value"].loc[list(DEFAULT_ARCHITECTURES)].to_dict(),
         "flops": float(trials["train_flops"].sum()),
         "busy_seconds": sum(end - start for stage, _, start, end in tasks if stage == "train"),
         "trial_seconds": {name: end - start for stage, name, start, end in tasks if stage == "train"},
@@ -142,8 +143,11 @@ def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping
     }
 
 
-def later_pace(history: pd.DataFrame, sizes: Mapping[str, int]) -> dict[str, float]:
-    """Give training reviews a second after the first epoch, which compiles; by architecture, none of one epoch."""
+def later_reviews_per_second(history: pd.DataFrame, sizes: Mapping[str, int]) -> dict[str, float]:
+    """Return training reviews per second after the first epoch, which includes compilation, by architecture.
+
+    Empty if there is only one epoch.
+    """
     if sizes["epochs"] == 1:
         return {}
     ends = history.query("split == 'train'").groupby("architecture")["seconds"].agg(["min", "max"])
@@ -152,12 +156,12 @@ def later_pace(history: pd.DataFrame, sizes: Mapping[str, int]) -> dict[str, flo
 
 
 def own_prefect(folder: Path) -> dict[str, str]:
-    """Return the environment in which a run starts a server of its own, with a database below `folder`."""
+    """Return the environment of a run with a temporary server and a database in `folder`."""
     return {"PREFECT_API_URL": "", "PREFECT_HOME": str(folder / "prefect")}
 
 
 def warm_up(folder: Path) -> None:
-    """Run both sides once on a few rows."""
+    """Run both sides once on a few rows, without measuring."""
     tiny = TINY | {"--data": str(tiny_reviews(folder / "tiny.csv")), "--results": str(folder / "tiny")}
     words = [word for option in tiny.items() for word in option]
     watch([sys.executable, "-m", "flows.imdb_compare", *words], folder / "tiny.log", own_prefect(folder))
@@ -165,41 +169,41 @@ def warm_up(folder: Path) -> None:
 
 
 def sgemm_peak() -> dict[str, list[float]]:
-    """Measure the GFLOP/s of each core, by size of the matrices, all cores at once."""
+    """Measure the GFLOP/s of each core with all cores in use, by size of the matrices."""
     return last_line([sys.executable, "-m", "tests.benchmarks.sgemm"])
 
 
 def last_line(command: Sequence[str]) -> Any:
-    """Run a command of this folder, and return the JSON that it ends with."""
+    """Run a command, and return the JSON in its last line."""
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3_600)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def sgemm_summary(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Put both measurements together: the peak is the highest sum over cores at any size, before or after."""
+    """Return both measurements and the peak: the highest sum over the cores at any size, before or after."""
     sums = [sum(cores) for measured in (before, after) for cores in measured.values()]
     best = [max(sum(cores) for cores in measured.values()) for measured in (before, after)]
     return {"peak_gflops": max(sums), "best_before_and_after": best, "lowest_gflops": min(sums),
             "before": before, "after": after}  # fmt: skip
 
 
-def closed_form(words: Mapping[str, int], sizes: Mapping[str, int], tokens: int) -> dict[str, float]:
-    """Count the operations of all five trainings: of the words alone, and with every review padded to `tokens`."""
+def count_flops(words: Mapping[str, int], sizes: Mapping[str, int], tokens: int) -> dict[str, float]:
+    """Return the operations of all five trainings, without padding and with every review padded to `tokens`."""
     from tasks.training.costs import training_flops
 
     recipe = Recipe(max_tokens=tokens)
-    models = [ARCHITECTURES[name](recipe) for name in FIVE_ARCHITECTURES]
+    models = [ARCHITECTURES[name](recipe) for name in DEFAULT_ARCHITECTURES]
     known = {"reviews": sizes["train"], "epochs": sizes["epochs"]}
-    fixed = {"train_words": tokens * sizes["train"], "checked_words": tokens * sizes["validation"]}
-    alone = {"train_words": words["train"], "checked_words": words["validation"]}
+    fixed = {"train_tokens": tokens * sizes["train"], "validation_tokens": tokens * sizes["validation"]}
+    alone = {"train_tokens": words["train"], "validation_tokens": words["validation"]}
     return {
-        "flops_of_words": sum(training_flops(model, **alone, **known) for model in models),
-        "flops_at_fixed_length": sum(training_flops(model, **fixed, **known) for model in models),
+        "flops_without_padding": sum(training_flops(model, **alone, **known) for model in models),
+        "flops_padded": sum(training_flops(model, **fixed, **known) for model in models),
     }
 
 
-def in_silence(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call in a process of its own, whose stderr goes nowhere: TensorFlow has much to say when it is loaded."""
+def call_without_stderr(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a new process without stderr, because TensorFlow writes many messages when it is imported."""
     context = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_without_stderr) as pool:
         return pool.submit(function, *arguments).result()
@@ -210,80 +214,86 @@ def _without_stderr() -> None:
 
 
 def measure(sizes: Mapping[str, int], folder: Path, torch: str | None) -> dict[str, Any]:
-    """Run everything; `folder` takes what the runs write."""
-    say(f"Writing {sizes['train']:,} training, {sizes['validation']:,} validation and {sizes['test']:,} test reviews")
-    words = write_rows(load_reviews("bundled"), sizes, folder)
-    say("Running each side once on a few rows, unmeasured")
+    """Run all measurements, with the files of the runs in `folder`."""
+    print_progress(
+        f"Writing {sizes['train']:,} training, {sizes['validation']:,} validation and {sizes['test']:,} test reviews"
+    )
+    words = write_rows(load_reviews("bundled").frame, sizes, folder)
+    print_progress("Running each side once on a few rows, unmeasured")
     warm_up(folder)
     before = sgemm_peak()
-    say(f"sgemm, all cores: {max(map(sum, before.values())):.0f} GFLOP/s")
+    print_progress(f"sgemm, all cores: {max(map(sum, before.values())):.0f} GFLOP/s")
     lengths: dict[str, list[dict[str, Any]]] = {str(length): [] for length in LENGTHS}
     for length in LENGTHS:
         for number in range(sizes["repeats"]):
             results = folder / f"results-{length}-{number}"
             plain = run_plain(folder, length, sizes["epochs"])
-            say(f"{length} tokens, repeat {number + 1}: the plain script took {plain['seconds']:.1f} s")
+            print_progress(f"{length} tokens, repeat {number + 1}: the plain script took {plain['seconds']:.1f} s")
             command = flow_command(folder, results, length, sizes["epochs"])
             flow = run_flow(command, folder, results, sizes)
-            say(f"{length} tokens, repeat {number + 1}: the flow took {flow['seconds']:.1f} s")
+            print_progress(f"{length} tokens, repeat {number + 1}: the flow took {flow['seconds']:.1f} s")
             lengths[str(length)].append({"plain": plain, "flow": flow})
     again = range(sizes["reruns"])
     reruns = [watch(command, folder / "flow.log", own_prefect(folder)).seconds for _ in again]
-    say(f"With everything cached: {', '.join(f'{seconds:.1f}' for seconds in reruns)} s")
+    print_progress(f"With everything cached: {', '.join(f'{seconds:.1f}' for seconds in reruns)} s")
     helped = [watch([*command[:3], "--help"], folder / "help.log").seconds for _ in again]
-    peer = peer_paces(torch) if torch else {}
+    peer = measure_torch(torch) if torch else {}
     after = sgemm_peak()
     for length in LENGTHS:
-        counted = in_silence(closed_form, words[length], sizes, length)
+        counted = call_without_stderr(count_flops, words[length], sizes, length)
         for repeat in lengths[str(length)]:
             repeat["flow"] |= counted
     return {"sizes": dict(sizes), "lengths": lengths, "cached_rerun_seconds": reruns, "help_seconds": helped,
             "sgemm": sgemm_summary(before, after), "peer": peer}  # fmt: skip
 
 
-def peer_paces(python: str) -> dict[str, Any]:
-    """Measure PyTorch with the interpreter that has it."""
+def measure_torch(python: str) -> dict[str, Any]:
+    """Measure PyTorch with the Python interpreter that has it."""
     return last_line([python, "-m", "tests.benchmarks.peer", *map(str, LENGTHS)])
 
 
-def refusal(torch: str | None) -> str | None:
-    """Say why it cannot be measured here, or nothing."""
-    from flows.server.lifecycle import answers, project_api
+def find_obstacle(torch: str | None) -> str | None:
+    """Return the reason why nothing can be measured here, if there is one."""
+    from flows.server.lifecycle import is_healthy, project_api
 
-    if answers(project_api()):
-        return f"A Prefect server runs at {project_api()}; end it, for a run's own server is part of what is measured."
+    if is_healthy(project_api()):
+        return f"A Prefect server is running at {project_api()}. Stop it: the measurement includes a temporary server."
     if torch and subprocess.run([torch, "-c", "import torch"], capture_output=True, check=False).returncode:
         return f"--torch: {torch} has no PyTorch; name a Python that has it (and pydantic): --torch path/to/python"
     return None
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the tables and the line, and return the exit code."""
+    """Measure, print the tables and the last line, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.bench", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--short", action="store_true", help="few rows, one repeat")
-    parser.add_argument("--torch", nargs="?", const=sys.executable, metavar="PYTHON", help="measure PyTorch, too")
-    parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="where the JSON file goes")
+    parser.add_argument(
+        "--torch", nargs="?", const=sys.executable, metavar="PYTHON", help="also measure PyTorch, with this Python"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="folder of the JSON file")
     asked = parser.parse_args(arguments)
     os.environ.pop("PREFECT_API_URL", None)
-    if reason := refusal(asked.torch):
+    if reason := find_obstacle(asked.torch):
         print(reason, file=sys.stderr)  # noqa: T201
         return 2
     started, moment = time.monotonic(), time.strftime("%Y-%m-%d-%H%M%S")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         result = measure(SHORT if asked.short else FULL, Path(folder), asked.torch)
-    from tasks.storage.environment import surroundings
+    from dataclasses import asdict
 
-    about = {"short": asked.short, "seconds": time.monotonic() - started, "machine": surroundings()}
-    line = ratios.line(result)
+    from tasks.storage.environment import environment_info
+
+    about = {"short": asked.short, "seconds": time.monotonic() - started, "machine": asdict(environment_info())}
+    line = ratios.summary_line(result)
     peak = result["sgemm"]["peak_gflops"]
-    summaries = {length: ratios.of_length(repeats, peak) for length, repeats in result["lengths"].items()}
+    summaries = {length: ratios.summarize_repeats(repeats, peak) for length, repeats in result["lengths"].items()}
     asked.folder.mkdir(parents=True, exist_ok=True)
     file = asked.folder / f"{moment}.json"
     file.write_text(json.dumps({**about, "line": line, "summaries": summaries, **result}, indent=2))
-    print(tables({**about, **result}, summaries))  # noqa: T201
-    say(f"Everything measured: {file}")
+    print(format_tables({**about, **result}, summaries))  # noqa: T201
+    print_progress(f"Measurements: {file}")
     print(json.dumps(line))  # noqa: T201
     return 0
 

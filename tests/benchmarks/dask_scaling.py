@@ -1,10 +1,9 @@
-"""From one Dask worker to two: the same trials trained by each, in turns, and what share of twice the speed comes out.
+"""Measure the efficiency of two Dask workers compared with one: `python -m tests.benchmarks.dask_scaling --repeats 3`.
 
-    python -m tests.benchmarks.dask_scaling --repeats 3
-
-Each run is the real flow with `--engine dask` on the bundled reviews and an empty cache. Its training phase goes from
-the moment the cluster is up to the last trial; loading TensorFlow in the workers is part of it. The last line is JSON:
-seconds of each phase, and the efficiency (1 would be exactly twice as fast), whose median and range are given.
+Each run is the flow with `--engine dask` on the bundled reviews and an empty cache. Runs with one and with two workers
+alternate. The training phase lasts from the start of the cluster to the end of the last trial, including the import of
+TensorFlow in the workers. The last line is JSON: seconds of each training phase, and median, minimum and maximum of the
+efficiency (1 means that two workers are twice as fast).
 """
 
 import argparse
@@ -34,11 +33,11 @@ def training_seconds(workers: int, options: list[str]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the efficiency."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=8, help="trials of the LSTM")
-    parser.add_argument("--epochs", type=int, default=2, help="of each: about 20 seconds")
+    parser.add_argument("--seeds", type=int, default=8, help="number of trials of the LSTM")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs of each trial, which then takes about 20 seconds")
     asked = parser.parse_args()
     options = ["--data", "bundled", "--architectures", "lstm", "--seeds", str(asked.seeds)]
     options += ["--epochs", str(asked.epochs), "--patience", str(asked.epochs)]

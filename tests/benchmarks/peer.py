@@ -1,7 +1,7 @@
-"""The same five trainings in PyTorch with bfloat16 autocast, one thread: `python -m tests.benchmarks.peer 200 400`.
+"""Train the five networks in PyTorch with bfloat16 autocast, one thread: `python -m tests.benchmarks.peer 200 400`.
 
-PyTorch is no dependency of the project: any Python that has it and pydantic will do. The last line is JSON: training
-reviews a second for each number of tokens and architecture, batch after batch, without validation or compiling.
+PyTorch is not a dependency of the project. Any Python with PyTorch and pydantic can be used. The last line is JSON:
+reviews per second by number of tokens and architecture, without validation and compilation.
 """
 
 import json
@@ -11,17 +11,17 @@ import time
 import torch
 from torch import nn
 
-from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 
-WARM_UP, SECONDS = 3, 10  # steps before the measurement, and how long it takes
-# Layers and directions of each architecture.
-SHAPES = dict.fromkeys(FIVE_ARCHITECTURES, (1, False)) | {
+WARM_UP, SECONDS = 3, 10  # steps before the measurement, and its duration
+# (number of layers, bidirectional) of each architecture.
+SHAPES = dict.fromkeys(DEFAULT_ARCHITECTURES, (1, False)) | {
     "stacked_lstm": (2, False), "bidirectional_lstm": (1, True), "deep_lstm": (3, False),
 }  # fmt: skip
 
 
 class Classifier(nn.Module):
-    """Embedding, recurrent layers, and one logit from the last state (of each direction)."""
+    """Embedding, recurrent layers, and one logit from the last state of each direction."""
 
     def __init__(self, architecture: str, recipe: Recipe) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Classifier(nn.Module):
 
 
 def pace(architecture: str, recipe: Recipe, seconds: float = SECONDS) -> float:
-    """Train on made-up reviews of full length, and return reviews a second."""
+    """Train on random reviews of full length, and return reviews per second."""
     torch.manual_seed(0)
     model = Classifier(architecture, recipe)
     optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate)
@@ -68,4 +68,4 @@ def pace(architecture: str, recipe: Recipe, seconds: float = SECONDS) -> float:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     recipes = {tokens: Recipe(max_tokens=int(tokens)) for tokens in sys.argv[1:]}
-    print(json.dumps({t: {name: pace(name, r) for name in FIVE_ARCHITECTURES} for t, r in recipes.items()}))  # noqa: T201
+    print(json.dumps({t: {name: pace(name, r) for name in DEFAULT_ARCHITECTURES} for t, r in recipes.items()}))  # noqa: T201

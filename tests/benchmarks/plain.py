@@ -1,11 +1,11 @@
-"""The script that a user would write: plain Keras, five trainings one after the other in one process.
+"""Train the five networks with plain Keras, one after the other in one process, as a user would write it.
 
     python tests/benchmarks/plain.py rows.npz plain.json --max-tokens 200 --epochs 2
 
-Everything is as Keras has it: its layers, its `fit`, all threads that TensorFlow likes, every review padded to the
-same length. The rows come encoded, so reading and encoding texts, which the other side of the benchmark does
-itself, costs this script nothing. The JSON file holds for each architecture the seconds of `fit`, training reviews a
-second and the accuracy on the test reviews; how long the process takes is for whoever starts it to measure.
+Layers, `fit` and the number of threads are the defaults of Keras and TensorFlow, and every review is padded to the same
+length. The rows are encoded already: reading and encoding texts costs this script nothing, unlike the flow. The JSON
+file contains, by architecture, the seconds of `fit`, the training reviews per second and the test accuracy. The
+duration of the process is measured by its caller.
 """
 
 import argparse
@@ -21,24 +21,24 @@ from keras import layers
 ARCHITECTURES: dict[str, Callable[[int, float], list[layers.Layer]]] = {
     "simple_rnn": lambda units, _: [layers.SimpleRNN(units)],
     "lstm": lambda units, _: [layers.LSTM(units)],
-    "stacked_lstm": lambda units, dropout: [*passing_on(units, dropout), layers.LSTM(units)],
+    "stacked_lstm": lambda units, dropout: [*sequence_layers(units, dropout), layers.LSTM(units)],
     "bidirectional_lstm": lambda units, _: [layers.Bidirectional(layers.LSTM(units))],
     "deep_lstm": lambda units, dropout: [
-        *passing_on(units, dropout),
-        *passing_on(units, dropout),
+        *sequence_layers(units, dropout),
+        *sequence_layers(units, dropout),
         layers.LSTM(units),
     ],
 }
 
 
-def passing_on(units: int, dropout: float) -> list[layers.Layer]:
-    """Make a layer for another one to stand on."""
+def sequence_layers(units: int, dropout: float) -> list[layers.Layer]:
+    """Return an LSTM that returns all its states, for another layer on top of it."""
     return [layers.LSTM(units, return_sequences=True), layers.Dropout(dropout)]
 
 
-def model(architecture: str, asked: argparse.Namespace) -> keras.Model:
+def build_model(architecture: str, asked: argparse.Namespace) -> keras.Model:
     """Build and compile one architecture."""
-    made = keras.Sequential(
+    model = keras.Sequential(
         [
             layers.Embedding(asked.vocabulary_size, asked.embedding_size),
             layers.SpatialDropout1D(asked.dropout),
@@ -47,14 +47,14 @@ def model(architecture: str, asked: argparse.Namespace) -> keras.Model:
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    made.compile(keras.optimizers.Adam(asked.learning_rate), loss="binary_crossentropy", metrics=["accuracy"])
-    return made
+    model.compile(keras.optimizers.Adam(asked.learning_rate), loss="binary_crossentropy", metrics=["accuracy"])
+    return model
 
 
 def main() -> None:
-    """Train, evaluate and predict with every architecture, and write what it took."""
+    """Train, evaluate and predict with every architecture, and write the measurements."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("rows", type=Path, help="of each split: tokens, ends (of the reviews in them) and labels")
+    parser.add_argument("rows", type=Path, help="for each split: tokens, ends (of the reviews in them) and labels")
     parser.add_argument("output", type=Path)
     for name, default in {
         "max_tokens": 200, "epochs": 2, "batch_size": 64, "vocabulary_size": 10_000, "embedding_size": 64, "units": 64,
@@ -71,9 +71,9 @@ def main() -> None:
         labels[split] = rows[f"{split}_labels"]
 
     keras.utils.set_random_seed(0)
-    found: dict[str, dict[str, float]] = {"seconds": {}, "samples_a_second": {}, "accuracy": {}}
+    found: dict[str, dict[str, float]] = {"seconds": {}, "reviews_per_second": {}, "accuracy": {}}
     for architecture in ARCHITECTURES:
-        network = model(architecture, asked)
+        network = build_model(architecture, asked)
         start = time.perf_counter()
         network.fit(
             words["train"],
@@ -87,7 +87,7 @@ def main() -> None:
         _, accuracy = network.evaluate(words["test"], labels["test"], batch_size=asked.batch_size, verbose=2)
         network.predict(words["test"], batch_size=asked.batch_size, verbose=2)
         found["seconds"][architecture] = seconds
-        found["samples_a_second"][architecture] = len(words["train"]) * asked.epochs / seconds
+        found["reviews_per_second"][architecture] = len(words["train"]) * asked.epochs / seconds
         found["accuracy"][architecture] = accuracy
     asked.output.write_text(json.dumps(found))
 

@@ -1,7 +1,7 @@
-"""The benchmark's arithmetic: from what was measured to ratios and shares, each with its spread over the repeats.
+"""Ratios and shares of the measurements, with their spread over the repeats.
 
-A repeat is one run of the plain script and one of the flow, the one right after the other: `{"plain": …, "flow": …}`.
-Ratios are made within a repeat, for the machine may be faster or slower at the next.
+A repeat is a run of the plain script followed by a run of the flow: `{"plain": …, "flow": …}`. Ratios are computed
+within a repeat, because the speed of the machine may change between repeats.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,50 +13,52 @@ GIGA = 1e9
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Give the median of the repeats, the lowest and the highest."""
+    """Return median, minimum and maximum over the repeats."""
     return {"median": median(values), "low": min(values), "high": max(values)}
 
 
 def sgemm_share(flops: float, seconds: float, peak_gflops: float) -> float:
-    """Say what share of the peak so many floating-point operations in so many seconds are, 0 to 1."""
+    """Return the floating-point operations per second as a share of the peak, 0 to 1."""
     return flops / (seconds * peak_gflops * GIGA)
 
 
 def overhead(wall: float, busy: float, workers: int) -> float:
-    """Say what share of the wall time the workers did not train for, 0 to 1.
+    """Return the share of the wall time in which a worker process did not run a trial, 0 to 1.
 
     Args:
-        wall: Seconds.
-        busy: Seconds of all trials together, from the beginning of each task run in its worker to its end.
-        workers: Processes that could train at once.
+        wall: Wall time of the run (s).
+        busy: Total duration of the task runs of all trials (s).
+        workers: Number of worker processes.
     """
     return (wall - busy / workers) / wall
 
 
-def points(repeat: Repeat) -> dict[str, float]:
-    """Subtract the plain script's test accuracies from the flow's, in points, by architecture."""
+def accuracy_differences(repeat: Repeat) -> dict[str, float]:
+    """Return the test accuracy of the flow minus that of the plain script, in points, by architecture."""
     plain, flow = repeat["plain"]["accuracy"], repeat["flow"]["accuracy"]
     return {name: 100 * (flow[name] - plain[name]) for name in plain}
 
 
-def paces(repeat: Repeat) -> dict[str, float]:
-    """Divide the flow's training reviews a second, in one process of one thread, by the plain script's."""
-    plain, flow = repeat["plain"]["samples_a_second"], repeat["flow"]["samples_a_second"]
+def speed_ratios(repeat: Repeat) -> dict[str, float]:
+    """Return the training speed (reviews per second) of one worker process over that of the plain script."""
+    plain, flow = repeat["plain"]["reviews_per_second"], repeat["flow"]["reviews_per_second"]
     return {name: flow[name] / plain[name] for name in plain}
 
 
-def by_architecture(repeats: Sequence[Repeat], measure: Callable[[Repeat], Mapping[str, float]]) -> dict[str, Any]:
-    """Give the spread of a measure that each repeat has for every architecture."""
+def spread_by_architecture(
+    repeats: Sequence[Repeat], measure: Callable[[Repeat], Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return the spread over the repeats of a measure, by architecture."""
     found = [measure(repeat) for repeat in repeats]
     return {name: spread([each[name] for each in found]) for name in found[0]}
 
 
-def of_length(repeats: Sequence[Repeat], peak_gflops: float) -> dict[str, Any]:
-    """Sum up the repeats at one number of tokens.
+def summarize_repeats(repeats: Sequence[Repeat], peak_gflops: float) -> dict[str, Any]:
+    """Return the spread of every measure over the repeats with one number of tokens.
 
     Args:
-        repeats: What was measured, at least one.
-        peak_gflops: The sgemm peak of all cores together.
+        repeats: At least one.
+        peak_gflops: Peak of matrix products (sgemm) of all cores together.
     """
 
     def over(measure: Callable[[Repeat, Mapping[str, Any]], float]) -> dict[str, float]:
@@ -70,7 +72,9 @@ def of_length(repeats: Sequence[Repeat], peak_gflops: float) -> dict[str, Any]:
         "flow_seconds": over(lambda _, flow: flow["seconds"]),
         "speedup": over(lambda repeat, flow: repeat["plain"]["seconds"] / flow["seconds"]),
         "sgemm_share": over(lambda _, flow: sgemm_share(flow["flops"], training(flow), peak_gflops)),
-        "sgemm_share_of_words": over(lambda _, flow: sgemm_share(flow["flops_of_words"], training(flow), peak_gflops)),
+        "sgemm_share_without_padding": over(
+            lambda _, flow: sgemm_share(flow["flops_without_padding"], training(flow), peak_gflops)
+        ),
         "sgemm_share_of_busy_cores": over(
             lambda _, flow: sgemm_share(
                 flow["flops"], sum(flow["train_seconds"].values()) / flow["workers"], peak_gflops
@@ -78,33 +82,45 @@ def of_length(repeats: Sequence[Repeat], peak_gflops: float) -> dict[str, Any]:
         ),
         "sgemm_share_of_plain": over(
             lambda repeat, flow: sgemm_share(
-                flow["flops_at_fixed_length"], sum(repeat["plain"]["fit_seconds"].values()), peak_gflops
+                flow["flops_padded"], sum(repeat["plain"]["fit_seconds"].values()), peak_gflops
             )
         ),
-        "padding": over(lambda _, flow: 1 - flow["flops_of_words"] / flow["flops"]),
+        "padding": over(lambda _, flow: 1 - flow["flops_without_padding"] / flow["flops"]),
         "overhead": over(lambda _, flow: overhead(flow["seconds"], flow["busy_seconds"], flow["workers"])),
         "overhead_in_training": over(lambda _, flow: overhead(training(flow), flow["busy_seconds"], flow["workers"])),
         "worker_peak_mb": over(lambda _, flow: flow["worker_peak_mb"]),
         "plain_peak_mb": over(lambda repeat, _: repeat["plain"]["peak_mb"]),
-        "plain_samples_a_second": by_architecture(repeats, lambda repeat: repeat["plain"]["samples_a_second"]),
-        "flow_samples_a_second": by_architecture(repeats, lambda repeat: repeat["flow"]["samples_a_second"]),
-        "later_samples_a_second": by_architecture(repeats, lambda repeat: repeat["flow"]["later_samples_a_second"]),
-        "pace": by_architecture(repeats, paces),
-        "plain_accuracy": by_architecture(repeats, lambda repeat: repeat["plain"]["accuracy"]),
-        "flow_accuracy": by_architecture(repeats, lambda repeat: repeat["flow"]["accuracy"]),
-        "points": by_architecture(repeats, points),
+        "plain_reviews_per_second": spread_by_architecture(
+            repeats, lambda repeat: repeat["plain"]["reviews_per_second"]
+        ),
+        "flow_reviews_per_second": spread_by_architecture(repeats, lambda repeat: repeat["flow"]["reviews_per_second"]),
+        "later_reviews_per_second": spread_by_architecture(
+            repeats, lambda repeat: repeat["flow"]["later_reviews_per_second"]
+        ),
+        "speed_ratio": spread_by_architecture(repeats, speed_ratios),
+        "plain_accuracy": spread_by_architecture(repeats, lambda repeat: repeat["plain"]["accuracy"]),
+        "flow_accuracy": spread_by_architecture(repeats, lambda repeat: repeat["flow"]["accuracy"]),
+        "accuracy_difference": spread_by_architecture(repeats, accuracy_differences),
     }
 
 
-def line(result: Mapping[str, Any]) -> dict[str, float]:
-    """Make the last line: of several lengths the worse share of the peak, overhead and memory, the mean of accuracy.
+def summary_line(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return the content of the last line.
+
+    Over the numbers of tokens: the lowest share of the peak, the highest overhead and memory, and the mean difference
+    of accuracy.
 
     Args:
         result: `lengths` (repeats by number of tokens), `sgemm` (with `peak_gflops`) and `cached_rerun_seconds`.
     """
-    summaries = {length: of_length(each, result["sgemm"]["peak_gflops"]) for length, each in result["lengths"].items()}
+    summaries = {
+        length: summarize_repeats(each, result["sgemm"]["peak_gflops"]) for length, each in result["lengths"].items()
+    }
     differences = [
-        difference for repeats in result["lengths"].values() for each in repeats for difference in points(each).values()
+        difference
+        for repeats in result["lengths"].values()
+        for each in repeats
+        for difference in accuracy_differences(each).values()
     ]
     return {
         **{f"speedup_{length}": round(summary["speedup"]["median"], 2) for length, summary in summaries.items()},

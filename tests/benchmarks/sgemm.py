@@ -1,7 +1,7 @@
-"""How fast this machine multiplies float32 matrices, all cores at once: `python -m tests.benchmarks.sgemm`.
+"""Measure the speed of float32 matrix products on all cores: `python -m tests.benchmarks.sgemm`.
 
-One process a core, each on its own core with one BLAS thread, so that the sum is what a training with one process a
-core could reach at most. The last line is JSON: for each size of the matrices the GFLOP/s of each core.
+One process per core with one BLAS thread each. The sum over the cores is an upper bound of what training with one
+process per core can reach. The last line is JSON: GFLOP/s of each core by size of the matrices.
 """
 
 import json
@@ -22,7 +22,7 @@ def cores() -> list[int]:
 
 
 def multiply(core: int, sizes: tuple[int, ...], seconds: float, together: Any, found: Any) -> None:
-    """Multiply on one core, at each size as long as the others do, and put (size, GFLOP/s) into the queue `found`."""
+    """Multiply on one core, at the same time as the other processes, and put (size, GFLOP/s) into the queue `found`."""
     import numpy as np
 
     if sys.platform == "linux":

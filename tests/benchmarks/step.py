@@ -1,9 +1,9 @@
-"""Where the time of one update of a network goes: `python -m tests.benchmarks.step lstm 200 deep_lstm 400`.
+"""Measure the parts of one update of a network: `python -m tests.benchmarks.step lstm 200 deep_lstm 400`.
 
-One thread, made-up reviews of full length, as in `pace.py`. The last line is JSON: milliseconds by architecture and
-number of tokens. `step` is the whole update; `loops` the compiled loops over time, of which `products_in_loops`, timed
-by themselves, are the products and the rest the gates; `pooling` its own loops; `others` what is left: the layers'
-large products above all, and what is TensorFlow's, Adam's and the averages'.
+One thread, random reviews of full length, as in `pace.py`. The last line is JSON: milliseconds by architecture and
+number of tokens. `step` is the whole update. `loops` are the compiled loops over time; they consist of the matrix
+products (`products_in_loops`, timed separately) and the gates. `pooling` are the loops of the pooling layer. `others`
+is the rest: mainly the large matrix products of the layers, TensorFlow, Adam and the averaging of weights.
 """
 
 import json
@@ -19,12 +19,12 @@ from tasks.models import kernels
 from tasks.training.runtime import load_tensorflow
 from tests.benchmarks.pace import pace
 
-LAYERS = {"lstm": 1, "stacked_lstm": 2, "bidirectional_lstm": 2, "deep_lstm": 3}  # each as wide as its input
+LAYERS = {"lstm": 1, "stacked_lstm": 2, "bidirectional_lstm": 2, "deep_lstm": 3}  # number of loops over time
 TIMES = 30
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """Take the median time of a piece of work."""
+    """Return the median duration of a function call (ms)."""
     taken = []
     for _ in range(TIMES):
         start = time.perf_counter()
@@ -33,8 +33,8 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1_000 * float(np.median(taken))
 
 
-def timed(spent: dict[str, list[float]], name: str) -> None:
-    """Let one of `tasks.models.kernels` note how long each of its calls takes."""
+def record_durations(spent: dict[str, list[float]], name: str) -> None:
+    """Make a function of `tasks.models.kernels` append the duration (ms) of each call to `spent`."""
     loop = getattr(kernels, name)
 
     def run(*arrays: Any) -> Any:
@@ -47,7 +47,7 @@ def timed(spent: dict[str, list[float]], name: str) -> None:
 
 
 def products(recipe: Recipe) -> float:
-    """Time the products in the loops of one layer, forward and backward."""
+    """Return the duration (ms) of the matrix products in the loops of one layer, forward and backward."""
     one = np.zeros((recipe.batch_size, recipe.units), np.float32)
     kernel = np.zeros((recipe.units, 4 * recipe.units), np.float32)
     few = one @ kernel
@@ -61,11 +61,11 @@ def products(recipe: Recipe) -> float:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure architecture after architecture."""
+    """Measure each architecture and print the result."""
     load_tensorflow(threads=1)
     spent: dict[str, list[float]] = {}
     for name in ("lstm_forward", "lstm_backward", "pool_forward", "pool_backward"):
-        timed(spent, name)
+        record_durations(spent, name)
     found = {}
     for name, tokens in zip(arguments[::2], arguments[1::2], strict=True):
         spent.clear()

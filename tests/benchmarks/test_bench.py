@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic, on numbers worked by hand; how it watches processes; and all of it once, on few rows."""
+"""The benchmark: arithmetic against numbers worked by hand, measurement of processes, and a whole run on few rows."""
 
 import json
 import sqlite3
@@ -12,18 +12,18 @@ import pandas as pd
 import pytest
 
 from tests.benchmarks import bench, sgemm
-from tests.benchmarks.ratios import line, of_length, overhead, sgemm_share, spread
-from tests.benchmarks.tables import processes, shown
+from tests.benchmarks.ratios import overhead, sgemm_share, spread, summarize_repeats, summary_line
+from tests.benchmarks.tables import format_spread, processes
 from tests.benchmarks.watched import Watched, stages, task_runs, watch
 
 
 def repeat(plain: float, flow: float, **changed: Any) -> dict[str, Any]:
-    """Make a repeat of two architectures: 100 s of trials by two workers, 45 s of them two networks' training."""
+    """Return a repeat of two architectures: 100 s of trials by two workers, of which 45 s are training of networks."""
     return {
         "plain": {
             "seconds": plain,
             "fit_seconds": {"simple_rnn": 40.0, "lstm": 60.0},
-            "samples_a_second": {"simple_rnn": 50.0, "lstm": 20.0},
+            "reviews_per_second": {"simple_rnn": 50.0, "lstm": 20.0},
             "accuracy": {"simple_rnn": 0.80, "lstm": 0.85},
             "peak_mb": 900.0,
         },
@@ -31,12 +31,12 @@ def repeat(plain: float, flow: float, **changed: Any) -> dict[str, Any]:
             "seconds": flow,
             "workers": 2,
             "train_seconds": {"simple_rnn": 15.0, "lstm": 30.0},
-            "samples_a_second": {"simple_rnn": 100.0, "lstm": 30.0},
-            "later_samples_a_second": {"simple_rnn": 120.0, "lstm": 40.0},
+            "reviews_per_second": {"simple_rnn": 100.0, "lstm": 30.0},
+            "later_reviews_per_second": {"simple_rnn": 120.0, "lstm": 40.0},
             "accuracy": {"simple_rnn": 0.81, "lstm": 0.846},
             "flops": 9e12,
-            "flops_of_words": 6e12,
-            "flops_at_fixed_length": 12e12,
+            "flops_without_padding": 6e12,
+            "flops_padded": 12e12,
             "busy_seconds": 100.0,
             "worker_peak_mb": 700.0,
             "stages": {"train": {"seconds": 60.0}},
@@ -45,30 +45,34 @@ def repeat(plain: float, flow: float, **changed: Any) -> dict[str, Any]:
     }
 
 
-def test_the_share_of_the_peak() -> None:
+def test_sgemm_share_by_hand() -> None:
     assert sgemm_share(9e12, 60, 300) == pytest.approx(0.5)  # 9 TFLOP of 60 s x 300 GFLOP/s = 18 TFLOP
 
 
-def test_the_overhead_is_what_no_worker_trained_for() -> None:
+def test_overhead_is_the_time_without_trials() -> None:
     assert overhead(wall=62.5, busy=100, workers=2) == pytest.approx(0.2)  # 50 s of training each, of 62.5 s
     assert overhead(wall=50, busy=100, workers=2) == 0
 
 
-def test_ratios_are_made_within_a_repeat() -> None:
+def test_ratios_are_computed_within_a_repeat() -> None:
     repeats = [repeat(400, 100), repeat(900, 150), repeat(500, 250)]
-    found = of_length(repeats, peak_gflops=300)
+    found = summarize_repeats(repeats, peak_gflops=300)
     assert found["speedup"] == {"median": 4.0, "low": 2.0, "high": 6.0}  # the ratio of the medians is 3.3
     assert found["plain_seconds"] == {"median": 500, "low": 400, "high": 900}
-    assert found["pace"]["simple_rnn"] == spread([2.0])
-    assert found["pace"]["lstm"]["median"] == 1.5
-    assert found["points"]["simple_rnn"]["median"] == pytest.approx(1.0)
-    assert found["points"]["lstm"]["median"] == pytest.approx(-0.4)
+    assert found["speed_ratio"]["simple_rnn"] == spread([2.0])
+    assert found["speed_ratio"]["lstm"]["median"] == 1.5
+    assert found["accuracy_difference"]["simple_rnn"]["median"] == pytest.approx(1.0)
+    assert found["accuracy_difference"]["lstm"]["median"] == pytest.approx(-0.4)
 
 
-def test_the_shares_of_one_length() -> None:
-    found = {name: value["median"] for name, value in of_length([repeat(400, 62.5)], 300).items() if "median" in value}
+def test_shares_of_one_number_of_tokens_by_hand() -> None:
+    found = {
+        name: value["median"]
+        for name, value in summarize_repeats([repeat(400, 62.5)], 300).items()
+        if "median" in value
+    }
     assert found["sgemm_share"] == pytest.approx(9 / 18)
-    assert found["sgemm_share_of_words"] == pytest.approx(6 / 18)
+    assert found["sgemm_share_without_padding"] == pytest.approx(6 / 18)
     assert found["padding"] == pytest.approx(1 / 3)
     assert found["sgemm_share_of_busy_cores"] == pytest.approx(9 / 6.75)  # 45 s on one of two cores: 22.5 s x 300
     assert found["sgemm_share_of_plain"] == pytest.approx(12 / 30)  # 100 s x 300 GFLOP/s
@@ -76,14 +80,14 @@ def test_the_shares_of_one_length() -> None:
     assert found["overhead_in_training"] == pytest.approx(1 / 6)  # 50 of 60 s
 
 
-def test_the_last_line_takes_the_worse_length() -> None:
+def test_summary_line_has_the_worse_number_of_tokens() -> None:
     long = repeat(900, 100, flops=18e12, busy_seconds=150.0, worker_peak_mb=1_204.0)
     result = {
         "lengths": {"200": [repeat(400, 62.5)], "400": [long]},
         "sgemm": {"peak_gflops": 300.0},
         "cached_rerun_seconds": [9.04, 7.0, 30.0],
     }
-    assert line(result) == {
+    assert summary_line(result) == {
         "speedup_200": 6.4,
         "speedup_400": 9.0,
         "accuracy_difference": 0.3,  # (1.0 - 0.4) / 2, at both lengths
@@ -94,16 +98,16 @@ def test_the_last_line_takes_the_worse_length() -> None:
     }
 
 
-def test_the_first_epoch_is_left_out_of_the_later_pace() -> None:
+def test_later_reviews_per_second_exclude_the_first_epoch() -> None:
     history = pd.DataFrame(
         {"architecture": ["lstm"] * 6, "epoch": [1, 1, 2, 2, 3, 3], "split": ["train", "validation"] * 3}
     )
     history["seconds"] = [10.0, 10.0, 14.0, 14.0, 18.0, 18.0]
-    assert bench.later_pace(history, {"train": 100, "epochs": 3}) == {"lstm": 25.0}  # 200 reviews in 8 s
-    assert bench.later_pace(history, {"train": 100, "epochs": 1}) == {}
+    assert bench.later_reviews_per_second(history, {"train": 100, "epochs": 3}) == {"lstm": 25.0}  # 200 reviews in 8 s
+    assert bench.later_reviews_per_second(history, {"train": 100, "epochs": 1}) == {}
 
 
-def test_the_peak_is_the_highest_sum_over_cores() -> None:
+def test_peak_is_the_highest_sum_over_cores() -> None:
     before = {"2048": [100.0, 110.0], "4096": [120.0, 90.0]}
     after = {"2048": [100.0, 100.0], "4096": [105.0, 100.0]}
     found = bench.sgemm_summary(before, after)
@@ -112,13 +116,13 @@ def test_the_peak_is_the_highest_sum_over_cores() -> None:
     assert found["lowest_gflops"] == 200
 
 
-def test_every_core_multiplies() -> None:
+def test_sgemm_measures_every_core() -> None:
     found = sgemm.measure(sizes=(64, 96), seconds=0.01)
     assert list(found) == [64, 96]
     assert all(len(rates) == len(sgemm.cores()) and min(rates) > 0 for rates in found.values())
 
 
-def test_stages_part_the_whole_time() -> None:
+def test_stages_cover_the_whole_duration() -> None:
     watched = Watched(started=100.0, seconds=60.0, samples=[(112.0, "flow", 300.0), (112.0, "worker", 500.0)])
     watched.samples += [(115.0, "flow", 350.0), (150.0, "flow", 900.0)]
     tasks = [
@@ -140,7 +144,7 @@ def test_stages_part_the_whole_time() -> None:
     assert np.isnan(found["load"]["all_mb"])
 
 
-def test_the_task_runs_of_the_latest_run_are_read(tmp_path: Path) -> None:
+def test_task_runs_are_those_of_the_latest_flow_run(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "prefect.db") as database:
         database.execute("CREATE TABLE flow_run (id, start_time)")
         database.execute("CREATE TABLE task_run (flow_run_id, task_key, name, start_time, end_time)")
@@ -154,7 +158,7 @@ def test_the_task_runs_of_the_latest_run_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_process_is_watched_to_its_end(tmp_path: Path) -> None:
+def test_duration_and_memory_of_a_process_are_measured(tmp_path: Path) -> None:
     hold = "import time; held = bytearray(200_000_000); time.sleep(1.2)"
     watched = watch([sys.executable, "-c", hold], tmp_path / "log")
     assert 1.2 < watched.seconds < 60
@@ -164,14 +168,14 @@ def test_a_process_is_watched_to_its_end(tmp_path: Path) -> None:
         watch([sys.executable, "-c", "print('why'); raise SystemExit(3)"], tmp_path / "log")
 
 
-def test_a_spread_is_shown_where_there_is_one() -> None:
-    assert shown(spread([0.51, 0.49, 0.53]), 1, 100) == "51.0 [49.0, 53.0]"
-    assert shown(spread([1234.5]), 0) == "1,234"
-    table = processes({"200": of_length([repeat(400, 100), repeat(900, 150)], 300)})
+def test_spread_is_formatted_only_if_repeats_differ() -> None:
+    assert format_spread(spread([0.51, 0.49, 0.53]), 1, 100) == "51.0 [49.0, 53.0]"
+    assert format_spread(spread([1234.5]), 0) == "1,234"
+    table = processes({"200": summarize_repeats([repeat(400, 100), repeat(900, 150)], 300)})
     assert table["200 tokens"][table[""].str.strip() == "ratio"].item() == "5.00 [4.00, 6.00]"
 
 
-def test_both_sides_get_the_same_rows(tmp_path: Path) -> None:
+def test_both_sides_have_the_same_rows(tmp_path: Path) -> None:
     sizes = {"train": 60, "validation": 24, "test": 20}
     rng = np.random.default_rng(0)
     every = pd.DataFrame({"review_id": [f"r{number}" for number in range(300)]})
@@ -194,7 +198,7 @@ def test_both_sides_get_the_same_rows(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_benchmark_ends_with_its_line(
+def test_last_line_of_the_benchmark_is_its_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {"train": 64, "validation": 24, "test": 24, "epochs": 1, "repeats": 1, "reruns": 1}

@@ -1,6 +1,6 @@
-"""Processes watched from outside: how long a command takes, with all it starts, and how much memory each stage holds.
+"""Duration and memory of a command with all its child processes, and of the stages of a run.
 
-The stages of a run are read from Prefect's database, in which every task run has its beginning and end.
+The stages are read from Prefect's database, which contains start and end of every task run.
 """
 
 import os
@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.helpers.runs import processes_of
+from tests.helpers.runs import find_processes
 
 EVERY_SECONDS = 0.5
-# The flow's tasks in their order, by function, and the stage that ends with each.
+# Stage that ends with each task of the flow, in order, by name of the task function.
 STAGES = {
     "load": "load",
     "encode": "encode",
     "train": "train",
     "evaluate_trials": "evaluate",
-    "check_night": "check",
+    "check_nightly": "check",
     "publish": "report",
 }
 
@@ -32,12 +32,12 @@ TaskRun = tuple[str, str, float, float]
 
 @dataclass
 class Watched:
-    """A command that has ended.
+    """Measurements of a command.
 
     Attributes:
-        started: When it began, in seconds since 1970.
-        seconds: From its start to its end.
-        samples: (time, kind of process, MB resident) now and then of each of its processes; none off Linux.
+        started: Start, in seconds since 1970.
+        seconds: Duration.
+        samples: (time, kind of process, resident MB) of each process at regular intervals; empty if not on Linux.
     """
 
     started: float
@@ -45,7 +45,7 @@ class Watched:
     samples: list[tuple[float, str, float]] = field(default_factory=list)
 
     def peak_mb(self, kind: str | None = None, start: float = 0, end: float = float("inf")) -> float:
-        """Return the most that its processes of a kind held together at one time; what they share counts for each."""
+        """Return the maximum memory (MB) of the processes of a kind together; shared memory is counted for each."""
         sums: dict[float, float] = {}
         for moment, which, megabytes in self.samples:
             if start <= moment <= end and kind in (None, which):
@@ -54,15 +54,15 @@ class Watched:
 
 
 def watch(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Watched:
-    """Run a command to its end.
+    """Run a command, and return its duration and the memory of its processes.
 
     Args:
-        command: Program and words; it runs in the project's folder.
-        log: Where all that it says goes.
-        environment: What is added to this process's.
+        command: Program and arguments; the working directory is that of the project.
+        log: File for the output.
+        environment: Additional environment variables.
 
     Raises:
-        RuntimeError: If it fails, with the last of what it said.
+        RuntimeError: If the exit code is not 0; with the end of the output.
     """
     marker = f"{log}-{time.monotonic_ns()}"
     given = os.environ | {"IMDB_COMPARE_TEST": marker} | dict(environment or {})
@@ -85,7 +85,7 @@ def watch(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
 
 def _memory(marker: str) -> list[tuple[float, str, float]]:
     now, found = time.time(), []
-    for number, kind in processes_of(marker).items():
+    for number, kind in find_processes(marker).items():
         with suppress(OSError, StopIteration):
             lines = Path(f"/proc/{number}/status").read_text().splitlines()
             line = next(line for line in lines if line.startswith("VmRSS"))
@@ -94,10 +94,10 @@ def _memory(marker: str) -> list[tuple[float, str, float]]:
 
 
 def task_runs(database: Path) -> list[TaskRun]:
-    """Read the latest flow run's task runs from Prefect's database.
+    """Read the task runs of the latest flow run from Prefect's database.
 
     Returns:
-        (stage, name of the run, start, end) in seconds since 1970, by start.
+        (stage, name of the task run, start, end) in seconds since 1970, ordered by start.
     """
     query = """
         SELECT task_key, name, start_time, end_time FROM task_run
@@ -113,17 +113,17 @@ def _seconds(moment: str) -> float:
 
 
 def stages(watched: Watched, tasks: Sequence[TaskRun]) -> dict[str, dict[str, float]]:
-    """Part the time of a run into stages without a gap: together they take as long as the whole process.
+    """Divide the duration of a run into stages without gaps.
 
-    Training begins where encoding ends: with it counts what the processes that train need to start.
+    Training starts at the end of encoding: it includes the start of the worker processes.
 
     Args:
         watched: The whole process.
-        tasks: Its task runs, as from `task_runs`.
+        tasks: Its task runs, from `task_runs`.
 
     Returns:
-        For start, load, encode, train, evaluate, report and end: seconds, and the most MB that the flow's own process
-        and that all processes held then (NaN for a stage too short to be looked at).
+        For start, load, encode, train, evaluate, check, report and end: `seconds`, and the maximum memory of the flow's
+        process (`flow_mb`) and of all processes (`all_mb`), NaN for a stage without a sample.
     """
     ends = {stage: max(end for which, *_, end in tasks if which == stage) for stage in STAGES.values()}
     bounds = {"start": min(start for *_, start, _ in tasks), **ends, "end": watched.started + watched.seconds}

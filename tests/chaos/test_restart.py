@@ -1,4 +1,4 @@
-"""What `make ui` runs, ended and started again in mid-run: the next run of the deployment goes on from there."""
+"""`imdb-compare ui` is stopped during a run and started again: the next run of the deployment resumes."""
 
 import json
 import time
@@ -6,40 +6,48 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.runs import asked, flaws, pages, prefect, processes_of, tiny_parameters, trials
+from tests.helpers.runs import (
+    find_processes,
+    find_violations,
+    finished_trials,
+    query_api,
+    run_prefect,
+    run_ui,
+    tiny_parameters,
+)
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault(13)]
+pytestmark = [pytest.mark.slow, pytest.mark.failure_mode("server-down")]
 MARKER = "IMDB_COMPARE_TEST"
 
 
-def until(happened: object, seconds: float = 240) -> None:
+def wait_until(happened: object, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def test_a_restart_in_mid_run_loses_no_trial_and_blocks_no_later_run(tiny: Path, tmp_path: Path) -> None:
+def test_restart_during_a_run_keeps_finished_trials_and_later_runs_start(tiny: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    # One trial at a time, and each long enough that some are still to come when the first is there.
+    # One trial at a time, each long enough that others remain when the first one is finished.
     wanted = tiny_parameters(tiny, results) | {"seeds": 6, "epochs": 30, "patience": 30, "workers": 1}
     mark = {MARKER: str(tmp_path)}
-    with pages(tmp_path, mark) as environment:
-        prefect(environment, "deployment", "run", "imdb-compare/default", "--params", json.dumps(wanted))
-        until(lambda: trials(results))
-    assert not processes_of(f"{MARKER}={tmp_path}")
-    before = trials(results)
+    with run_ui(tmp_path, mark) as environment:
+        run_prefect(environment, "deployment", "run", "imdb-compare/default", "--params", json.dumps(wanted))
+        wait_until(lambda: finished_trials(results))
+    assert not find_processes(f"{MARKER}={tmp_path}")
+    before = finished_trials(results)
     assert 0 < len(before) < 6 + 3
-    with pages(tmp_path, mark) as environment:
+    with run_ui(tmp_path, mark) as environment:
         api = environment["PREFECT_API_URL"]
         watched = ("deployment", "run", "imdb-compare/default", "--watch", "--params", json.dumps(wanted))
-        prefect(environment, *watched)
+        run_prefect(environment, *watched)
         begun = {
             "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}},
-            "flows": {"name": {"any_": ["imdb-compare"]}},  # the alert, which tells of the crash, is another
+            "flows": {"name": {"any_": ["imdb-compare"]}},  # the alert about the crash is another flow
         }
-        states = [run["state"]["type"] for run in asked(api, "flow_runs/filter", begun)]
-    assert len(trials(results)) == 6 + 3
-    assert before.items() <= trials(results).items()
-    assert not flaws(results)
+        states = [run["state"]["type"] for run in query_api(api, "flow_runs/filter", begun)]
+    assert len(finished_trials(results)) == 6 + 3
+    assert before.items() <= finished_trials(results).items()
+    assert not find_violations(results)
     assert sorted(states) == ["COMPLETED", "CRASHED"]

@@ -1,4 +1,4 @@
-"""Another site's page in a real browser, its name leading to this machine's server (DNS rebinding): `make e2e`."""
+"""DNS rebinding in a real browser: a page of another site whose name resolves to this machine. See `make e2e`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Browser, Route, sync_playwright
 
 from tests.helpers.browser import BROWSER, needs_browser
-from tests.helpers.runs import asked, guarded_server
+from tests.helpers.runs import query_api, run_server
 
-pytestmark = [pytest.mark.e2e, needs_browser, pytest.mark.fault(36)]
+pytestmark = [pytest.mark.e2e, needs_browser, pytest.mark.failure_mode("exposed-server")]
 
-# Asks for a token, makes a flow and a work pool with it, and opens a WebSocket; gives the statuses and what was opened.
+# Requests a token, creates a flow and a work pool with it, and opens a WebSocket; returns statuses and what was opened.
 ATTACK = """async ([name, forged]) => {
   const first = await fetch("/api/csrf-token?client=page", {headers: forged});
   const token = first.ok ? (await first.json()).token : "none";
@@ -41,24 +41,24 @@ FORGED = {
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the server as `make ui` does, and return the address of its API."""
-    with guarded_server(tmp_path_factory.mktemp("attacked")) as address:
+    """Run a server as `imdb-compare ui` does; return the address of its API."""
+    with run_server(tmp_path_factory.mktemp("attacked")) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start a browser for which the other site's name leads to this machine."""
+    """Start a browser in which the name of the other site resolves to this machine."""
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        # Chromium's own protection of the local network, which other browsers and earlier versions do not have.
+        # Without Chromium's own protection of the local network, which other browsers do not have.
         arguments.append("--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets")
         rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
         yield playwright.chromium.launch(executable_path=BROWSER, args=[*arguments, rebound])
 
 
 def attacked(browser: Browser, page: str, name: str, forged: dict[str, str]) -> dict[str, Any]:
-    """Open a page that comes from elsewhere, and let its script ask the server at that page's host and port."""
+    """Open a page that another site serves; its script sends requests to the server by that page's host and port."""
 
     def own_page(route: Route) -> None:
         route.fulfill(content_type="text/html", body="<!doctype html><title>A page</title>")
@@ -71,14 +71,14 @@ def attacked(browser: Browser, page: str, name: str, forged: dict[str, str]) -> 
 
 
 def written(api: str, name: str) -> tuple[int, int]:
-    """Return how many flows and work pools of that name there are."""
-    flows = asked(api, "flows/filter", {"flows": {"name": {"any_": [name]}}})
-    pools = asked(api, "work_pools/filter", {"work_pools": {"name": {"any_": [name]}}})
+    """Count the flows and the work pools of that name."""
+    flows = query_api(api, "flows/filter", {"flows": {"name": {"any_": [name]}}})
+    pools = query_api(api, "work_pools/filter", {"work_pools": {"name": {"any_": [name]}}})
     return len(flows), len(pools)
 
 
 @pytest.mark.parametrize("kind", FORGED)
-def test_a_page_whose_name_leads_here_writes_nothing(api: str, browser: Browser, kind: str) -> None:
+def test_a_page_by_dns_rebinding_cannot_write(api: str, browser: Browser, kind: str) -> None:
     name = f"planted-{kind}"
     found = attacked(browser, f"http://evil.example:{httpx.URL(api).port}/attack", name, FORGED[kind])
     assert written(api, name) == (0, 0)
@@ -86,7 +86,7 @@ def test_a_page_whose_name_leads_here_writes_nothing(api: str, browser: Browser,
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_the_same_script_writes_from_the_servers_own_page(api: str, browser: Browser, host: str) -> None:
+def test_the_same_script_on_an_own_page_can_write(api: str, browser: Browser, host: str) -> None:
     name = f"own-{host}"
     found = attacked(browser, f"http://{host}:{httpx.URL(api).port}/attack", name, FORGED["everything"])
     assert written(api, name) == (1, 1)

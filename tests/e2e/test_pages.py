@@ -1,4 +1,4 @@
-"""Prefect's pages and the report as a person sees them: `make e2e`; screenshots stay in results/e2e."""
+"""The Prefect UI and the report in a browser: `make e2e`. Screenshots are written to results/e2e."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.conftest import ROOT
 from tests.helpers.browser import BROWSER
-from tests.helpers.runs import asked, pages, prefect, tiny_parameters
+from tests.helpers.runs import query_api, run_prefect, run_ui, tiny_parameters
 
 pytestmark = pytest.mark.e2e
 
@@ -23,22 +23,22 @@ NAME = "2026-01-02-nightly"
 
 @pytest.fixture(scope="module")
 def served(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Serve the pages, and let a worker run the comparison twice: what is asked for, then from the cache."""
+    """Serve the UI, and let a worker run the comparison twice, the second time from the cache."""
     folder = tmp_path_factory.mktemp("pages")
     wanted = tiny_parameters(tiny, folder / "results") | {"architectures": ["simple_rnn", "lstm"], "seeds": 2}
-    with pages(folder) as environment:
+    with run_ui(folder) as environment:
         for name in (NAME, "2026-01-03-nightly"):
-            parameters = json.dumps(wanted | {"run_name": name, "night": name[:10], "new_seeds": 1})
-            prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", parameters)
+            parameters = json.dumps(wanted | {"run_name": name, "nightly_date": name[:10], "new_seeds": 1})
+            run_prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", parameters)
         api = environment["PREFECT_API_URL"]
-        (run,) = asked(api, "flow_runs/filter", {"flow_runs": {"name": {"any_": [NAME]}}})
+        (run,) = query_api(api, "flow_runs/filter", {"flow_runs": {"name": {"any_": [NAME]}}})
         found = {"api": api, "site": api.removesuffix("/api") + "/v2", "run": run, "results": folder / "results"}
         yield found | {"environment": environment, "wanted": wanted}
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """Open a browser's page."""
+    """Open a page in a browser."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -55,7 +55,7 @@ def shot(page: Page, name: str, *, whole: bool = False) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
 
-def test_the_graph_of_a_run_leads_from_loading_to_the_report(served: dict[str, Any], page: Page) -> None:
+def test_the_run_graph_leads_from_load_to_report(served: dict[str, Any], page: Page) -> None:
     graph = httpx.get(f"{served['api']}/flow_runs/{served['run']['id']}/graph-v2").json()
     labels = {identity: node["label"] for identity, node in graph["nodes"]}
     parents = {node["label"]: {labels[each["id"]] for each in node["parents"]} for _, node in graph["nodes"]}
@@ -82,15 +82,15 @@ def test_the_run_lists_its_tasks_and_artifacts(served: dict[str, Any], page: Pag
 
 
 @pytest.mark.parametrize("key", ["report", "summary", "scores", "nights", "training-lstm-seed-0"])
-def test_an_artifact_shows_what_it_holds(served: dict[str, Any], page: Page, key: str) -> None:
+def test_each_artifact_has_a_page(served: dict[str, Any], page: Page, key: str) -> None:
     page.goto(f"{served['site']}/artifacts/key/{key}")
     expect(page.get_by_text(key).first).to_be_visible()
     shot(page, f"artifact-{key}", whole=True)
     if key == "report":
-        (latest,) = asked(served["api"], "artifacts/latest/filter", {"artifacts": {"key": {"any_": [key]}}})
+        (latest,) = query_api(served["api"], "artifacts/latest/filter", {"artifacts": {"key": {"any_": [key]}}})
         page.goto(f"{served['site']}/artifacts/artifact/{latest['latest_id']}")
         page.wait_for_selector("img[src^='data:image/png']")
-        # A picture has no width before it is decoded.
+        # An image has no width before it is decoded.
         page.wait_for_function("() => [...document.querySelectorAll('img')].every(one => one.complete)")
         widths = page.eval_on_selector_all("img[src^='data:image/png']", "all => all.map(one => one.naturalWidth)")
         assert len(widths) >= 3
@@ -98,15 +98,15 @@ def test_an_artifact_shows_what_it_holds(served: dict[str, Any], page: Page, key
         shot(page, "report-in-prefect", whole=True)
 
 
-def test_progress_moves_while_a_training_runs(served: dict[str, Any], page: Page) -> None:
+def test_the_progress_artifact_grows_while_a_trial_runs(served: dict[str, Any], page: Page) -> None:
     longer = {"architectures": ["simple_rnn"], "seeds": 1, "epochs": 200, "patience": 200, "run_name": "longer"}
     asked_for = json.dumps(served["wanted"] | longer)
-    prefect(served["environment"], "deployment", "run", "imdb-compare/default", "--params", asked_for)
+    run_prefect(served["environment"], "deployment", "run", "imdb-compare/default", "--params", asked_for)
     run = {"flow_runs": {"name": {"any_": ["longer"]}}}
     seen: list[float] = []
     deadline = time.monotonic() + 240
     while (not seen or seen[-1] < 100) and time.monotonic() < deadline:
-        found = asked(served["api"], "artifacts/filter", run | {"artifacts": {"type": {"any_": ["progress"]}}})
+        found = query_api(served["api"], "artifacts/filter", run | {"artifacts": {"type": {"any_": ["progress"]}}})
         if found and (not seen or found[0]["data"] != seen[-1]):
             seen.append(found[0]["data"])
             if len(seen) == 3:
@@ -119,7 +119,7 @@ def test_progress_moves_while_a_training_runs(served: dict[str, Any], page: Page
     assert len(seen) > 5
 
 
-def test_the_deployment_shows_its_schedule_and_explains_its_parameters(served: dict[str, Any], page: Page) -> None:
+def test_the_form_of_the_deployment_describes_its_parameters(served: dict[str, Any], page: Page) -> None:
     found = httpx.get(f"{served['api']}/deployments/name/imdb-compare/default").json()
     page.goto(f"{served['site']}/deployments/deployment/{found['id']}")
     expect(page.get_by_text("imdb-compare").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""The report's page used as a person uses it, by mouse and by keyboard, in a browser: `make e2e`."""
+"""The report page in a browser, by mouse and keyboard (`make e2e`)."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,18 +8,20 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tasks.figures.render import pictures
+from tasks.figures.render import render_figures
 from tasks.reporting import html, model
-from tasks.reporting.tables import further_tables
+from tasks.reporting.formatting import text_table
+from tasks.reporting.sections import Section, report_sections
 from tests.helpers import synthetic
 from tests.helpers.browser import BROWSER, needs_browser
+from tests.helpers.report_inputs import make_run_info
 
 pytestmark = [pytest.mark.e2e, needs_browser]
 
 ODD = pd.DataFrame(
     {
         "architecture": ["lstm", "nb_svm", "simple_rnn", "deep_lstm", "stacked_lstm"],
-        # The fourth and fifth look alike when rounded.
+        # The fourth and fifth value are equal when rounded.
         "value": [10.2, 9.5, float("nan"), -3.000012, -3.000011],
         "word": ["b", "a 10", "a 9", "B", ""],
     }
@@ -31,12 +33,12 @@ GROUND = "getComputedStyle(document.body).backgroundColor"
 LIGHT, DARK = "rgb(255, 255, 255)", "rgb(22, 25, 29)"
 # The least contrast of any text with what lies behind it (W3C, WCAG 2.2, "contrast ratio"), and the text.
 LEAST_CONTRAST = """() => {
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
   const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
   const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
   const behind = (element) => {
-    const colour = parts(getComputedStyle(element).backgroundColor);
-    return colour[3] === 0 ? behind(element.parentElement) : colour;
+    const color = parts(getComputedStyle(element).backgroundColor);
+    return color[3] === 0 ? behind(element.parentElement) : color;
   };
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = [];
@@ -52,12 +54,12 @@ LEAST_CONTRAST = """() => {
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a report with every table and picture that there is, and one odd table."""
-    folder, frames = tmp_path_factory.mktemp("page"), synthetic.all_frames()
-    drawn = pictures(frames, folder / "cache", pytest.fail)
-    facts = {"source": "Made-up reviews.", "caveats": ["Flatters."], "settings": {"seeds": 3}, "run_name": "night"}
-    made = model.Report(facts, frames, drawn, ["One sentence."], {**further_tables(frames), "Odd": ODD})
-    (folder / "report.html").write_text(html.render_html(made), encoding="utf-8")
+    """Write a report with all tables and figures, and one table with unusual values."""
+    folder, frames = tmp_path_factory.mktemp("page"), synthetic.make_all_frames()
+    figures = render_figures(frames, folder / "cache")
+    sections = [*report_sections(frames), Section("Odd", text_table(ODD))]
+    report = model.Report(make_run_info(caveats=["One caveat."]), frames, figures, ["One sentence."], sections)
+    (folder / "report.html").write_text(html.render_html(report), encoding="utf-8")
     return folder / "report.html"
 
 
@@ -73,7 +75,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Open a browser without a network, light unless told."""
+    """Open a browser without a network, with the light color scheme."""
     context = browser.new_context(offline=True, color_scheme="light", viewport={"width": 1280, "height": 900})
     yield context
     context.close()
@@ -81,7 +83,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, path: Path) -> Page:
-    """Open the report; whatever it logs as an error fails the test."""
+    """Open the report; every error that it logs fails the test."""
     page = context.new_page()
     page.on("console", lambda message: pytest.fail(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
@@ -94,22 +96,22 @@ def table(page: Page, title: str) -> Locator:
 
 
 def names(odd: Locator) -> list[str]:
-    """Read the row heads that are shown, from top to bottom."""
+    """Return the visible row headers, from top to bottom."""
     return odd.locator("tbody th:visible").all_text_contents()
 
 
-def switch_off(page: Page, name: str) -> Locator:
+def hide_architecture(page: Page, name: str) -> Locator:
     switch = page.get_by_role("checkbox", name=name, exact=True)
     switch.uncheck()
     return switch
 
 
-def drawn_above(figure: Locator) -> str:
-    """Return what CSS writes beside a figure, `none` if nothing."""
-    return figure.evaluate("trial => getComputedStyle(trial, '::after').content").strip('"')
+def read_tooltip(figure: Locator) -> str:
+    """Return the text that CSS shows next to a number, or `none`."""
+    return figure.evaluate("cell => getComputedStyle(cell, '::after').content").strip('"')
 
 
-def test_a_click_sorts_by_the_exact_number_and_a_second_reverses(page: Page) -> None:
+def test_click_sorts_by_exact_number_and_second_click_reverses(page: Page) -> None:
     odd = table(page, "Odd")
     assert names(odd) == NAMES
     head = odd.get_by_role("columnheader", name="Value")
@@ -121,7 +123,7 @@ def test_a_click_sorts_by_the_exact_number_and_a_second_reverses(page: Page) -> 
     expect(head).to_have_attribute("aria-sort", "descending")
 
 
-def test_texts_sort_as_texts_and_one_column_at_a_time(page: Page) -> None:
+def test_texts_sort_alphabetically_by_one_column_at_a_time(page: Page) -> None:
     odd = table(page, "Odd")
     odd.get_by_role("button", name="Value").click()
     odd.get_by_role("button", name="Word").click()
@@ -129,7 +131,7 @@ def test_texts_sort_as_texts_and_one_column_at_a_time(page: Page) -> None:
     assert odd.locator("[aria-sort]").all_text_contents() == ["Word"]
 
 
-def test_a_keyboard_sorts(page: Page) -> None:
+def test_keyboard_sorts(page: Page) -> None:
     odd = table(page, "Odd")
     odd.get_by_role("button", name="Architecture").focus()
     page.keyboard.press("Tab")
@@ -142,27 +144,27 @@ def test_a_keyboard_sorts(page: Page) -> None:
     assert button.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
 
 
-def test_every_table_of_the_report_sorts_by_every_column(page: Page) -> None:
+def test_every_table_sorts_by_every_column(page: Page) -> None:
     for each in page.locator("table:has(thead)").all():
         rows = each.locator("tbody tr").count()
         for button in each.locator("thead button").all():
             button.click()
         values = each.locator("tbody tr td:last-child[data-value]").evaluate_all(
-            "trials => trials.map(trial => Number(trial.dataset.value))"
+            "cells => cells.map(cell => Number(cell.dataset.value))"
         )
         assert values == sorted(values)
         assert each.locator("tbody tr").count() == rows
 
 
-def test_an_architecture_goes_from_every_table_and_comes_back(page: Page) -> None:
+def test_architecture_is_hidden_in_every_table_and_shown_again(page: Page) -> None:
     shown = page.locator("[data-architecture='LSTM']:visible")
     rows, before = page.locator("tbody tr:visible"), page.locator("tbody tr:visible").count()
     about = page.locator("tbody tr:has(th[data-architecture='LSTM'])").count()
-    titles = ["Summary", "Class by class", "What does each cost?", "Odd"]
+    titles = ["Summary", "Precision, recall and F1 by class", "Cost", "Odd"]
     assert about > len(titles)
-    others = table(page, "Answered differently (% of test reviews)").locator("thead th:visible")
+    others = table(page, "Disagreement between architectures").locator("thead th:visible")
     heads = others.count()
-    switch = switch_off(page, "LSTM")
+    switch = hide_architecture(page, "LSTM")
     assert shown.count() == 0
     assert rows.count() == before - about
     assert others.count() == heads - 1
@@ -177,7 +179,7 @@ def test_an_architecture_goes_from_every_table_and_comes_back(page: Page) -> Non
     assert others.count() == heads
 
 
-def test_a_keyboard_skips_to_the_report_and_switches(page: Page) -> None:
+def test_keyboard_skips_to_the_report_and_hides_an_architecture(page: Page) -> None:
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the report")
     expect(skip).to_be_focused()
@@ -191,7 +193,7 @@ def test_a_keyboard_skips_to_the_report_and_switches(page: Page) -> None:
     assert "Simple RNN" not in names(table(page, "Odd"))
 
 
-def test_the_switch_and_the_system_choose_the_colours(page: Page) -> None:
+def test_theme_follows_control_and_system(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     assert page.evaluate(GROUND) == LIGHT
     page.emulate_media(color_scheme="dark")
@@ -214,19 +216,19 @@ def test_every_text_has_contrast(page: Page, scheme: str) -> None:
     assert set(plates) == {LIGHT}
 
 
-def test_the_exact_value_shows_on_hover_and_on_focus(page: Page) -> None:
+def test_exact_value_is_shown_on_hover_and_focus(page: Page) -> None:
     figure = table(page, "Odd").locator("td[data-exact]").last
-    assert drawn_above(figure) == "none"
+    assert read_tooltip(figure) == "none"
     figure.hover()
-    assert drawn_above(figure) == "-3.000011"
+    assert read_tooltip(figure) == "-3.000011"
     page.mouse.move(0, 0)
-    assert drawn_above(figure) == "none"
+    assert read_tooltip(figure) == "none"
     figure.focus()
-    assert drawn_above(figure) == "-3.000011"
+    assert read_tooltip(figure) == "-3.000011"
 
 
-def test_arrow_keys_lead_over_the_figures_of_a_table(page: Page) -> None:
-    switch_off(page, "NB-SVM")
+def test_arrow_keys_move_between_the_numbers_of_a_table(page: Page) -> None:
+    hide_architecture(page, "NB-SVM")
     odd = table(page, "Odd")
     odd.get_by_role("button", name="Word").focus()
     for key, exact in (("Tab", "10.2"), ("ArrowDown", "-3.000012"), ("ArrowRight", "-3.000012"), ("ArrowUp", "10.2")):
@@ -236,7 +238,7 @@ def test_arrow_keys_lead_over_the_figures_of_a_table(page: Page) -> None:
     assert odd.locator("td[tabindex='0']").count() == 1
 
 
-def test_print_has_no_controls_and_no_dark_colours(page: Page) -> None:
+def test_print_has_no_controls_and_no_dark_colors(page: Page) -> None:
     page.get_by_role("radio", name="dark").check()
     table(page, "Odd").get_by_role("button", name="Value").click()
     page.emulate_media(media="print", color_scheme="dark")
@@ -249,19 +251,19 @@ def test_print_has_no_controls_and_no_dark_colours(page: Page) -> None:
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_a_phone_scrolls_tables_and_not_the_page(page: Page) -> None:
+def test_narrow_screen_scrolls_tables_and_not_the_page(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     wide = page.locator(".scroll", has=table(page, "Summary"))
     assert wide.evaluate("box => box.scrollWidth > box.clientWidth && box.clientWidth < 390")
-    notes = page.locator("td.long").evaluate_all("trials => trials.map(trial => trial.offsetWidth)")
+    notes = page.locator("td.long").evaluate_all("cells => cells.map(cell => cell.offsetWidth)")
     assert 0 < max(notes) < 390
     figure = table(page, "Summary").locator("td[data-exact]").first
     figure.focus()
-    assert figure.evaluate("trial => getComputedStyle(trial, '::after').position") == "fixed"
+    assert figure.evaluate("cell => getComputedStyle(cell, '::after').position") == "fixed"
 
 
-def test_without_scripts_everything_is_there_and_no_dead_control(page: Page, browser: Browser, path: Path) -> None:
+def test_page_without_scripts_shows_all_rows_and_no_control(page: Page, browser: Browser, path: Path) -> None:
     context = browser.new_context(java_script_enabled=False, offline=True)
     bare = context.new_page()
     bare.goto(path.as_uri())
@@ -270,11 +272,11 @@ def test_without_scripts_everything_is_there_and_no_dead_control(page: Page, bro
     assert bare.locator("img:visible").count() == page.locator("img:visible").count() > 5
     figure = table(bare, "Odd").locator("td[data-exact]").last
     figure.hover()
-    assert drawn_above(figure) == "-3.000011"
+    assert read_tooltip(figure) == "-3.000011"
     context.close()
 
 
-def test_no_script_but_its_own_runs(context: BrowserContext, path: Path, tmp_path: Path) -> None:
+def test_only_own_script_runs(context: BrowserContext, path: Path, tmp_path: Path) -> None:
     ran = "document.documentElement.dataset.ran = 1"
     injected = f'<script>{ran}</script><img src="x" onerror="{ran}"><style>h1 {{ color: red }}</style><main'
     (tmp_path / "injected.html").write_text(path.read_text().replace("<main", injected), encoding="utf-8")
@@ -288,7 +290,7 @@ def test_no_script_but_its_own_runs(context: BrowserContext, path: Path, tmp_pat
     expect(page.get_by_role("checkbox").first).to_be_visible()  # its own script did run
 
 
-def test_one_file_of_at_most_5_mb_that_asks_for_nothing(context: BrowserContext, path: Path) -> None:
+def test_page_is_one_file_of_at_most_5_mb_without_requests(context: BrowserContext, path: Path) -> None:
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -300,7 +302,7 @@ def test_one_file_of_at_most_5_mb_that_asks_for_nothing(context: BrowserContext,
     assert path.stat().st_size <= 5_000_000
 
 
-def test_the_page_says_what_everything_is(page: Page) -> None:
+def test_page_has_accessible_names_and_headings(page: Page) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
     levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
@@ -311,5 +313,5 @@ def test_the_page_says_what_everything_is(page: Page) -> None:
     assert len(ids) == len(set(ids))
     named = page.locator("table").evaluate_all("all => all.map(one => one.getAttribute('aria-labelledby'))")
     assert set(named) <= set(ids)
-    expect(page.get_by_role("group", name="Colours:").get_by_role("radio")).to_have_count(3)
-    expect(page.get_by_role("group", name="In the tables:").get_by_role("checkbox").first).to_be_visible()
+    expect(page.get_by_role("group", name="Theme:").get_by_role("radio")).to_have_count(3)
+    expect(page.get_by_role("group", name="Architectures in the tables:").get_by_role("checkbox").first).to_be_visible()

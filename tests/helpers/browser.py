@@ -1,4 +1,4 @@
-"""A real browser without a window, where one is installed: what a page becomes once its scripts have run."""
+"""A browser without a window, if one is installed, which returns a page after its scripts have run."""
 
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 )
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed, in which to open a page")
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 
 
 def opened(address: str, profile: Path, seconds: int = 2) -> str:
-    """Open an address, let the page's own clock run for so long, and return what became of the page."""
+    """Open an address, wait for `seconds` of the page's clock, and return the document at that time."""
     place = (f"--user-data-dir={profile}", f"--virtual-time-budget={seconds}000")
     done = subprocess.run(
         [str(BROWSER), *OPTIONS.split(), *place, "--dump-dom", address],

@@ -1,4 +1,4 @@
-"""Processes in namespaces of their own, which see each other's files but not each other's process ids."""
+"""Processes in separate namespaces, which see each other's files but not each other's process ids."""
 
 import os
 import subprocess
@@ -11,13 +11,13 @@ MOUNTS = ("--mount",)
 
 
 def unshared(kinds: tuple[str, ...]) -> list[str]:
-    """Return the words before a command that give it namespaces of its own."""
+    """Return the prefix of a command that runs it in new namespaces."""
     return ["unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), *kinds]
 
 
 @cache
 def permitted(kinds: tuple[str, ...]) -> bool:
-    """Check whether this system lets us make such namespaces."""
+    """Check whether such namespaces can be created on this system."""
     try:
         return subprocess.run([*unshared(kinds), "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -25,5 +25,5 @@ def permitted(kinds: tuple[str, ...]) -> bool:
 
 
 def needs(kinds: tuple[str, ...]) -> pytest.MarkDecorator:
-    """Skip a test where such namespaces cannot be made."""
+    """Return a marker that skips a test if such namespaces cannot be created."""
     return pytest.mark.skipif(not permitted(kinds), reason=f"unshare {' '.join(kinds)} is not permitted here")

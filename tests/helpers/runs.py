@@ -1,4 +1,4 @@
-"""Runs as processes of their own, that tests and the soak kill, and what must hold after that."""
+"""Runs in separate processes, which tests can kill, and the checks that must hold afterwards."""
 
 import fcntl
 import hashlib
@@ -18,53 +18,59 @@ import httpx
 import pandas as pd
 import pytest
 
-from flows.server.lifecycle import server_process, wait_for
+from flows.server.lifecycle import server_process, wait_until_healthy
 from tests.conftest import ROOT, TINY
 
-# How each kind of process is known by its command line.
+# A word in the command line of each kind of process.
 KINDS = {"flow": "flows.imdb_compare", "server": "server", "worker": "spawn_main"}
 
 
 @dataclass
 class Run:
-    """A run of the command, with what it says in files."""
+    """A run of the command in a separate process.
+
+    Attributes:
+        process: The flow's process.
+        folder: Folder of the output of the process, in `<process id>.err`.
+        marker: Environment variable (`NAME=value`) that all processes of the run share.
+    """
 
     process: subprocess.Popen[bytes]
     folder: Path
     marker: str
 
     @property
-    def said(self) -> str:
-        """Return what it has said on stderr so far."""
+    def output(self) -> str:
+        """Return the output so far, stdout and stderr."""
         return (self.folder / f"{self.process.pid}.err").read_text(errors="replace")
 
-    def until(self, happened: Callable[[], object], seconds: float = 120) -> None:
-        """Wait for something to happen while the run runs.
+    def wait_until(self, happened: Callable[[], object], seconds: float = 120) -> None:
+        """Wait until a condition holds.
 
         Raises:
-            AssertionError: If it does not, with what the run said.
+            AssertionError: If the run ends before, or after `seconds`; with the output of the run.
         """
         deadline = time.monotonic() + seconds
         while not happened():
-            assert time.monotonic() < deadline, self.said
-            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.output
+            assert self.process.poll() is None, self.output
             time.sleep(0.02)
 
-    def living(self) -> dict[int, str]:
-        """Return the processes of this run that are alive, and of what kind each is."""
-        return processes_of(self.marker)
+    def living_processes(self) -> dict[int, str]:
+        """Return the living processes of this run: kind (`flow`, `server`, `worker`, `other`) by process id."""
+        return find_processes(self.marker)
 
-    def seconds_alive(self) -> float:
-        """Wait until no process of this run is alive, and return how long that took; at most 30 s."""
+    def wait_for_exit(self) -> float:
+        """Wait until no process of this run is alive, at most 30 s, and return the duration in seconds."""
         started = time.monotonic()
-        while self.living() and time.monotonic() - started < 30:
+        while self.living_processes() and time.monotonic() - started < 30:
             time.sleep(0.05)
             self.process.poll()
         return time.monotonic() - started
 
 
 def start(options: Mapping[str, str], folder: Path, environment: Mapping[str, str] | None = None) -> Run:
-    """Start the command in a process group of its own; `folder` holds what it says."""
+    """Start the command in a new process group; its output is written to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     marker = f"{folder}-{time.monotonic_ns()}"
     said = folder / f"{marker.rsplit('-', 1)[1]}.err"
@@ -76,19 +82,19 @@ def start(options: Mapping[str, str], folder: Path, environment: Mapping[str, st
             stdout=errors,
             stderr=errors,
             start_new_session=True,
-            preexec_fn=heeding_interrupts,
+            preexec_fn=restore_interrupts,
         )
     said.rename(folder / f"{process.pid}.err")
     return Run(process, folder, f"IMDB_COMPARE_TEST={marker}")
 
 
-def heeding_interrupts() -> None:
-    """Let a child heed Ctrl-C also where this process does not: in a shell's background, it is told to ignore it."""
+def restore_interrupts() -> None:
+    """Make a child process handle Ctrl-C. Processes that a shell starts in the background ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def processes_of(marker: str) -> dict[int, str]:
-    """Return the living processes whose environment holds `marker`, and of what kind each is."""
+def find_processes(marker: str) -> dict[int, str]:
+    """Return the living processes whose environment contains `marker`: kind by process id."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -101,20 +107,20 @@ def processes_of(marker: str) -> dict[int, str]:
     return found
 
 
-def trials(results: Path) -> dict[str, int]:
-    """Return the trials that are listed as finished, each with the time at which it was written."""
+def finished_trials(results: Path) -> dict[str, int]:
+    """Return the finished trials: time of writing (ns) by file name."""
     histories = (results / "cache" / "trials").glob("*.parquet.sha256")
     return {file.name: file.stat().st_mtime_ns for file in histories if "predictions" not in file.name}
 
 
-def flaws(results: Path) -> list[str]:
-    """Return what a crash must not leave: files that fail their checksum, temporary files, locks that are held."""
+def find_violations(results: Path) -> list[str]:
+    """Return what must not remain after a run: files that do not match their checksum, partial files, held locks."""
     found = []
     for checksum in results.rglob("*.sha256"):
         file = checksum.with_suffix("")
         expected = checksum.read_text().split()[0]
         if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
-            found.append(f"{file.name} fails its checksum")
+            found.append(f"{file.name} does not match its checksum")
     found += [f"{path.name} is left" for path in results.rglob(".*.partial")]
     return found + [f"{lock.name} is held" for lock in results.rglob("*.lock") if _held(lock)]
 
@@ -128,49 +134,49 @@ def _held(lock: Path) -> bool:
     return False
 
 
-def scores(results: Path) -> pd.DataFrame:
+def read_scores(results: Path) -> pd.DataFrame:
     """Return the scores of the latest run."""
     return pd.read_parquet(results / "latest" / "tables" / "scores.parquet")
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 at which nothing listens."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 @contextmanager
-def guarded_server(home: Path, *, host: str = "127.0.0.1", password: str | None = None) -> Iterator[str]:
-    """Run the server as `make ui` does, its database and log in `home`, and yield the address of its API."""
+def run_server(home: Path, *, host: str = "127.0.0.1", password: str | None = None) -> Iterator[str]:
+    """Run the server of `imdb-compare ui`, with database and log in `home`, and yield the address of its API."""
     port = free_port()
     api = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/api"
     with ExitStack() as running:
         log = running.enter_context((home / "server.log").open("wb"))
-        with pytest.MonkeyPatch.context() as patch:  # of the server alone, not of the tests meanwhile
+        with pytest.MonkeyPatch.context() as patch:  # only while the server starts
             patch.setenv("PREFECT_HOME", str(home))
-            patch.setenv("PREFECT_API_URL", api)  # which the pages are told to ask
+            patch.setenv("PREFECT_API_URL", api)  # the UI sends its requests to this address
             for name in ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"):
                 patch.setenv(name, password) if password else patch.delenv(name, raising=False)
             process = running.enter_context(server_process(port, host=host, output=log))
-            wait_for(api, process)
+            wait_until_healthy(api, process)
         yield api
 
 
 @contextmanager
-def pages(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
-    """Run what `make ui` runs on a free port, its database and log in `folder`; yield the environment that finds it.
+def run_ui(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
+    """Run `imdb-compare ui` on a free port, with database and log in `folder`, and yield the environment for clients.
 
     Raises:
-        AssertionError: If it is not ready in three minutes, or does not end by itself after Ctrl-C.
+        AssertionError: If it is not ready within three minutes, or does not end with exit code 0 after Ctrl-C.
     """
     port = free_port()
     found = {**os.environ, "PREFECT_HOME": str(folder), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     found |= dict(environment or {})
     said = folder / "ui.log"
     with said.open("w") as log:
-        command = [sys.executable, "-m", "flows.server.ui"]
-        process = subprocess.Popen(command, cwd=ROOT, env=found, stdout=log, stderr=log, preexec_fn=heeding_interrupts)
+        command = [sys.executable, "-m", "flows.cli", "ui"]
+        process = subprocess.Popen(command, cwd=ROOT, env=found, stdout=log, stderr=log, preexec_fn=restore_interrupts)
         try:
             deadline = time.monotonic() + 180
             while "Ready:" not in said.read_text() and process.poll() is None and time.monotonic() < deadline:
@@ -183,11 +189,11 @@ def pages(folder: Path, environment: Mapping[str, str] | None = None) -> Iterato
     assert ended == 0, said.read_text()
 
 
-def prefect(environment: Mapping[str, str], *words: str, seconds: float = 400) -> str:
-    """Run a command of Prefect's, and return what it said.
+def run_prefect(environment: Mapping[str, str], *words: str, seconds: float = 400) -> str:
+    """Run a Prefect command, and return its output.
 
     Raises:
-        AssertionError: If it does not end well.
+        AssertionError: If its exit code is not 0.
     """
     command = [sys.executable, "-m", "prefect", *words]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
@@ -195,8 +201,8 @@ def prefect(environment: Mapping[str, str], *words: str, seconds: float = 400) -
     return done.stdout
 
 
-def asked(api: str, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-    """Ask the server by a POST, with the token that it wants."""
+def query_api(api: str, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+    """Send a query to the server by POST, with a CSRF token, and return the answer."""
     token = httpx.get(f"{api}/csrf-token?client=e2e").json()["token"]
     answer = httpx.post(
         f"{api}/{path}", json=query, headers={"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "e2e"}
@@ -205,6 +211,6 @@ def asked(api: str, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def tiny_parameters(data: Path, results: Path) -> dict[str, object]:
-    """Return parameters of the flow for a tiny comparison."""
+    """Return parameters of the flow for a comparison of one tiny architecture."""
     numbers = {name.strip("-").replace("-", "_"): int(value) for name, value in TINY.items() if value.isdigit()}
     return {**numbers, "architectures": ["simple_rnn"], "data": str(data), "results": str(results)}

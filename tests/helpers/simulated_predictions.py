@@ -1,93 +1,103 @@
-"""Predictions of made-up models whose true accuracy is known in closed form."""
+"""Simulated predictions of models whose true accuracy is known in closed form."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from tasks.evaluation.predictions import Panel
+from tasks.evaluation.predictions import Predictions
 
-ITEM, REST = 1.0, 0.6  # spreads of the margin from review to review, and of what is left
-
-
-def shift_for(accuracy: float, *, spread: float) -> float:
-    """Find the mean margin whose accuracy is the wanted one, where margins vary so much in all."""
-    return float(stats.norm.ppf(accuracy) * spread)
+REVIEW_STD, RESIDUAL_STD = 1.0, 0.6  # standard deviations of the margin: between reviews, and what is left
 
 
-def simulated_panels(
+def mean_margin(accuracy: float, *, std: float) -> float:
+    """Return the mean of normally distributed margins of which a share of `accuracy` is positive."""
+    return float(stats.norm.ppf(accuracy) * std)
+
+
+def simulate_predictions(
     accuracies: list[float],
     *,
     seeds: int,
     reviews: int,
     seed: int | Sequence[int],
-    seed_points: float = 0.005,
+    seed_std: float = 0.005,
     validation_reviews: int = 200,
-    noise: str = "normal",
-    own: float = 0.0,
-) -> dict[str, Panel]:
-    """Simulate the panels validation and test.
+    seed_distribution: Literal["normal", "skewed"] = "normal",
+    architecture_std: float = 0.0,
+) -> dict[str, Predictions]:
+    """Simulate the predictions of the splits validation and test.
 
-    The margin by which a trial answers a review rightly is shift + review + own + seed + rest, all normal, so that the
-    true accuracy is that of a normal margin above 0.
+    A trial predicts a review correctly if its margin is positive. The margin is the sum of a mean, a review effect, an
+    effect of architecture and review, a seed effect and a residual. All are normal, so the true accuracy is the
+    probability that a normal variable is positive.
 
     Args:
         accuracies: True accuracy of each architecture, over seeds and reviews.
-        seeds: Seeds of each architecture.
-        reviews: Test reviews.
-        seed: Of the random draws.
-        seed_points: Standard deviation of the accuracy from seed to seed.
-        validation_reviews: Validation reviews.
-        noise: "normal", or "skewed" for seeds that now and then do much worse.
-        own: Spread of the margin by which an architecture finds a review easier, with any seed, than the others do: 0
-            for copies of one architecture.
+        seeds: Number of seeds of each architecture.
+        reviews: Number of test reviews.
+        seed: Seed of the random draws.
+        seed_std: Standard deviation of the accuracy between seeds.
+        validation_reviews: Number of validation reviews.
+        seed_distribution: "normal", or "skewed" for occasional seeds with a much lower accuracy.
+        architecture_std: Standard deviation of the effect of architecture and review. With 0, all architectures find
+            the same reviews difficult.
     """
     rng = np.random.default_rng(seed)
-    of_reviews = np.sqrt(ITEM**2 + REST**2 + own**2)
-    spread = seed_points / stats.norm.pdf(stats.norm.ppf(np.mean(accuracies))) * of_reviews
-    shifts = np.array([shift_for(each, spread=np.hypot(of_reviews, spread)) for each in accuracies])
-    drawn = rng.standard_normal((len(accuracies), seeds))
-    if noise == "skewed":
-        drawn = 1 - rng.exponential(size=drawn.shape)
-    means = (shifts[:, None] + spread * drawn).astype(np.float32)
+    review_std = np.sqrt(REVIEW_STD**2 + RESIDUAL_STD**2 + architecture_std**2)
+    margin_std = seed_std / stats.norm.pdf(stats.norm.ppf(np.mean(accuracies))) * review_std
+    means = np.array([mean_margin(accuracy, std=np.hypot(review_std, margin_std)) for accuracy in accuracies])
+    seed_effects = rng.standard_normal((len(accuracies), seeds))
+    if seed_distribution == "skewed":
+        seed_effects = 1 - rng.exponential(size=seed_effects.shape)
+    seed_means = (means[:, None] + margin_std * seed_effects).astype(np.float32)
     names = [f"model_{number}" for number in range(len(accuracies))]
-    there = np.ones((len(accuracies), seeds), dtype=bool)
-    found = {}
+    present = np.ones((len(accuracies), seeds), dtype=bool)
+    splits = {}
     for split, count in (("validation", validation_reviews), ("test", reviews)):
         labels = rng.integers(0, 2, size=count).astype(np.int8)
-        margin = rng.standard_normal((len(accuracies), seeds, count), dtype=np.float32)
-        margin *= REST
-        margin += means[..., None] + ITEM * rng.standard_normal(count, dtype=np.float32)
-        if own:
-            margin += own * rng.standard_normal((len(accuracies), 1, count), dtype=np.float32)
-        probabilities = 1 / (1 + np.exp(-margin * np.where(labels == 1, 1, -1).astype(np.float32)))
-        found[split] = Panel(names, list(range(seeds)), _ids(split, count), labels, probabilities, there)
-    return found
+        margins = _draw_margins(rng, seed_means, count, architecture_std)
+        probabilities = 1 / (1 + np.exp(-margins * np.where(labels == 1, 1, -1).astype(np.float32)))
+        ids = _review_ids(split, count)
+        splits[split] = Predictions(names, list(range(seeds)), ids, labels, probabilities, present)
+    return splits
+
+
+def _draw_margins(
+    rng: np.random.Generator, seed_means: NDArray[np.float32], reviews: int, architecture_std: float
+) -> NDArray[np.float32]:
+    """Draw margins (architectures, seeds, reviews) around the mean of each trial."""
+    margins = rng.standard_normal((*seed_means.shape, reviews), dtype=np.float32)
+    margins *= RESIDUAL_STD
+    margins += seed_means[..., None] + REVIEW_STD * rng.standard_normal(reviews, dtype=np.float32)
+    if architecture_std:
+        margins += architecture_std * rng.standard_normal((len(seed_means), 1, reviews), dtype=np.float32)
+    return margins
 
 
 @functools.cache
-def _ids(split: str, count: int) -> NDArray[np.object_]:
+def _review_ids(split: str, count: int) -> NDArray[np.object_]:
     return np.array([f"{split}-{number:06d}" for number in range(count)], dtype=object)
 
 
-def as_predictions(panels: dict[str, Panel]) -> pd.DataFrame:
-    """Write panels as the tidy frame of predictions, missing trials left out."""
-    rows = []
-    for split, data in panels.items():
-        for a, s in np.argwhere(data.present):
-            rows.append(
-                pd.DataFrame(
-                    {
-                        "architecture": data.architectures[a],
-                        "seed": data.seeds[s],
-                        "split": split,
-                        "review_id": data.review_ids,
-                        "label": data.labels,
-                        "probability": data.probabilities[a, s],
-                    }
-                )
-            )
-    return pd.concat(rows, ignore_index=True)
+def to_frame(splits: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Return predictions as the table predictions, without missing trials."""
+    tables = [
+        pd.DataFrame(
+            {
+                "architecture": arrays.architectures[architecture],
+                "seed": arrays.seeds[seed],
+                "split": split,
+                "review_id": arrays.review_ids,
+                "label": arrays.labels,
+                "probability": arrays.probabilities[architecture, seed],
+            }
+        )
+        for split, arrays in splits.items()
+        for architecture, seed in np.argwhere(arrays.present)
+    ]
+    return pd.concat(tables, ignore_index=True)

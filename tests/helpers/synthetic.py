@@ -1,156 +1,200 @@
-"""Made-up frames that look like a real run's: for tests of figures, reports and evaluation."""
+"""Synthetic tables of a run, for tests of figures, reports and the evaluation."""
 
 import functools
+import itertools
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.calibration import calibrate, reliabilities
-from tasks.evaluation.error_analysis import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
-from tasks.evaluation.predictions import panel
-from tasks.evaluation.scores import evaluate
-from tasks.nightly.trend import TREND
+from tasks.evaluation.calibration import calibrate, reliability_table
+from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
+from tasks.evaluation.predictions import predictions_of_split
+from tasks.evaluation.scores import score_trials
+from tasks.nightly.trend import TREND_COLUMNS
 from tasks.statistics.comparison import compare
+from tasks.statistics.options import ComparisonOptions
 
-# Skill: how far apart a trial holds the two classes; seconds an epoch; parameters.
+
+class SyntheticModel(NamedTuple):
+    """A made-up model.
+
+    Attributes:
+        skill: Quantile of the normal distribution whose probability is about the accuracy; 0 for a constant prediction.
+        epoch_seconds: Seconds per epoch.
+        parameters: Number of parameters.
+    """
+
+    skill: float
+    epoch_seconds: int
+    parameters: int
+
+
 TRIALS = {
-    "simple_rnn": (1.00, 12, 648_385),
-    "lstm": (1.15, 31, 673_153),
-    "stacked_lstm": (1.13, 55, 706_177),
-    "bidirectional_lstm": (1.19, 52, 706_241),
-    "deep_lstm": (1.11, 90, 739_201),
+    "simple_rnn": SyntheticModel(1.00, 12, 648_385),
+    "lstm": SyntheticModel(1.15, 31, 673_153),
+    "stacked_lstm": SyntheticModel(1.13, 55, 706_177),
+    "bidirectional_lstm": SyntheticModel(1.19, 52, 706_241),
+    "deep_lstm": SyntheticModel(1.11, 90, 739_201),
 }
-BASELINES = {"majority": (0.0, 0, 1), "tfidf_logistic": (1.28, 9, 180_001), "nb_svm": (1.36, 6, 910_001)}
+BASELINES = {
+    "majority": SyntheticModel(0.0, 0, 1),
+    "tfidf_logistic": SyntheticModel(1.28, 9, 180_001),
+    "nb_svm": SyntheticModel(1.36, 6, 910_001),
+}
 
 
-def probabilities(labels: np.ndarray, skill: float, rng: np.random.Generator, shared: np.ndarray) -> np.ndarray:
-    """Draw probabilities that are right about as often as a normal variable is below `skill`."""
+def make_probabilities(
+    labels: np.ndarray, skill: float, rng: np.random.Generator, difficulty: np.ndarray
+) -> np.ndarray:
+    """Draw probabilities of class 1, (reviews,) float32, of a model with a skill."""
     if skill == 0:
         return np.full(len(labels), 0.5 + 1e-4, dtype=np.float32)
-    logits = (2 * labels - 1) * skill + 0.8 * shared + 0.6 * rng.standard_normal(len(labels))
+    logits = (2 * labels - 1) * skill + 0.8 * difficulty + 0.6 * rng.standard_normal(len(labels))
     return (1 / (1 + np.exp(-2.6 * logits))).astype(np.float32)
 
 
-def frames(reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool = False) -> dict[str, pd.DataFrame]:
-    """Make history, predictions, scores and trials of a comparison.
+def make_frames(
+    reviews: int = 400, seeds: int = 3, epochs: int = 5, baselines: bool = False
+) -> dict[str, pd.DataFrame]:
+    """Make the tables history, predictions, scores and trials of a comparison.
 
     Args:
-        reviews: Rows of each split.
-        seeds: Seeds an architecture.
-        epochs: Epochs a trial.
-        baselines: Whether majority class, TF-IDF and NB-SVM are in it.
+        reviews: Number of reviews of each split.
+        seeds: Number of seeds of each architecture.
+        epochs: Number of epochs of each network.
+        baselines: Whether to include the baselines.
     """
     rng = np.random.default_rng(7)
     labels = {split: rng.permutation(np.arange(reviews) % 2).astype(np.int8) for split in ("validation", "test")}
-    shared = {split: rng.standard_normal(reviews) for split in labels}
+    difficulty = {split: rng.standard_normal(reviews) for split in labels}
     history, predictions, trials = [], [], []
-    for name, (skill, pace, parameters) in {**TRIALS, **(BASELINES if baselines else {})}.items():
+    for name, model in {**TRIALS, **(BASELINES if baselines else {})}.items():
         for seed in range(1 if name in BASELINES else seeds):
-            own = skill + 0.02 * rng.standard_normal() * (skill > 0)
-            for split, truth in labels.items():
-                chance = probabilities(truth, own, rng, shared[split])
-                ids = [f"{split}-{number}" for number in range(reviews)]
-                predictions.append(
-                    pd.DataFrame(
-                        {"architecture": name, "seed": seed, "split": split, "review_id": ids}
-                        | {"label": truth, "probability": chance}
-                    )
-                )
-            best = 0 if name in BASELINES else int(rng.integers(2, epochs)) if epochs > 2 else 1
-            seconds = (pace or 0.1) * (epochs if best else 1) * rng.uniform(0.95, 1.08)
-            trials.append(
-                {"architecture": name, "seed": seed, "parameters": parameters, "train_seconds": seconds}
-                | {"epochs": epochs if best else 0, "best_epoch": best, "best_seconds": seconds * max(best, 1) / epochs}
-                | {"peak_memory_mb": 900 + parameters / 9_000, "weights": f"{name}-seed-{seed}.safetensors"}
-                | {"latency_ms": 0.02 * pace + 0.3, "batch_ms": 0.004 * pace + 0.05}
-                | {"train_flops": 2e6 * parameters if best else np.nan}
-                | {"train_fraction": 1.0, "train_reviews": reviews}
-                | {"weights_sha256": f"{zlib_like(name, seed):064x}", "status": "finished"}
-            )
-            for epoch in range(1, epochs + 1) if best else ():
-                for split in ("train", "validation"):
-                    rise = 0.5 + (0.36 + 0.05 * (skill - 1.1)) * (1 - np.exp(-1.3 * epoch))
-                    accuracy = rise + (0.025 * (epoch - 2) if split == "train" else -0.004 * max(epoch - 3, 0))
-                    accuracy = float(np.clip(accuracy + 0.008 * rng.standard_normal(), 0.4, 0.995))
-                    history.append(
-                        {"architecture": name, "seed": seed, "epoch": epoch, "split": split}
-                        | {"loss": 1.3 * (1 - accuracy) + 0.15 + (0.05 * epoch if split == "validation" else 0)}
-                        | {"accuracy": accuracy, "precision": accuracy + 0.01 * rng.standard_normal()}
-                        | {"recall": accuracy + 0.02 * rng.standard_normal(), "seconds": pace * epoch}
-                    )
-    predicted = pd.concat(predictions, ignore_index=True)
+            skill = model.skill + 0.02 * rng.standard_normal() * (model.skill > 0)
+            for split in labels:
+                probabilities = make_probabilities(labels[split], skill, rng, difficulty[split])
+                predictions.append(_prediction_table(name, seed, split, labels[split], probabilities))
+            best_epoch = 0 if name in BASELINES else int(rng.integers(2, epochs)) if epochs > 2 else 1
+            trials.append(_trial_row(name, seed, model, epochs if best_epoch else 0, best_epoch, reviews, epochs, rng))
+            history += _history_rows(name, seed, model, epochs if best_epoch else 0, rng)
+    table = pd.concat(predictions, ignore_index=True)
+    scores = score_trials(table)
+    return {"history": pd.DataFrame(history), "predictions": table, "scores": scores, "trials": pd.DataFrame(trials)}
+
+
+def _prediction_table(name: str, seed: int, split: str, labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    ids = [f"{split}-{number}" for number in range(len(labels))]
+    columns = {"architecture": name, "seed": seed, "split": split, "review_id": ids}
+    return pd.DataFrame(columns | {"label": labels, "probability": probabilities})
+
+
+def _trial_row(
+    name: str, seed: int, model: SyntheticModel, trained: int, best: int, reviews: int, epochs: int,
+    rng: np.random.Generator,
+) -> dict[str, object]:  # fmt: skip
+    """Make the row of a trial of `trained` epochs, of which `best` is the best one; both are 0 for a baseline."""
+    seconds = (model.epoch_seconds or 0.1) * max(trained, 1) * rng.uniform(0.95, 1.08)
     return {
-        "history": pd.DataFrame(history),
-        "predictions": predicted,
-        "scores": evaluate(predicted),
-        "trials": pd.DataFrame(trials),
-    }
+        "architecture": name, "seed": seed, "parameters": model.parameters, "train_seconds": seconds,
+        "epochs": trained, "best_epoch": best, "best_seconds": seconds * max(best, 1) / epochs,
+        "peak_memory_mb": 900 + model.parameters / 9_000, "weights": f"{name}-seed-{seed}.safetensors",
+        "latency_ms": 0.02 * model.epoch_seconds + 0.3, "batch_ms": 0.004 * model.epoch_seconds + 0.05,
+        "train_flops": 2e6 * model.parameters if best else np.nan,
+        "train_fraction": 1.0, "train_reviews": reviews,
+        "weights_sha256": f"{fake_checksum(name, seed):064x}", "status": "finished",
+    }  # fmt: skip
+
+
+def _history_rows(
+    name: str, seed: int, model: SyntheticModel, epochs: int, rng: np.random.Generator
+) -> list[dict[str, object]]:
+    """Make the rows of the history of a trial: accuracy rises, and the validation loss rises again."""
+    rows = []
+    for epoch, split in itertools.product(range(1, epochs + 1), ("train", "validation")):
+        rise = 0.5 + (0.36 + 0.05 * (model.skill - 1.1)) * (1 - np.exp(-1.3 * epoch))
+        accuracy = rise + (0.025 * (epoch - 2) if split == "train" else -0.004 * max(epoch - 3, 0))
+        accuracy = float(np.clip(accuracy + 0.008 * rng.standard_normal(), 0.4, 0.995))
+        loss = 1.3 * (1 - accuracy) + 0.15 + (0.05 * epoch if split == "validation" else 0)
+        precision = accuracy + 0.01 * rng.standard_normal()
+        recall = accuracy + 0.02 * rng.standard_normal()
+        rows.append(
+            {"architecture": name, "seed": seed, "epoch": epoch, "split": split, "loss": loss, "accuracy": accuracy,
+             "precision": precision, "recall": recall, "seconds": model.epoch_seconds * epoch}
+        )  # fmt: skip
+    return rows
 
 
 @functools.cache
-def all_frames(reviews: int = 60, seeds: int = 3, baselines: bool = True) -> dict[str, pd.DataFrame]:
-    """Make every frame that a figure reads, once for all tests: not to be changed."""
-    return with_statistics(frames(reviews, seeds, epochs=4, baselines=baselines))
+def make_all_frames(reviews: int = 60, seeds: int = 3, baselines: bool = True) -> dict[str, pd.DataFrame]:
+    """Make every table that a figure reads. The result is shared by all tests and must not be modified."""
+    return with_statistics(make_frames(reviews, seeds, epochs=4, baselines=baselines))
 
 
-def of(given: dict[str, pd.DataFrame], *architectures: str) -> dict[str, pd.DataFrame]:
-    """Keep what `frames` made of some architectures."""
-    kept = {name: frame[frame["architecture"].isin(architectures)] for name, frame in given.items()}
-    return {name: frame.reset_index(drop=True) for name, frame in kept.items()}
+def select_architectures(frames: dict[str, pd.DataFrame], *architectures: str) -> dict[str, pd.DataFrame]:
+    """Return the rows of some architectures in each table of `make_frames`."""
+    selected = {name: frame[frame["architecture"].isin(architectures)] for name, frame in frames.items()}
+    return {name: frame.reset_index(drop=True) for name, frame in selected.items()}
 
 
-def with_statistics(given: dict[str, pd.DataFrame], draws: int = 100) -> dict[str, pd.DataFrame]:
-    """Add what a run computes of the frames: the comparison, reliability, slices, disagreement, a learning curve."""
-    predictions = given["predictions"]
-    test = panel(predictions, "test")
+def with_statistics(frames: dict[str, pd.DataFrame], draws: int = 100) -> dict[str, pd.DataFrame]:
+    """Add the tables of a comparison and of an error analysis, a learning curve and nightly runs."""
+    predictions = frames["predictions"]
+    test = predictions_of_split(predictions, "test")
     return {
-        **given,
-        **compare(predictions, given["trials"], draws=draws),
+        **frames,
+        **compare(predictions, frames["trials"], ComparisonOptions(draws=draws)),
         "calibration": calibrate(predictions),
-        "reliability": reliabilities(predictions),
-        "slices": slice_scores(test, kinds_of_reviews(texts(predictions))),
-        "disagreement": disagreement(test).rename_axis("architecture").reset_index(),
-        "mistakes": confidently_wrong(test, texts(predictions)),
-        "learning_curve": learning_curve(given["scores"], given["trials"]),
-        **nights(given["trials"]),
+        "reliability": reliability_table(predictions),
+        "slices": score_slices(test, assign_slices(make_texts(predictions))),
+        "disagreement": disagreement_matrix(test).rename_axis("architecture").reset_index(),
+        "mistakes": confident_errors(test, make_texts(predictions)),
+        "learning_curve": make_learning_curve(frames["scores"], frames["trials"]),
+        **make_nightly_frames(frames["trials"]),
     }
 
 
-def nights(trials: pd.DataFrame, count: int = 6) -> dict[str, pd.DataFrame]:
-    """Make up nights of the networks among the trials, the last but one without a new score, and one alarm."""
+def make_nightly_frames(trials: pd.DataFrame, count: int = 6) -> dict[str, pd.DataFrame]:
+    """Make the tables of nightly runs of all networks. The last run but one has no new score; there is one alarm."""
     names = [name for name in trials["architecture"].unique() if name not in BASELINES]
     dates = [date(2026, 3, 1) + timedelta(days=day) for day in range(count)]
     rows = [
         {"night": night, "architecture": name, "seeds": 4 + day, "mean": 0.88 - 0.001 * day, "low": 0.87, "high": 0.89}
-        | {"fresh": 1, "fresh_mean": np.nan if day == count - 2 else 0.88 - 0.002 * (day % 3)}
+        | {"new_trials": 1, "new_mean": np.nan if day == count - 2 else 0.88 - 0.002 * (day % 3)}
         | {"relative_seconds": 60.0, "missing": int(day == count - 2)}
         for day, night in enumerate(dates) for name in names
     ]  # fmt: skip
-    alarm = {"night": dates[-1], "architecture": "all", "measure": "accuracy", "sign": "tonight", "worse": 0.011}
-    alarm |= {"new": 1, "before": 9, "p": 0.003, "changed": "keras 3.15.1 → 3.16"}
-    return {"nights": pd.DataFrame(rows, columns=TREND), "alarms": pd.DataFrame([alarm])}
+    alarm = {"night": dates[-1], "architecture": "all", "metric": "accuracy", "detector": "last nightly run"}
+    alarm |= {
+        "deterioration": 0.011,
+        "new_values": 1,
+        "earlier_values": 9,
+        "p": 0.003,
+        "changed": "keras 3.15.1 → 3.16",
+    }
+    return {"nights": pd.DataFrame(rows, columns=TREND_COLUMNS), "alarms": pd.DataFrame([alarm])}
 
 
-def texts(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Write a review for each id: of 33 to 533 words, every third with a negation, no two alike."""
+def make_texts(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Make a text for each review id: 33 to 533 words, every third text with a negation, no two equal."""
     reviews = predictions[["review_id", "split"]].drop_duplicates(ignore_index=True)
     lengths = 30 + (reviews.index * 137) % 500
-    said = [
+    texts = [
         f"review {number} {'not ' if number % 3 == 0 else ''}{'good ' * length}"
         for number, length in enumerate(lengths)
     ]
-    return reviews.assign(text=said)
+    return reviews.assign(text=texts)
 
 
-def learning_curve(
+def make_learning_curve(
     scores: pd.DataFrame, trials: pd.DataFrame, fractions: tuple[float, ...] = (0.1, 0.3, 1.0)
 ) -> pd.DataFrame:
-    """Make up test accuracies after training on fractions of the reviews: each tenth costs eight points."""
+    """Make a learning curve: a tenth of the training reviews lowers the accuracy by eight points."""
     test = scores.query("split == 'test' and metric == 'accuracy'")
-    found = test.groupby("architecture", sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    means = test.groupby("architecture", sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
     rows = []
-    for row in found.to_dict("records"):
+    for row in means.to_dict("records"):
         for fraction in fractions:
             mean = max(row["mean"] + 0.08 * np.log10(fraction), 0.5)
             rows.append(
@@ -162,6 +206,6 @@ def learning_curve(
     return pd.DataFrame(rows)
 
 
-def zlib_like(name: str, seed: int) -> int:
-    """Make a number that stands for a trial's check sum."""
+def fake_checksum(name: str, seed: int) -> int:
+    """Return a number in place of the checksum of a trial."""
     return sum(ord(letter) * 131**place for place, letter in enumerate(name)) + seed

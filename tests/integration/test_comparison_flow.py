@@ -1,4 +1,4 @@
-"""The real flow, as a process, on tiny data, against a real server."""
+"""The comparison flow as a process, on tiny data, with a real Prefect server."""
 
 import re
 import shutil
@@ -10,24 +10,25 @@ import httpx
 import pandas as pd
 import pytest
 
-from flows.cli.run import main
 from tasks.models.baselines import BASELINES
 from tests.conftest import Command, command
+from tests.helpers.subcommands import run_subcommand
 
 
 @pytest.fixture(scope="module")
 def finished(past: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy what the comparison of one architecture with two seeds left; tests may go on from it, and damage it."""
+    """Return a copy of the results of one architecture with two seeds, which tests may extend and damage."""
     return Path(shutil.copytree(past, tmp_path_factory.mktemp("copy") / "results", symlinks=True))
 
 
-def trained(done: object) -> int:
+def count_trained(done: object) -> int:
+    """Return the number of trials that a run trained, from its log."""
     found = re.search(r"training (\d+)\.", done.stderr + done.stdout)
     assert found, done.stderr
     return int(found.group(1))
 
 
-def test_a_run_leaves_report_tables_and_pictures(finished: Path) -> None:
+def test_run_writes_report_tables_and_figures(finished: Path) -> None:
     latest = finished / "latest"
     assert latest.resolve() == finished / "runs" / "first"
     assert {path.name for path in latest.iterdir()} >= {"report.html", "report.md", "tables", "figures", "run.json"}
@@ -38,14 +39,14 @@ def test_a_run_leaves_report_tables_and_pictures(finished: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(latest / "tables" / "scores.csv"), scores, check_dtype=False)
 
 
-def test_everything_that_ends_in_parquet_is_parquet(finished: Path) -> None:
+def test_all_parquet_files_can_be_read_by_duckdb(finished: Path) -> None:
     files = list(finished.rglob("*.parquet"))
     assert len(files) > 8
     for file in files:
         assert len(duckdb.sql(f"select * from read_parquet('{file}')").fetchall()) == len(pd.read_parquet(file))
 
 
-def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -> None:
+def test_prefect_has_the_task_runs_and_artifacts(finished: Path, api: str) -> None:
     query = {"flow_runs": {"name": {"any_": ["first"]}}}
     (run,) = httpx.post(f"{api}/flow_runs/filter", json=query).json()
     assert run["state"]["type"] == "COMPLETED"
@@ -57,17 +58,17 @@ def test_prefect_has_the_run_its_tasks_and_artifacts(finished: Path, api: str) -
     assert artifacts >= {"report", "summary", "scores", "trials", "nights", "training-simple-rnn-seed-0"}
 
 
-def test_a_second_run_trains_nothing_and_says_the_same(finished: Path, compare: Command) -> None:
+def test_second_run_trains_nothing_and_gives_the_same_scores(finished: Path, compare: Command) -> None:
     before = pd.read_parquet(finished / "runs" / "first" / "tables" / "scores.parquet")
     again = compare("--results", str(finished), "--seeds", "2", "--run-name", "again")
     assert again.returncode == 0, again.stderr
-    assert trained(again) == 0
+    assert count_trained(again) == 0
     pd.testing.assert_frame_equal(pd.read_parquet(finished / "latest" / "tables" / "scores.parquet"), before)
 
 
 @pytest.fixture(scope="module")
 def grown() -> dict[str, object]:
-    """Hold the run that `more` made, so that there is one."""
+    """Return a dictionary for the run of `more`, so that it happens once."""
     return {}
 
 
@@ -80,9 +81,9 @@ def more(finished: Path, compare: Command, grown: dict[str, object]) -> object:
     return grown["run"]
 
 
-def test_one_more_seed_architecture_and_fraction_train_only_what_is_new(finished: Path, more: object) -> None:
+def test_only_new_seeds_architectures_and_fractions_are_trained(finished: Path, more: object) -> None:
     assert more.returncode == 0, more.stderr
-    assert trained(more) == 1 + 3 + 2 * 3 + len(BASELINES)  # of the whole, and of the fraction
+    assert count_trained(more) == 1 + 3 + 2 * 3 + len(BASELINES)  # of the whole, and of the fraction
     trials = pd.read_parquet(finished / "runs" / "more" / "tables" / "trials.parquet")
     baselines = {name: [0] for name in BASELINES}
     seeds = trials.groupby("architecture")["seed"].agg(list).to_dict()
@@ -90,7 +91,7 @@ def test_one_more_seed_architecture_and_fraction_train_only_what_is_new(finished
     assert set(trials["status"]) == {"finished"}
 
 
-def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, more: object) -> None:
+def test_train_fractions_add_a_learning_curve(finished: Path, more: object) -> None:
     assert more.returncode == 0, more.stderr
     tables = finished / "runs" / "more" / "tables"
     curve = pd.read_parquet(tables / "learning_curve.parquet")
@@ -99,12 +100,12 @@ def test_fractions_of_the_training_reviews_add_a_learning_curve(finished: Path, 
     assert set(pd.read_parquet(tables / "trials.parquet")["train_fraction"]) == {1.0}
     report = (tables.parent / "report.html").read_text()
     assert "training reviews, " in report
-    assert "More data, or another architecture?" in report
+    assert "Learning curve" in report
 
 
 @pytest.mark.slow
-@pytest.mark.fault(9)
-def test_lost_and_damaged_files_are_made_again(finished: Path, compare: Command) -> None:
+@pytest.mark.failure_mode("damaged-file")
+def test_missing_and_damaged_trials_are_trained_again(finished: Path, compare: Command) -> None:
     trials = pd.read_parquet(finished / "runs" / "first" / "tables" / "trials.parquet").set_index("architecture")
     trials = trials[trials["seed"] == 0]
     lost, flipped = (finished / "cache" / "trials" / trials.loc[name, "weights"] for name in ("nb_svm", "simple_rnn"))
@@ -113,15 +114,15 @@ def test_lost_and_damaged_files_are_made_again(finished: Path, compare: Command)
     flipped.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
     done = compare("--results", str(finished), "--seeds", "2")
     assert done.returncode == 0, done.stderr
-    assert trained(done) == 2
+    assert count_trained(done) == 2
     assert len(re.findall(".* does not match its checksum", done.stderr)) == 1
     assert flipped.read_bytes() == before
     assert lost.with_suffix(".parquet").exists()
 
 
-@pytest.mark.fault(16)
+@pytest.mark.failure_mode("loss-diverged")
 @pytest.mark.slow
-def test_networks_that_diverge_are_told_and_the_others_go_on(compare: Command, tmp_path: Path) -> None:
+def test_run_in_which_all_networks_diverge_is_a_user_error(compare: Command, tmp_path: Path) -> None:
     done = compare("--results", str(tmp_path), "--learning-rate", "1e38")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("Every training diverged")
@@ -134,7 +135,7 @@ def test_networks_that_diverge_are_told_and_the_others_go_on(compare: Command, t
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Return a function that gives the command words to refuse, in this process, and returns what it says."""
+    """Return a function that runs an invalid command in this process, and returns its error message."""
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "3")
     monkeypatch.setenv("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
@@ -142,7 +143,7 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
     def refuse(*words: str) -> str:
         try:
-            code = main(words)
+            code = run_subcommand("run", *words)
         except SystemExit as end:
             code = end.code
         assert code == 2
@@ -156,21 +157,21 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     [
         (["--architectures", "gru2"], ["'gru2'", "simple_rnn, gru, lstm"]),
         (["--seeds", "0"], ["seeds", "'0'", "greater than or equal to 1"]),
-        (["--max-tokens", "0"], ["max_tokens", "'0'"]),
+        (["--max-tokens", "0"], ["--max-tokens", "'0'"]),
         (["--data", "nowhere.csv"], ["nowhere.csv"]),
         (["--data", "imdb2"], ["imdb2", "bundled"]),
         (["--no-such-option", "1"], ["--no-such-option"]),
-        (["--seeds", "0", "--units", "many"], ["seeds", "units", "'many'"]),
-        (["--train-fractions", "0.5,2"], ["train_fractions", "2", "less than or equal to 1"]),
-        (["--train-fractions", "0.5,0.5"], ["train_fractions", "once"]),
+        (["--seeds", "0", "--units", "many"], ["--seeds", "--units", "'many'"]),
+        (["--train-fractions", "0.5,2"], ["--train-fractions", "2", "less than or equal to 1"]),
+        (["--train-fractions", "0.5,0.5"], ["--train-fractions", "once"]),
     ],
 )
-def test_a_mistake_is_one_clear_message(refused: Callable[..., str], options: list[str], said: list[str]) -> None:
+def test_user_error_names_parameter_and_value(refused: Callable[..., str], options: list[str], said: list[str]) -> None:
     message = refused(*options)
     assert all(words in message for words in said), message
 
 
-def test_a_mistake_is_one_clear_message_of_the_command() -> None:
+def test_user_error_of_the_command_is_one_line() -> None:
     done = command("--architectures", "gru2")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
@@ -178,15 +179,15 @@ def test_a_mistake_is_one_clear_message_of_the_command() -> None:
     assert not done.stdout
 
 
-@pytest.mark.fault(24)
+@pytest.mark.failure_mode("unsafe-name")
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "", "x" * 300, "a\nb", "-rf", "🙂"])
-def test_a_run_name_cannot_leave_its_folder(refused: Callable[..., str], name: str, tmp_path: Path) -> None:
+def test_run_name_cannot_leave_its_folder(refused: Callable[..., str], name: str, tmp_path: Path) -> None:
     message = refused(f"--run-name={name}", f"--results={tmp_path}")
     assert "run_name" in message or "line break" in message
     assert not list(tmp_path.iterdir())
 
 
-def test_a_mistake_in_a_file_is_told_before_any_training(api: str, tmp_path: Path) -> None:
+def test_user_error_in_a_data_file_is_found_before_training(api: str, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("text,label\n" + "fine,good\nmeh,bad\nso,neutral\n" * 40)
     done = command(
         *("--data", str(tmp_path / "own.csv"), "--results", str(tmp_path / "results")),
@@ -198,7 +199,7 @@ def test_a_mistake_in_a_file_is_told_before_any_training(api: str, tmp_path: Pat
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_help_names_every_parameter_with_its_default() -> None:
+def test_help_lists_all_parameters() -> None:
     from tasks.config.parameters import Parameters
 
     done = command("--help")
@@ -208,7 +209,7 @@ def test_help_names_every_parameter_with_its_default() -> None:
         assert field.description is None or field.description.split()[0] in done.stdout
 
 
-def test_the_flow_has_the_parameters_of_the_model() -> None:
+def test_signature_of_the_flow_equals_the_settings_model() -> None:
     import inspect
 
     from flows.imdb_compare import imdb_compare

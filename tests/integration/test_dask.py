@@ -1,4 +1,4 @@
-"""Trainings on Dask: real schedulers and workers on 127.0.0.1, workers that die by their own hand."""
+"""Execution on Dask: real schedulers and workers on 127.0.0.1, and workers that kill themselves."""
 
 import asyncio
 import json
@@ -21,74 +21,37 @@ import httpx
 import pytest
 from distributed import LocalCluster
 
+from flows.cli.errors import RESUME
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
-from tasks.execution.dask import Preparation, made_by
+from tasks.execution.dask_worker import WorkerSetup, trial_versions
 from tasks.execution.executor import check_engine
 from tests.conftest import ROOT, TINY, Command
 from tests.helpers import runs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-SCRIPT = """
-import json, os, signal, sys, time
-from pathlib import Path
-from prefect import flow, runtime, task
-from tasks.execution import dask as dask_engine
-
-
-def nothing(gpu=None):  # TensorFlow takes its time and is none of this test's business
-    pass
-
-
-@task(task_run_name="{name}")
-def work(name, folder, deaths):
-    count = len(list(Path(folder).glob(name + "-*")))
-    (Path(folder) / f"{name}-{count}").touch()
-    if count < deaths:
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGSTOP if name.startswith("stopped") else signal.SIGKILL)
-    if name == "wrong":
-        raise ValueError("not this one")
-    return os.getpid()
-
-
-@flow
-def run(calls, minutes):
-    reasons = []
-    dask_engine.load_tensorflow = nothing
-    tried = dask_engine.supervise(
-        work, calls, workers=2, minutes=minutes, on_death=lambda call, count, why: reasons.append([call["name"], why])
-    )
-    outcomes = {call["name"]: repr(got) if isinstance(got, Exception) else got for call, got in tried}
-    return {"outcomes": outcomes, "reasons": reasons, "run": str(runtime.flow_run.id)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(json.loads(sys.argv[1]), float(sys.argv[2]))))
-"""
-
 
 def supervised(api: str, folder: Path, deaths: dict[str, int], minutes: float = 5) -> dict:
-    (folder / "script.py").write_text(SCRIPT)
-    calls = [{"name": name, "folder": str(folder), "deaths": count} for name, count in deaths.items()]
+    program = [sys.executable, "-m", "tests.helpers.programs.run_trials"]
     done = subprocess.run(
-        [sys.executable, str(folder / "script.py"), json.dumps(calls), str(minutes)],
+        [*program, "dask", json.dumps(deaths), str(minutes), str(folder)],
         cwd=ROOT, env=os.environ | {"PREFECT_API_URL": api, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    tries = sorted(file.name for file in folder.iterdir() if file.suffix != ".py")
+    tries = sorted(file.name for file in folder.iterdir())
     return {"tries": tries, "said": done.stderr} | json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_costs_its_trial_a_try_and_the_others_nothing(api: str, tmp_path: Path) -> None:
+def test_death_of_a_worker_costs_one_attempt_of_its_trial(api: str, tmp_path: Path) -> None:
     got = supervised(api, tmp_path, {"healthy": 0, "once": 1, "wrong": 0, "always": 99, "late": 0})
     assert [isinstance(got["outcomes"][name], int) for name in ("healthy", "once", "late")] == [True] * 3
     assert "not this one" in got["outcomes"]["wrong"]
     assert "its process died 3 times" in got["outcomes"]["always"]
-    assert sorted(got["reasons"]) == [["always", "its process died"]] * 3 + [["once", "its process died"]]
+    died = [["always", attempt, "its process died"] for attempt in (1, 2, 3)]
+    assert sorted(got["failures"]) == [*died, ["once", 1, "its process died"]]
     tries = ["always-0", "always-1", "always-2", "healthy-0", "late-0", "once-0", "once-1", "wrong-0"]
     assert got["tries"] == tries
     states = ended_states(api, got["run"], len(tries))
@@ -99,10 +62,10 @@ def test_a_worker_that_dies_costs_its_trial_a_try_and_the_others_nothing(api: st
 
 
 @pytest.mark.slow
-def test_a_call_that_hangs_is_ended_at_the_limit_and_tried_again(api: str, tmp_path: Path) -> None:
+def test_trial_above_the_time_limit_is_killed_and_tried_again(api: str, tmp_path: Path) -> None:
     got = supervised(api, tmp_path, {"stopped": 1}, minutes=0.1)
     assert isinstance(got["outcomes"]["stopped"], int)
-    assert got["reasons"] == [["stopped", "it ran longer than 0.1 minutes (--trial-timeout-minutes)"]]
+    assert got["failures"] == [["stopped", 1, "it ran longer than 0.1 minutes (--trial-timeout-minutes)"]]
 
 
 def ended_states(api: str, run: str, count: int) -> dict[str, list[str]]:
@@ -139,7 +102,7 @@ def scheduler(api: str, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[
 
 
 @pytest.mark.slow
-def test_on_a_running_scheduler_comes_out_what_processes_give(
+def test_running_scheduler_gives_the_same_weights_as_processes(
     compare: Command, scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     address, _ = scheduler
@@ -148,7 +111,7 @@ def test_on_a_running_scheduler_comes_out_what_processes_give(
         assert done.returncode == 0, done.stderr
         assert "training 5." in done.stderr
     assert weights(tmp_path / "dask") == weights(tmp_path / "processes")
-    assert not runs.flaws(tmp_path / "dask")
+    assert not runs.find_violations(tmp_path / "dask")
 
 
 def weights(results: Path) -> dict[str, str]:
@@ -159,37 +122,37 @@ def weights(results: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_run_whose_scheduler_is_gone_says_so_once(
+def test_loss_of_the_scheduler_is_reported_once(
     api: str, tiny: Path, scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     address, process = scheduler
     options = TINY | {"--epochs": "1000", "--patience": "1000", "--data": str(tiny), "--results": str(tmp_path / "r")}
     options |= {"--engine": "dask", "--dask-address": address}
     run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
-    run.until(lambda: "3 of 4 trainings done" in run.said)  # the network goes on; its words are the worker's
-    so_far = len(run.said)
+    run.wait_until(lambda: "3 of 4 trainings done" in run.output)  # the network goes on; its words are the worker's
+    so_far = len(run.output)
     process.kill()
-    assert run.process.wait(timeout=60) == 1, run.said
-    assert run.said.count("What is trained is kept") == 1
-    assert f"The Dask scheduler {address} no longer answers" in run.said.splitlines()[-1]
-    assert "Traceback" not in run.said[so_far:], run.said[so_far:]
-    assert not [flaw for flaw in runs.flaws(tmp_path / "r") if "fails its checksum" in flaw]
+    assert run.process.wait(timeout=60) == 1, run.output
+    assert run.output.count(RESUME) == 1
+    assert f"The Dask scheduler {address} no longer answers" in run.output.splitlines()[-1]
+    assert "Traceback" not in run.output[so_far:], run.output[so_far:]
+    assert not [flaw for flaw in runs.find_violations(tmp_path / "r") if "does not match its checksum" in flaw]
 
 
 @pytest.mark.slow
-def test_no_process_of_its_own_cluster_outlives_an_interrupted_run(api: str, tiny: Path, tmp_path: Path) -> None:
+def test_no_process_of_the_cluster_outlives_an_interrupted_run(api: str, tiny: Path, tmp_path: Path) -> None:
     options = TINY | {"--epochs": "1000", "--patience": "1000", "--data": str(tiny), "--results": str(tmp_path)}
     run = runs.start(options | {"--engine": "dask"}, tmp_path / "said", {"PREFECT_API_URL": api})
-    run.until(lambda: "epoch 2 of" in run.said)
-    so_far = len(run.said)
+    run.wait_until(lambda: "epoch 2 of" in run.output)
+    so_far = len(run.output)
     os.killpg(run.process.pid, signal.SIGINT)
-    assert run.process.wait(timeout=60) == 130, run.said[so_far:]
+    assert run.process.wait(timeout=60) == 130, run.output[so_far:]
     deadline = time.monotonic() + 10
-    while run.living() and time.monotonic() < deadline:
+    while run.living_processes() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not run.living()
-    assert run.said.count("What is trained is kept") == 1
-    assert "Traceback" not in run.said[so_far:], run.said[so_far:]
+    assert not run.living_processes()
+    assert run.output.count(RESUME) == 1
+    assert "Traceback" not in run.output[so_far:], run.output[so_far:]
 
 
 @pytest.mark.parametrize(
@@ -199,8 +162,10 @@ def test_no_process_of_its_own_cluster_outlives_an_interrupted_run(api: str, tin
         ("processes", "tcp://127.0.0.1:1", "Add --engine dask"),
     ],
 )
-def test_an_address_of_no_use_is_told(engine: str, address: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 1)
+def test_useless_addresses_are_user_errors(
+    engine: str, address: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.execution.dask_scheduler.RESPONSE_SECONDS", 1)
     with pytest.raises(UserError, match=re.escape(said)):
         check_engine(engine, address)
 
@@ -254,13 +219,13 @@ def quietly(treat: Callable[[socket.socket], None], connection: socket.socket) -
 
 @pytest.mark.parametrize("scheme", ["tcp", "tls"])
 @pytest.mark.parametrize("treat", [silent, socket.socket.close, web, noisy, short])
-def test_what_listens_but_is_no_scheduler_is_told_in_one_sentence(
+def test_server_that_is_no_scheduler_is_a_user_error(
     treat: Callable[[socket.socket], None],
     scheme: str,
     listener: Callable[[Callable[[socket.socket], None]], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("tasks.execution.dask_scheduler.RESPONSE_SECONDS", 1)
     address = f"{scheme}://127.0.0.1:{listener(treat)}"
     started = time.monotonic()
     with pytest.raises(UserError) as refused:
@@ -271,14 +236,14 @@ def test_what_listens_but_is_no_scheduler_is_told_in_one_sentence(
 
 
 @pytest.mark.parametrize("address", ["tcp://no-such-host.invalid:8786", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999"])
-def test_an_address_that_leads_nowhere_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 1)
+def test_address_without_a_server_is_a_user_error(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask_scheduler.RESPONSE_SECONDS", 1)
     with pytest.raises(UserError, match=f"No Dask scheduler answers at {re.escape(address)}"):
         check_engine("dask", address)
 
 
-def test_a_scheduler_without_workers_is_told_and_one_with_a_worker_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.execution.dask.ANSWER_SECONDS", 2)
+def test_scheduler_needs_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask_scheduler.RESPONSE_SECONDS", 2)
     own = {"processes": False, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=0, protocol="tcp", host="127.0.0.1", **own) as cluster:
         with pytest.raises(UserError, match="has no workers"):
@@ -288,7 +253,7 @@ def test_a_scheduler_without_workers_is_told_and_one_with_a_worker_is_taken(monk
 
 
 @pytest.mark.slow
-def test_the_command_ends_with_the_code_of_a_mistake_when_nothing_answers(
+def test_command_exits_with_code_2_without_a_scheduler(
     compare: Command, listener: Callable[[Callable[[socket.socket], None]], int], tmp_path: Path
 ) -> None:
     address = f"tcp://127.0.0.1:{listener(silent)}"
@@ -300,20 +265,20 @@ def test_the_command_ends_with_the_code_of_a_mistake_when_nothing_answers(
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.train.find_spec", lambda name: None)
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.executor.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install 'prefect-dask"):
         check_engine("dask", None)
 
 
 @pytest.mark.parametrize("address", ["localhost:8786", "http://h:1", "tcp://user:secret@h:1", "tcp://h"])
-def test_what_is_no_address_is_told(address: str) -> None:
-    with pytest.raises(UserError, match="dask_address"):
-        Parameters.checked(engine="dask", dask_address=address)
+def test_invalid_addresses_are_user_errors(address: str) -> None:
+    with pytest.raises(UserError, match=r"dask.address"):
+        Parameters.from_user(engine="dask", dask_address=address)
 
 
-def test_a_worker_of_another_version_is_refused() -> None:
+def test_worker_with_other_versions_is_refused() -> None:
     worker = SimpleNamespace(address="tcp://h:1")
-    other = Preparation({**made_by(), "numpy": "0.1"}, load=lambda gpu: None)
+    other = WorkerSetup({**trial_versions(), "numpy": "0.1"}, load=lambda gpu: None)
     with pytest.raises(UserError, match=r"tcp://h:1 has other versions.*numpy.*here.*0\.1"):
         asyncio.run(other.setup(worker))

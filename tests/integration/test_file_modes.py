@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from flows.server.database import make_private
 from tasks.reporting import run_directory
 from tasks.reporting.model import Report
-from tasks.storage import cache, store
+from tasks.storage import atomic_files, cache, store
 from tasks.storage.partial_files import partial_path
-from tests.helpers.synthetic import frames as synthetic_frames
+from tests.helpers.report_inputs import make_run_info
+from tests.helpers.synthetic import make_frames as synthetic_frames
 
 
 @contextmanager
@@ -38,32 +39,31 @@ def open_to_others(folder: Path) -> list[str]:
     return [f"{path.relative_to(folder)}: {mode:o}" for path, mode in modes.items() if mode != wanted[path.is_dir()]]
 
 
-@pytest.mark.fault(23)
+@pytest.mark.failure_mode("malicious-pickle")
 @given(mask=st.sampled_from([0o000, 0o002, 0o022, 0o027, 0o077]), mode=st.sampled_from([0o700, 0o755, 0o777, 0o1777]))
-def test_the_store_is_private_below_any_folder(tmp_path_factory: pytest.TempPathFactory, mask: int, mode: int) -> None:
+def test_stored_files_are_private_in_any_directory(
+    tmp_path_factory: pytest.TempPathFactory, mask: int, mode: int
+) -> None:
     results = tmp_path_factory.mktemp("mine") / "results"
     results.mkdir()
     results.chmod(mode)
     with umask(mask):
         store.write(results / "cache" / "trials" / "x.parquet", pd.DataFrame({"a": [1]}))
-        cache.kept(results / "cache" / "figures" / "x.zip", lambda: {"x": b"1"}, pytest.fail)
-        with store.unfinished(partial := partial_path(results / "runs" / "night")):
-            with store.create(partial / "run.json") as file:
+        cache.load_or_compute(results / "cache" / "figures" / "x.zip", lambda: {"x": b"1"}, dict)
+        with atomic_files.create_dir(partial := partial_path(results / "runs" / "night")):
+            with atomic_files.create_file(partial / "run.json") as file:
                 file.write(b"{}")
-            run_directory.settle(partial, results, "night")
+            run_directory.publish_run_dir(partial, results, "night")
     assert open_to_others(results) == []
     assert stat.S_IMODE(results.stat().st_mode) == mode
 
 
-@pytest.mark.fault(23)
-def test_the_folder_of_a_run_is_private(tmp_path: Path) -> None:
-    report = Report(
-        facts={"source": "3 reviews", "fingerprint": "f" * 64, "caveats": [], "rows": {"test": 3}},
-        frames=synthetic_frames(reviews=60, seeds=2),
-    )
+@pytest.mark.failure_mode("malicious-pickle")
+def test_run_directory_is_private(tmp_path: Path) -> None:
+    report = Report(make_run_info(), synthetic_frames(reviews=60, seeds=2))
     tmp_path.chmod(0o755)
     with umask(0o022):
-        run_directory.write_run(report, tmp_path / "runs" / "x", tmp_path / "cache", pytest.fail)
+        run_directory.write_run(report, tmp_path / "runs" / "x", tmp_path / "cache")
     assert {path.suffix for path in tmp_path.rglob("*")} >= {
         ".csv",
         ".parquet",
@@ -76,13 +76,13 @@ def test_the_folder_of_a_run_is_private(tmp_path: Path) -> None:
     assert open_to_others(tmp_path) == []
 
 
-@pytest.mark.fault(23)
-def test_all_that_a_whole_run_made_is_private(past: Path) -> None:
+@pytest.mark.failure_mode("malicious-pickle")
+def test_all_files_of_a_run_are_private(past: Path) -> None:
     assert open_to_others(past) == []
 
 
-@pytest.mark.fault(23)
-def test_prefect_s_database_is_made_private_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.failure_mode("malicious-pickle")
+def test_prefect_database_and_log_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "above" / "home"
     monkeypatch.setenv("PREFECT_HOME", str(home))
     with umask(0o022):
@@ -102,7 +102,7 @@ def test_prefect_s_database_is_made_private_with_its_log(tmp_path: Path, monkeyp
             assert {path.name for path in home.iterdir()} == {"prefect.db", "prefect.db-wal", "prefect.db-shm"}
 
 
-def test_another_database_s_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_of_another_database_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "postgresql+asyncpg://x@127.0.0.1/y")
     make_private()

@@ -13,26 +13,26 @@ from pathlib import Path
 import pytest
 
 from flows.server.lifecycle import prefect_process
-from tests.helpers.runs import pages, prefect, tiny_parameters
+from tests.helpers.runs import run_prefect, run_ui, tiny_parameters
 
 BINARIES = [*Path("/usr/lib/postgresql").glob("*/bin"), *([Path(p).parent] if (p := shutil.which("initdb")) else [])]
 needs_postgres = pytest.mark.skipif(not BINARIES, reason="no PostgreSQL is installed")
 
 
 def run(*words: object) -> None:
-    """Run a command of PostgreSQL's; root may not, so it is then the user that Debian's package makes."""
+    """Run a command of PostgreSQL. As it refuses root, root runs it as the user of Debian's package."""
     other = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
     subprocess.run(list(map(str, words)), check=True, stdout=subprocess.DEVNULL, cwd="/", **other)
 
 
 @pytest.fixture
 def database() -> Iterator[str]:
-    """Run PostgreSQL on loopback, and return its address for Prefect."""
+    """Run PostgreSQL on loopback; return its connection URL for Prefect."""
     binaries = BINARIES[0]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # Not below pytest's folder, which is its owner's alone.
+    # Not in pytest's folder, which only its owner can enter.
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
@@ -48,16 +48,16 @@ def database() -> Iterator[str]:
 
 @needs_postgres
 @pytest.mark.slow
-def test_two_workers_on_postgres_run_what_is_asked_for_one_after_the_other(
+def test_two_workers_on_postgres_run_one_deployment_run_after_the_other(
     database: str, tmp_path: Path, tiny: Path
 ) -> None:
     asked = json.dumps(tiny_parameters(tiny, tmp_path / "results"))
-    with pages(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database}) as environment, ExitStack() as running:
+    with run_ui(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database}) as environment, ExitStack() as running:
         second = ("worker", "start", "--pool", "local-process", "--name", "second")
         log = running.enter_context((tmp_path / "second.log").open("wb"))
         running.enter_context(prefect_process(*second, environment=environment, output=log))
-        prefect(environment, "deployment", "run", "imdb-compare/default", "--params", asked)
-        prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
+        run_prefect(environment, "deployment", "run", "imdb-compare/default", "--params", asked)
+        run_prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
     runs = [json.loads((path / "run.json").read_text()) for path in (tmp_path / "results" / "runs").iterdir()]
     assert len(runs) == 2
     histories = list((tmp_path / "results" / "cache" / "trials").glob("simple_rnn*[0-9a-f].parquet"))

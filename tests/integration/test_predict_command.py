@@ -1,4 +1,4 @@
-"""The command and the flow that put a trained model to use."""
+"""Prediction by `imdb-compare predict` and by the flow `imdb-predict`."""
 
 import io
 import json
@@ -12,8 +12,8 @@ import httpx
 import pandas as pd
 import pytest
 
-from flows.cli.predict import main
 from tests.conftest import ROOT
+from tests.helpers.subcommands import run_subcommand
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -21,14 +21,14 @@ Say = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def predict(past: Path, capsys: pytest.CaptureFixture[str]) -> Say:
     def run(*words: str) -> tuple[int, str, str]:
-        code = main(["--results", str(past), "--architecture", "nb_svm", *words])
+        code = run_subcommand("predict", "--results", str(past), "--architecture", "nb_svm", *words)
         said = capsys.readouterr()
         return code, said.out, said.err
 
     return run
 
 
-def test_one_json_object_a_text(predict: Say) -> None:
+def test_json_has_one_object_per_text(predict: Say) -> None:
     code, out, err = predict("--json", "a good film, with a plot", "bad,\nbad")
     first, second = (json.loads(line) for line in out.splitlines())
     assert code == 0
@@ -39,16 +39,16 @@ def test_one_json_object_a_text(predict: Say) -> None:
     assert "NB-SVM of run first" in err
 
 
-def test_in_words_for_a_person(predict: Say) -> None:
+def test_text_output_shows_label_probability_and_influence(predict: Say) -> None:
     code, out, _ = predict("a good film\x1b[31m", "zzz")
     assert code == 0
     assert out.startswith("positive  ")
-    assert "moved most: good +0." in out
+    assert "most influential words: good +0." in out
     assert "unknown: 100% of the words" in out
     assert "\x1b" not in out
 
 
-def test_lines_of_standard_input(predict: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_stdin_are_classified(predict: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = b"a good film\nbad\n\n\xff\xfe good\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     code, out, _ = predict("--json")
@@ -56,7 +56,7 @@ def test_lines_of_standard_input(predict: Say, monkeypatch: pytest.MonkeyPatch) 
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["a good film", "bad", "", "\ufffd\ufffd good"]
 
 
-def test_a_file_on_the_screen_and_in_another(predict: Say, tiny: Path, tmp_path: Path) -> None:
+def test_a_file_has_the_same_predictions_on_stdout_and_in_a_file(predict: Say, tiny: Path, tmp_path: Path) -> None:
     code, out, _ = predict("--json", "--file", str(tiny))
     shown = pd.DataFrame(map(json.loads, out.splitlines()))
     assert code == 0
@@ -74,28 +74,28 @@ def test_a_file_on_the_screen_and_in_another(predict: Say, tiny: Path, tmp_path:
         (["--seed", "-1", "x"], "greater than or equal to 0"),
         (["--run", "../x", "x"], "results/runs"),
         (["--file", "missing.csv", "--output", "out.csv"], "There is no file"),
-        (["--output", "out.csv", "x"], "no --file"),
-        (["--file", "x.csv", "x"], "Give one of them"),
+        (["--output", "out.csv", "x"], "without --file"),
+        (["--file", "x.csv", "x"], "Use one of them"),
     ],
 )
-def test_a_mistake_is_one_message(predict: Say, words: list[str], said: str) -> None:
+def test_a_user_error_has_exit_code_2_and_no_traceback(predict: Say, words: list[str], said: str) -> None:
     code, out, err = predict(*words)
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
 
 
-def test_the_command_itself_and_a_network(past: Path) -> None:
+def test_an_ensemble_of_networks_in_a_new_process(past: Path) -> None:
     words = ["--results", str(past), "--architecture", "simple_rnn", "--ensemble", "--json", "a good film"]
     done = subprocess.run(
-        [sys.executable, "-m", "flows.predict", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "flows.cli", "predict", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert 0 <= json.loads(done.stdout)["probability"] <= 1
     assert done.stderr == f"Model: Simple RNN, seeds 0, 1 of run first, {done.stderr.split('first, ')[1]}"
 
 
-def test_the_flow_answers_a_file(past: Path, tiny: Path, tmp_path: Path, api: str) -> None:
+def test_the_flow_writes_the_predictions_of_a_file(past: Path, tiny: Path, tmp_path: Path, api: str) -> None:
     asked = {"file": str(tiny), "output": str(tmp_path / "out.csv"), "results": str(past), "architecture": "nb_svm"}
     code = f"from flows.predict import imdb_predict; print(imdb_predict(**{asked!r}))"
     done = subprocess.run(
@@ -113,14 +113,14 @@ def test_the_flow_answers_a_file(past: Path, tiny: Path, tmp_path: Path, api: st
     assert "400 rows" in shown[0]["data"]
 
 
-def test_the_flow_has_the_parameters_of_the_model() -> None:
+def test_the_flow_has_the_parameters_of_the_settings_model() -> None:
     import inspect
 
     from flows.predict import imdb_predict
-    from tasks.inference.selection import Scoring
+    from tasks.inference.selection import ScoringOptions
 
     given = inspect.signature(imdb_predict.fn).parameters
-    assert set(given) == set(Scoring.model_fields)
-    for name, field in Scoring.model_fields.items():
+    assert set(given) == set(ScoringOptions.model_fields)
+    for name, field in ScoringOptions.model_fields.items():
         assert field.is_required() or given[name].default == field.default, name
         assert str(field.description) in str(imdb_predict.description), name

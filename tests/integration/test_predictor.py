@@ -1,4 +1,4 @@
-"""Answers of trained models: as they were at evaluation, one by one as in a batch, and moved by words as by hand."""
+"""Predictions of the trained models of a run: as at evaluation, alone as in a batch, and the selection of models."""
 
 import json
 import shutil
@@ -11,45 +11,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
-from tasks.evaluation.calibration import scaled
-from tasks.inference.predictor import Member, Predictor, Reading, load_predictor
-from tasks.inference.selection import Wanted, chosen
+from tasks.evaluation.calibration import apply_temperature
+from tasks.inference.predictor import Predictor, load_predictor
+from tasks.inference.selection import ModelSelection, select_models
 from tasks.storage import store
+from tasks.storage.layout import predictions_file, weights_file
 from tasks.storage.runs import open_run
-from tasks.storage.trials import predictions_file, weights_file
-from tests.unit.training.test_trained_models import ODD_TEXTS
+from tests.helpers.odd_texts import ODD_TEXTS
 
 pytestmark = pytest.mark.usefixtures("with_tensorflow")
 
-KINDS = ("simple_rnn", "tfidf_logistic", "nb_svm", "majority")
+ARCHITECTURES = ("simple_rnn", "tfidf_logistic", "nb_svm", "majority")
 
 
-def loaded(past: Path, **wanted: object) -> Predictor:
-    return load_predictor(Wanted(results=str(past), **wanted), lambda _: None)
+def load(past: Path, **selection: object) -> Predictor:
+    return load_predictor(ModelSelection(results=str(past), **selection))
 
 
-@pytest.mark.parametrize("architecture", KINDS)
-def test_answers_are_those_of_the_evaluation(past: Path, architecture: str) -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_predictions_equal_those_of_the_evaluation(past: Path, architecture: str) -> None:
     run = open_run(past, None)
-    predictor = loaded(past, architecture=architecture)
-    recorded = store.frame(predictions_file(run.cache, predictor.members[0].name))
-    reviews = store.frame(next((run.cache / "reviews").glob("*.parquet"))).set_index("review_id")
-    texts = reviews.loc[recorded["review_id"], "text"].tolist()
-    np.testing.assert_allclose(predictor.members[0].read(texts).probability, recorded["probability"], atol=1e-6)
-    temperature = predictor.members[0].temperature
-    calibrated = scaled(recorded["probability"].to_numpy(), temperature)
-    # A temperature below 1 stretches the log-odds, and what float32 rounds with them.
-    np.testing.assert_allclose(predictor.predict(texts)["probability"], calibrated, atol=1e-6 / min(temperature, 1))
+    predictor = load(past, architecture=architecture)
+    (model,) = predictor.models
+    stored = store.frame(predictions_file(run.cache_dir, model.name))
+    reviews = store.frame(next((run.cache_dir / "reviews").glob("*.parquet"))).set_index("review_id")
+    texts = reviews.loc[stored["review_id"], "text"].tolist()
+    np.testing.assert_allclose(model.predict(texts).probability, stored["probability"], atol=1e-6)
+    calibrated = apply_temperature(stored["probability"].to_numpy(), model.temperature)
+    # A temperature below 1 increases the log-odds and their float32 rounding errors.
+    tolerance = 1e-6 / min(model.temperature, 1)
+    np.testing.assert_allclose(predictor.predict(texts)["probability"], calibrated, atol=tolerance)
 
 
 @pytest.fixture(scope="module")
 def predictors(past: Path, with_tensorflow: None) -> list[Predictor]:
-    return [loaded(past, architecture=architecture) for architecture in KINDS]
+    return [load(past, architecture=architecture) for architecture in ARCHITECTURES]
 
 
 @settings(max_examples=25)
 @given(texts=st.lists(st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=60)), min_size=1, max_size=6))
-def test_one_by_one_equals_together(predictors: list[Predictor], texts: list[str]) -> None:
+def test_predictions_do_not_depend_on_the_batch(predictors: list[Predictor], texts: list[str]) -> None:
     for predictor in predictors:
         together = predictor.predict(texts)
         alone = pd.concat([predictor.predict([text]) for text in texts], ignore_index=True)
@@ -60,83 +61,72 @@ def test_one_by_one_equals_together(predictors: list[Predictor], texts: list[str
         assert set(together["label"]) <= {"negative", "positive"}
 
 
-def test_the_word_that_tells_the_class_moves_the_answer_most(past: Path) -> None:
-    predictor = loaded(past, architecture="nb_svm")
+def test_word_that_decides_the_class_has_the_largest_influence(past: Path) -> None:
+    predictor = load(past, architecture="nb_svm")
     assert predictor.predict(["a film with good", "a film with bad"])["label"].tolist() == ["positive", "negative"]
     for word, sign in (("good", 1), ("bad", -1)):
-        moved = predictor.moved(f"a film, with {word} plot", 2)
-        assert moved[0][0] == word
-        assert moved[0][1] * sign > 0.05
-        assert len(moved) <= 2
+        influence = predictor.word_influence(f"a film, with {word} plot", 2)
+        assert influence[0][0] == word
+        assert influence[0][1] * sign > 0.05
+        assert len(influence) <= 2
 
 
-def counting(texts: list[str]) -> Reading:
-    """Give 0.1 for each `good` and 0.2 for each `fine`, beside 0.3."""
-    chances = [0.3 + sum({"good": 0.1, "fine": 0.2}.get(word, 0) for word in text.split()) for text in texts]
-    return Reading(np.array(chances), np.zeros(len(texts)))
-
-
-def test_moves_by_hand() -> None:
-    predictor = Predictor([Member("made-up", counting, 1.0)], ("bad", "good"))
-    moved = predictor.moved("Good, fine GOOD film!", 3)
-    assert [word for word, _ in moved] == ["fine", "good", "good"]
-    assert [move for _, move in moved] == pytest.approx([0.2, 0.1, 0.1])
-    assert predictor.moved("", 3) == []
-    assert predictor.moved("film", 3) == []  # nothing changes without it
-    assert predictor.predict(["good good"])["label"].tolist() == ["bad"]  # 0.5 is not above the threshold
-    assert predictor._replace(threshold=0.4).predict(["good good"])["label"].tolist() == ["good"]
-
-
-def test_an_ensemble_is_the_mean_of_what_its_seeds_say(past: Path) -> None:
+def test_ensemble_is_the_mean_over_the_seeds(past: Path) -> None:
     texts = ["a good film", "bad"]
-    seeds = [loaded(past, architecture="simple_rnn", seed=seed).predict(texts)["probability"] for seed in (0, 1)]
-    together = loaded(past, architecture="simple_rnn", ensemble=True)
-    np.testing.assert_allclose(together.predict(texts)["probability"], np.mean(seeds, axis=0), atol=1e-9)
+    seeds = [load(past, architecture="simple_rnn", seed=seed).predict(texts)["probability"] for seed in (0, 1)]
+    ensemble = load(past, architecture="simple_rnn", ensemble=True)
+    np.testing.assert_allclose(ensemble.predict(texts)["probability"], np.mean(seeds, axis=0), atol=1e-9)
+    assert "seeds 0, 1 of run first" in ensemble.description
 
 
-def test_the_best_on_validation_is_the_default(past: Path) -> None:
+def test_default_model_has_the_highest_validation_accuracy(past: Path) -> None:
     run = open_run(past, "first")
-    best = run.trials.groupby("architecture")["accuracy"].mean()
-    default = chosen(run, Wanted())
-    assert best[default["architecture"].iloc[0]] == best.max()
-    of_rnn = run.trials[run.trials["architecture"] == "simple_rnn"]
-    best_seed = chosen(run, Wanted(architecture="simple_rnn"))
-    assert best_seed["accuracy"].tolist() == [of_rnn["accuracy"].max()]
+    means = run.trials.groupby("architecture")["accuracy"].mean()
+    (default,) = select_models(run, ModelSelection())
+    assert means[default.architecture] == means.max()
+    (best_seed,) = select_models(run, ModelSelection(architecture="simple_rnn"))
+    assert best_seed.accuracy == run.trials[run.trials["architecture"] == "simple_rnn"]["accuracy"].max()
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("selection", "named"),
     [
-        ({"architecture": "gru2"}, "Choose from: .*simple_rnn.*nb_svm"),
-        ({"architecture": "simple_rnn", "seed": 9}, "Choose from: 0, 1"),
-        ({"seed": 0, "ensemble": True}, "Leave one out"),
+        ({"architecture": "gru2"}, "gru2.*simple_rnn.*nb_svm"),
+        ({"architecture": "simple_rnn", "seed": 9}, "seed: received 9.*0, 1"),
+        ({"seed": 0, "ensemble": True}, "seed.*ensemble"),
     ],
 )
-def test_what_a_run_has_not_is_refused(past: Path, wanted: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        chosen(open_run(past, None), Wanted(**wanted))
+def test_selection_of_a_missing_model_is_a_user_error(past: Path, selection: dict[str, object], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        select_models(open_run(past, None), ModelSelection(**selection))
 
 
-def test_a_run_that_is_not_there_or_too_old_is_refused(past: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no finished run 'other'\. Runs in it: first\."):
+def test_missing_run_is_a_user_error_that_lists_the_runs(past: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'other'.*: first\."):
         open_run(past, "other")
-    with pytest.raises(UserError, match="has no finished run"):
+    with pytest.raises(UserError):
         open_run(tmp_path, None)
+
+
+def test_run_without_a_recorded_vocabulary_is_a_user_error_with_its_command(past: Path, tmp_path: Path) -> None:
     shutil.copytree(past, tmp_path / "old", symlinks=True)
-    facts = tmp_path / "old" / "runs" / "first" / "run.json"
-    facts.write_text(json.dumps({k: v for k, v in json.loads(facts.read_text()).items() if k != "vocabulary"}))
-    with pytest.raises(UserError, match=r"earlier version.*python -m flows.imdb_compare"):
+    path = tmp_path / "old" / "runs" / "first" / "run.json"
+    info = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in info.items() if name != "vocabulary"}))
+    with pytest.raises(UserError, match="vocabulary") as error:
         open_run(tmp_path / "old", None)
+    assert info["command"] in str(error.value)
 
 
-@pytest.mark.fault(22)
+@pytest.mark.failure_mode("malicious-model-file")
 @pytest.mark.parametrize("architecture", ["simple_rnn", "nb_svm"])
-def test_weights_that_were_changed_are_never_used(past: Path, tmp_path: Path, architecture: str) -> None:
+def test_changed_weights_are_not_used(past: Path, tmp_path: Path, architecture: str) -> None:
     shutil.copytree(past, tmp_path / "copy", symlinks=True)
     run = open_run(tmp_path / "copy", None)
-    path = weights_file(run.cache, chosen(run, Wanted(architecture=architecture))["name"].iloc[0])
+    (model,) = select_models(run, ModelSelection(architecture=architecture))
+    path = weights_file(run.cache_dir, model.name)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(store.DamagedFileError, match="checksum"):
-        loaded(tmp_path / "copy", architecture=architecture)
+        load(tmp_path / "copy", architecture=architecture)

@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
-from tasks.reporting.run_directory import settle
+from tasks.reporting.run_directory import publish_run_dir
 from tasks.storage import store
 from tasks.storage.s3 import in_bucket, results_place, written_nearby
 from tests.conftest import Command
@@ -44,7 +44,7 @@ def objects() -> dict[str, bytes]:
     return {each["Key"]: client.get_object(Bucket="results", Key=each["Key"])["Body"].read() for each in found}
 
 
-def test_what_is_written_is_read_again_and_is_parquet(bucket: str, tmp_path: Path) -> None:
+def test_object_is_read_unchanged_and_is_parquet(bucket: str, tmp_path: Path) -> None:
     path = results_place(bucket) / "cache" / "x.parquet"
     assert in_bucket(path)
     assert not in_bucket(tmp_path)
@@ -61,7 +61,7 @@ def test_what_is_written_is_read_again_and_is_parquet(bucket: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "no checksum", "no object"])
-def test_a_damaged_object_is_never_used_and_a_missing_one_is_not_there(bucket: str, damage: str) -> None:
+def test_damaged_object_is_detected_and_missing_one_is_none(bucket: str, damage: str) -> None:
     path = results_place(bucket) / "cache" / "y.bin"
     store.write(path, b"12345678")
     client, key = boto3.client("s3"), "team/one/cache/y.bin"
@@ -77,7 +77,7 @@ def test_a_damaged_object_is_never_used_and_a_missing_one_is_not_there(bucket: s
 
 
 @pytest.mark.parametrize(("content", "limit"), [(b"", 0), (b"", 9), (b"12345678", 8), (b"12345678", 7)])
-def test_no_more_of_an_object_is_fetched_than_it_may_have(bucket: str, content: bytes, limit: int) -> None:
+def test_download_of_an_object_is_limited(bucket: str, content: bytes, limit: int) -> None:
     path = results_place(bucket) / "cache" / "z.bin"
     store.write(path, content)
     if limit < len(content):
@@ -87,13 +87,13 @@ def test_no_more_of_an_object_is_fetched_than_it_may_have(bucket: str, content: 
         assert store.read_bytes(path, limit) == content
 
 
-def test_a_run_is_put_there_whole_beside_earlier_ones(bucket: str) -> None:
+def test_run_is_uploaded_beside_earlier_ones(bucket: str) -> None:
     place = results_place(bucket)
     for _ in range(2):
         with written_nearby(place) as near:
             (near / "made" / "tables").mkdir(parents=True)
             (near / "made" / "tables" / "scores.csv").write_text("1")
-            target = settle(near / "made", place, "first")
+            target = publish_run_dir(near / "made", place, "first")
         assert not near.exists()
     assert str(target) == "s3://results/team/one/runs/first-2"
     there = objects()
@@ -102,9 +102,7 @@ def test_a_run_is_put_there_whole_beside_earlier_ones(bucket: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["bucket", "credentials", pytest.param("address", marks=pytest.mark.slow)])
-def test_a_bucket_that_cannot_be_written_to_is_told_at_once(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, wrong: str
-) -> None:
+def test_unwritable_bucket_is_rejected(bucket: str, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     if wrong == "credentials":
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
@@ -121,9 +119,9 @@ def test_a_bucket_that_cannot_be_written_to_is_told_at_once(
 
 
 @pytest.mark.parametrize("address", ["s3://key:secret@bucket/x", "s3://", "gs://bucket/x", "s3://bucket/../x?y"])
-def test_an_address_holds_no_secrets_and_is_of_s3(address: str) -> None:
+def test_results_url_must_be_s3_without_credentials(address: str) -> None:
     with pytest.raises(UserError, match=r"results.*s3://bucket/prefix"):
-        Parameters.checked(results=address)
+        Parameters.from_user(results=address)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +132,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["processes", "dask"])
-def test_a_second_run_over_a_bucket_finds_all_trials(bucket: str, compare: Command, engine: str) -> None:
+def test_second_run_over_a_bucket_finds_all_trials(bucket: str, compare: Command, engine: str) -> None:
     place = f"{bucket}/{engine}"
     first, second = (compare("--results", place, "--engine", engine) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr

@@ -1,4 +1,4 @@
-"""What is secret in the environment of a run is found nowhere afterwards."""
+"""Secrets in the environment of a run do not occur in its output, its results or Prefect's database."""
 
 import base64
 import os
@@ -19,8 +19,8 @@ SECRETS = {
 }
 
 
-def forms(secret: str) -> Iterator[bytes]:
-    """Write a secret as it may stand in a file: plain, quoted for an address or JSON, in base64, as UTF-16."""
+def encode_secret(secret: str) -> Iterator[bytes]:
+    """Yield the forms in which a secret may occur in a file: plain, URL quoted, JSON escaped, UTF-16 and base64."""
     yield secret.encode()
     yield quote(secret, safe="").encode()
     yield secret.encode("unicode_escape")
@@ -29,8 +29,8 @@ def forms(secret: str) -> Iterator[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.fault(35)
-def test_secrets_of_the_environment_are_found_nowhere(
+@pytest.mark.failure_mode("secret-in-environment")
+def test_secrets_of_the_environment_do_not_occur_in_any_file_or_output(
     compare: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, secret in SECRETS.items():
@@ -47,6 +47,6 @@ def test_secrets_of_the_environment_are_found_nowhere(
         (name, place)
         for name, secret in SECRETS.items()
         for place, content in everything.items()
-        if any(form in content for form in forms(secret))
+        if any(form in content for form in encode_secret(secret))
     }
     assert not found

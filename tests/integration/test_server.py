@@ -1,4 +1,4 @@
-"""A server ends with whoever started it, however that ends; and no page of another site writes to it."""
+"""Prefect servers: they end with the process that started them, and refuse pages of other sites."""
 
 import asyncio
 import json
@@ -29,12 +29,12 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Subprotocol
 
 from flows.server import lifecycle as module
-from flows.server.lifecycle import server_process, wait_for
-from flows.server.ui import end_runs
+from flows.server.lifecycle import server_process, wait_until_healthy
+from flows.server.ui import crash_interrupted_runs
 from tasks.config.errors import UserError
 from tests.conftest import ROOT
 from tests.helpers.browser import needs_browser, opened
-from tests.helpers.runs import free_port, guarded_server, heeding_interrupts, pages, prefect, tiny_parameters
+from tests.helpers.runs import free_port, restore_interrupts, run_prefect, run_server, run_ui, tiny_parameters
 
 EVIL = "https://evil.example"
 PASSWORD = "me:secret"
@@ -45,7 +45,7 @@ SOCKETS = (
     "/api/task_runs/subscriptions/scheduled",
     "/api/work_pools/pool/workers/connect",
 )
-# What a page may add to its requests, and a proxy would: where they come from, and what they were sent to.
+# Headers of proxies, which a page could add to its requests: where a request comes from, and where it was sent.
 FORGED = (
     (),
     ("X-Forwarded-For: 127.0.0.1:123",),
@@ -58,7 +58,7 @@ FORGED = (
     ("X-Forwarded-Proto: https",),
     ("X-Forwarded-For: 127.0.0.1:123", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: http", "X-Real-IP: ::1"),
 )
-# Names that a page's own site may have, or that a lenient reader may take for this machine's.
+# Host names that another site may have, and forms that a lenient parser may take for this machine.
 FOREIGN = (
     "evil.example",
     "evil.example:{port}",
@@ -86,14 +86,6 @@ FOREIGN = (
     "evil.example#127.0.0.1",
 )
 
-SCRIPT = """
-import os, sys, time
-from flows.server.lifecycle import server_process, wait_for
-with server_process(0) as process:
-    print(process.pid, flush=True)
-    time.sleep(60)
-"""
-
 
 def alive(pid: int) -> bool:
     try:
@@ -102,12 +94,12 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.fault(3)
+@pytest.mark.failure_mode("flow-killed")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGINT])
-def test_the_server_ends_with_whoever_started_it(death: signal.Signals) -> None:
-    words = [sys.executable, "-c", SCRIPT]
-    starter = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heeding_interrupts)
+def test_a_server_ends_with_the_process_that_started_it(death: signal.Signals) -> None:
+    words = [sys.executable, "-m", "tests.helpers.programs.start_server"]
+    starter = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=restore_interrupts)
     server = int(starter.stdout.readline())
     assert alive(server)
     ended = time.monotonic()
@@ -120,29 +112,29 @@ def test_the_server_ends_with_whoever_started_it(death: signal.Signals) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the server as `make ui` and a run without one do, and return the address of its API."""
+    """Run a server as `imdb-compare ui` and runs without a server do; return the address of its API."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORWARDED_ALLOW_IPS", "*")  # by which a machine's proxies are named to uvicorn
-        with guarded_server(tmp_path_factory.mktemp("guarded")) as api:
+        with run_server(tmp_path_factory.mktemp("guarded")) as api:
             yield api
 
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a server that listens to other machines, with a password, and return the address of its API."""
-    with guarded_server(tmp_path_factory.mktemp("locked"), host="0.0.0.0", password=PASSWORD) as api:
+    """Run a server that other machines can connect to, with a password; return the address of its API."""
+    with run_server(tmp_path_factory.mktemp("locked"), host="0.0.0.0", password=PASSWORD) as api:
         yield api
 
 
 def status_of(api: str, *lines: str) -> int:
-    """Send the lines of a request's head as they are, and return the status of the answer."""
+    """Send the head of a request line by line, unchanged, and return the status of the response."""
     with socket.create_connection(("127.0.0.1", httpx.URL(api).port), timeout=20) as connection:
         connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
         return int(connection.makefile("rb").readline().split()[1])
 
 
 def handshake(api: str, path: str, *lines: str) -> int:
-    """Ask for a WebSocket, and return the status of the answer: 101 if it is opened."""
+    """Request a WebSocket, and return the status of the response: 101 if it is opened."""
     with socket.create_connection(("127.0.0.1", httpx.URL(api).port), timeout=20) as connection:
         asked_for = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
         offered = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: prefect"]
@@ -151,9 +143,9 @@ def handshake(api: str, path: str, *lines: str) -> int:
         return int(connection.makefile("rb").readline().split()[1])
 
 
-@pytest.mark.fault(23)
+@pytest.mark.failure_mode("malicious-pickle")
 @pytest.mark.parametrize("before", [None, 0o644])
-def test_the_database_is_for_its_owner_only(
+def test_only_the_owner_may_read_the_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
 ) -> None:
     port, home = free_port(), tmp_path / "home"
@@ -162,17 +154,17 @@ def test_the_database_is_for_its_owner_only(
         home.mkdir(mode=0o755)
         (home / "prefect.db").touch(mode=before)
     with (tmp_path / "server.log").open("wb") as log, server_process(port, output=log) as process:
-        wait_for(f"http://127.0.0.1:{port}/api", process)
+        wait_until_healthy(f"http://127.0.0.1:{port}/api", process)
         files = sorted(path for path in home.iterdir() if path.name.startswith("prefect.db"))
         assert [path.name for path in files] == ["prefect.db", "prefect.db-shm", "prefect.db-wal"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE(home.stat().st_mode) == (0o755 if before else 0o700)
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:1", "http://localhost.evil.example"])
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
-def test_a_page_of_another_site_writes_nothing(guarded: str, origin: str, kind: str) -> None:
+def test_a_request_with_a_foreign_origin_is_refused(guarded: str, origin: str, kind: str) -> None:
     headers = {"Origin": origin, "Content-Type": kind}
     answer = httpx.post(f"{guarded}/flows/", content=json.dumps({"name": "planted"}), headers=headers)
     assert answer.status_code == 403
@@ -190,17 +182,17 @@ def test_a_page_of_another_site_writes_nothing(guarded: str, origin: str, kind: 
     assert httpx.get(f"{guarded}/flows/name/planted").status_code == 404
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize("headers", [{}, {"Prefect-Csrf-Token": "0" * 64, "Prefect-Csrf-Client": "x"}])
-def test_a_write_without_a_token_is_refused(guarded: str, headers: dict[str, str]) -> None:
+def test_a_write_without_a_csrf_token_is_refused(guarded: str, headers: dict[str, str]) -> None:
     answer = httpx.post(f"{guarded}/flows/", json={"name": "planted"}, headers=headers)
     assert answer.status_code == 403
     assert "CSRF token" in answer.text
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_name_of_another_site_that_leads_here_is_refused_whatever_else_is_said(guarded: str, name: str) -> None:
+def test_a_foreign_host_is_refused_whatever_proxy_headers_say(guarded: str, name: str) -> None:
     host = f"Host: {name.format(port=httpx.URL(guarded).port)}"
     for forged in FORGED:
         for path in ("/api/health", "/api/csrf-token?client=x", "/v2/"):
@@ -208,9 +200,9 @@ def test_a_name_of_another_site_that_leads_here_is_refused_whatever_else_is_said
         assert [handshake(guarded, path, host, *forged) for path in SOCKETS] == [400] * len(SOCKETS)
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize("forged", FORGED)
-def test_the_names_of_this_machine_are_answered_whatever_else_is_said(guarded: str, forged: tuple[str, ...]) -> None:
+def test_own_hosts_are_accepted_whatever_proxy_headers_say(guarded: str, forged: tuple[str, ...]) -> None:
     port = httpx.URL(guarded).port
     for name in ("127.0.0.1", "127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"):
         host = f"Host: {name.format(port=port)}"
@@ -223,7 +215,7 @@ def test_the_names_of_this_machine_are_answered_whatever_else_is_said(guarded: s
         assert handshake(guarded, path, own, "Origin: null", *forged) == 403
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize(
     "head",
     [
@@ -238,28 +230,28 @@ def test_the_names_of_this_machine_are_answered_whatever_else_is_said(guarded: s
         ("GET /api/csrf-token?client=x HTTP/1.1", "Host: 127.0.0.1", "Origin: http://127.0.0.1", f"Origin: {EVIL}"),
     ],
 )
-def test_an_odd_request_is_refused(guarded: str, head: tuple[str, ...]) -> None:
+def test_a_malformed_or_ambiguous_request_is_refused(guarded: str, head: tuple[str, ...]) -> None:
     for forged in FORGED:
         assert status_of(guarded, *head, *forged) in (400, 403, 404)
 
 
-@pytest.mark.fault(36)
-def test_a_request_does_not_say_by_which_protocol_it_came(guarded: str) -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_the_header_x_forwarded_proto_is_ignored(guarded: str) -> None:
     moved = httpx.post(f"{guarded}/flows", headers={"X-Forwarded-Proto": "https", **tokens(guarded)}, json={})
     assert moved.headers["location"] == f"{guarded}/flows/"
 
 
 @pytest.mark.slow
-@pytest.mark.fault(36)
-def test_another_address_of_this_machine_is_answered_by_its_own_name(tmp_path: Path) -> None:
-    with guarded_server(tmp_path, host="127.0.0.2") as api:
+@pytest.mark.failure_mode("exposed-server")
+def test_another_loopback_address_accepts_its_own_host_only(tmp_path: Path) -> None:
+    with run_server(tmp_path, host="127.0.0.2") as api:
         assert api.startswith("http://127.0.0.2:")
         assert httpx.get(f"{api}/health").status_code == 200
         assert httpx.get(f"{api}/health", headers={"Host": "evil.example"}).status_code == 400
 
 
-@pytest.mark.fault(36)
-def test_a_websocket_of_another_site_is_refused(guarded: str) -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_a_websocket_with_a_foreign_origin_is_refused(guarded: str) -> None:
     address = f"{guarded.replace('http', 'ws', 1)}/events/in"
 
     async def opened(origin: str | None) -> bool:
@@ -272,8 +264,8 @@ def test_a_websocket_of_another_site_is_refused(guarded: str) -> None:
         asyncio.run(opened(EVIL))
 
 
-@pytest.mark.fault(36)
-def test_the_own_pages_and_commands_still_write(guarded: str, tmp_path: Path) -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_own_pages_and_prefect_commands_can_write(guarded: str, tmp_path: Path) -> None:
     own = guarded.removesuffix("/api").replace("127.0.0.1", "localhost")
     for page in ("/", "/v2/"):
         assert "<html" in httpx.get(own + page, headers={"Accept": "text/html"}, follow_redirects=True).text
@@ -288,20 +280,20 @@ def test_the_own_pages_and_commands_still_write(guarded: str, tmp_path: Path) ->
 
 
 @needs_browser
-@pytest.mark.fault(36)
-def test_the_own_pages_show_what_is_there_in_a_browser(guarded: str, tmp_path: Path) -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_own_pages_work_in_a_browser(guarded: str, tmp_path: Path) -> None:
     with temporary_settings({PREFECT_API_URL: guarded}), get_client(sync_client=True) as client:
         client.create_flow_from_name("seen-in-the-page")
     page = guarded.replace("127.0.0.1", "localhost").removesuffix("/api")
     assert "seen-in-the-page" in opened(f"{page}/v2/flows", tmp_path, seconds=20)
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize(
     "host",
     ["0.0.0.0", "::", "0", "192.0.2.1", "elsewhere.example", "localhost.evil.example", "127.1", "2130706433", ""],
 )
-def test_the_server_listens_to_others_only_with_a_password(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_a_server_for_other_machines_needs_a_password(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
     with pytest.raises(UserError, match="PREFECT_SERVER_API_AUTH_STRING"), server_process(1, host=host):
         pass
@@ -310,14 +302,14 @@ def test_the_server_listens_to_others_only_with_a_password(monkeypatch: pytest.M
 
 
 def tokens(api: str, password: str | None = None) -> dict[str, str]:
-    """Return the headers by which a write is allowed."""
+    """Return the headers that a write needs: a CSRF token, and the password if there is one."""
     known = {"Authorization": f"Basic {b64encode(password.encode()).decode()}"} if password else {}
     token = httpx.get(f"{api}/csrf-token?client=x", headers=known).json()["token"]
     return known | {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "x"}
 
 
-@pytest.mark.fault(36)
-def test_a_server_with_a_password_has_any_name_but_answers_nobody_without_it(locked: str) -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_a_server_with_a_password_accepts_any_host_with_the_password_only(locked: str) -> None:
     right, wrong = (f"Authorization: Basic {b64encode(word.encode()).decode()}" for word in (PASSWORD, "me:guessed"))
     for host in ("Host: server:4200", "Host: 192.0.2.1", "Host: evil.example"):
         for forged in FORGED:
@@ -327,9 +319,9 @@ def test_a_server_with_a_password_has_any_name_but_answers_nobody_without_it(loc
         assert status_of(locked, *asked, right, "Origin: https://other.example") == 403
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize("path", SOCKETS)
-def test_a_websocket_of_a_server_with_a_password_asks_for_it(locked: str, path: str) -> None:
+def test_a_websocket_of_a_server_with_a_password_needs_it(locked: str, path: str) -> None:
     async def said(token: str, *, origin: str | None = None) -> str:
         address = locked.replace("http", "ws", 1).removesuffix("/api") + path
         async with connect(address, origin=origin, subprotocols=[Subprotocol("prefect")]) as opened:
@@ -345,9 +337,9 @@ def test_a_websocket_of_a_server_with_a_password_asks_for_it(locked: str, path: 
         asyncio.run(said(PASSWORD, origin=EVIL))
 
 
-@pytest.mark.fault(36)
+@pytest.mark.failure_mode("exposed-server")
 @pytest.mark.parametrize("password", [None, PASSWORD])
-def test_an_automation_acts_through_the_guards(request: pytest.FixtureRequest, password: str | None) -> None:
+def test_automations_act_on_a_guarded_server(request: pytest.FixtureRequest, password: str | None) -> None:
     api = request.getfixturevalue("locked" if password else "guarded")
     happened = f"asked-by-a-test-{uuid4()}"
     trigger = EventTrigger(posture=Posture.Reactive, expect={happened}, for_each={"prefect.resource.id"}, threshold=1)
@@ -367,9 +359,9 @@ def test_an_automation_acts_through_the_guards(request: pytest.FixtureRequest, p
         assert client.read_flow_run(run.id).state.message == "Automatically."
 
 
-@pytest.mark.fault(36)
-@pytest.mark.parametrize("words", [["flows.server.ui"], ["flows.server.guard", "0.0.0.0", "{port}"]])
-def test_the_pages_open_to_others_are_refused_in_one_message(words: list[str]) -> None:
+@pytest.mark.failure_mode("exposed-server")
+@pytest.mark.parametrize("words", [["flows.cli", "ui"], ["flows.server.guard", "0.0.0.0", "{port}"]])
+def test_serving_other_machines_without_a_password_is_one_message(words: list[str]) -> None:
     port = free_port()
     open_to_all = {"PREFECT_SERVER_API_HOST": "0.0.0.0", "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
@@ -381,8 +373,8 @@ def test_the_pages_open_to_others_are_refused_in_one_message(words: list[str]) -
         assert nobody.connect_ex(("127.0.0.1", port))
 
 
-@pytest.mark.fault(36)
-def test_the_projects_settings_guard_a_server_that_is_started_by_hand() -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_the_settings_of_the_project_protect_a_server_started_by_prefect() -> None:
     script = (
         "from prefect.settings import get_current_settings; s = get_current_settings().server.api\n"
         "print(s.host, s.csrf_protection_enabled, s.cors_allowed_origins)"
@@ -392,17 +384,17 @@ def test_the_projects_settings_guard_a_server_that_is_started_by_hand() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.fault(36)
-def test_the_pages_start_and_a_worker_runs_what_another_terminal_asks_for(tmp_path: Path, tiny: Path) -> None:
+@pytest.mark.failure_mode("exposed-server")
+def test_the_ui_command_serves_deployments_that_a_worker_runs(tmp_path: Path, tiny: Path) -> None:
     asked = json.dumps(tiny_parameters(tiny, tmp_path / "results"))
-    with pages(tmp_path) as environment:
+    with run_ui(tmp_path) as environment:
         api = environment["PREFECT_API_URL"]
         assert httpx.post(f"{api}/flows/", json={"name": "planted"}, headers={"Origin": EVIL}).status_code == 403
-        prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
+        run_prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
     assert (tmp_path / "results" / "latest" / "report.html").exists()
-    assert not module.answers(api)
+    assert not module.is_healthy(api)
 
 
-def test_a_server_that_is_gone_cannot_be_told_of_ended_runs_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    end_runs("http://127.0.0.1:1/api", "local")
-    assert "cannot be told of runs that were ended" in capsys.readouterr().err
+def test_marking_interrupted_runs_on_a_dead_server_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    crash_interrupted_runs("http://127.0.0.1:1/api", "local")
+    assert "could not mark interrupted runs" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +21,30 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from flows.cli.diff import main as compare_runs
-from flows.cli.predict import main as predict
 from tasks.config.errors import DamagedFileError, UserError
-from tasks.figures.render import check_picture
-from tasks.inference.exported_model import write_model
+from tasks.data.records import Dataset, EncodedFiles
+from tasks.encode import check_encoded_files
+from tasks.figures.render import parse_files
+from tasks.inference.exported_model import export_model
 from tasks.inference.predictor import load_predictor
-from tasks.inference.selection import Wanted, chosen
+from tasks.inference.selection import ModelSelection, select_models
 from tasks.nightly import history
-from tasks.nightly.trend import night_frames
-from tasks.reporting.run_diff import compare_two
-from tasks.statistics.frames import checked_frames
-from tasks.storage import cache, safe_files, store
-from tasks.storage.prepared import ReviewNotes, TokenNotes, check_notes, prepared
+from tasks.nightly.history import HistoryPartition
+from tasks.nightly.trend import nightly_tables
+from tasks.reporting.run_diff import compare_runs
+from tasks.statistics.evaluation_tables import parse_frames
+from tasks.storage import safe_files, safe_parquet, store
+from tasks.storage.archives import pack_files, unpack_files
+from tasks.storage.cache import load_or_compute, load_or_compute_table
 from tasks.storage.runs import open_run
-from tasks.storage.trials import stored_trial
+from tasks.storage.trials import read_trial
 from tasks.training.trained_models import read_vocabulary
+from tests.helpers.subcommands import run_subcommand
+from tests.helpers.warnings_logged import warnings_logged
 
-pytestmark = [pytest.mark.usefixtures("with_tensorflow"), pytest.mark.fault(22)]
+pytestmark = [pytest.mark.usefixtures("with_tensorflow"), pytest.mark.failure_mode("malicious-model-file")]
 
 REFUSED = (UserError, DamagedFileError, FileNotFoundError)
 QUICK = settings(max_examples=25, suppress_health_check=list(HealthCheck))
@@ -135,7 +141,7 @@ def other_values(path: Path, data: st.DataObject) -> None:
             name = data.draw(st.sampled_from(sorted(files)))
             table = files[name].startswith(b"PAR1")
             files[name] = other_table(files[name], data) if table else data.draw(st.binary(max_size=9))
-        path.write_bytes(cache.packed(files))
+        path.write_bytes(pack_files(files))
     elif path.suffix == ".safetensors":
         from safetensors.numpy import load, save
 
@@ -209,9 +215,9 @@ def edited(path: Path, data: st.DataObject) -> None:
 def models(past: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run, found = open_run(past, None), {}
     for architecture in ("simple_rnn", "nb_svm", "tfidf_logistic", "majority"):
-        (trial,) = chosen(run, Wanted(architecture=architecture)).to_dict("records")
-        found[architecture] = write_model(run, trial, tmp_path_factory.mktemp("models") / architecture)
-        load_predictor(Wanted(model=found[architecture]), lambda _: None)  # what is imported takes time and memory
+        (model,) = select_models(run, ModelSelection(architecture=architecture))
+        found[architecture] = export_model(run, model, tmp_path_factory.mktemp("models") / architecture)
+        load_predictor(ModelSelection(model=found[architecture]))  # what is imported takes time and memory
     return found
 
 
@@ -221,7 +227,7 @@ def try_a_model(models: dict[str, Path], folder: Path, data: st.DataObject) -> N
     (folder / "added").symlink_to("/dev/zero")
     with bounded():
         try:
-            answers = load_predictor(Wanted(model=folder), lambda _: None).predict(["a good film", ""])
+            answers = load_predictor(ModelSelection(model=folder)).predict(["a good film", ""])
         except REFUSED as error:
             assert len(str(error)) < 2_000
             assert str(error).isprintable()
@@ -231,7 +237,7 @@ def try_a_model(models: dict[str, Path], folder: Path, data: st.DataObject) -> N
 
 @QUICK
 @given(data=st.data())
-def test_an_exported_model_answers_or_is_refused(
+def test_changed_exported_model_predicts_or_is_rejected(
     models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     try_a_model(models, tmp_path_factory.mktemp("model") / "x", data)
@@ -240,7 +246,7 @@ def test_an_exported_model_answers_or_is_refused(
 @pytest.mark.slow
 @DEEP
 @given(data=st.data())
-def test_an_exported_model_answers_or_is_refused_at_length(
+def test_changed_exported_model_predicts_or_is_rejected_many_examples(
     models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     try_a_model(models, tmp_path_factory.mktemp("model") / "x", data)
@@ -250,70 +256,72 @@ def test_an_exported_model_answers_or_is_refused_at_length(
 
 
 def read_run(place: Path, _: Path) -> None:
-    load_predictor(Wanted(results=str(place), architecture="nb_svm"), lambda _: None).predict(["good"])
+    load_predictor(ModelSelection(results=str(place), architecture="nb_svm")).predict(["good"])
 
 
 def read_twice(place: Path, _: Path) -> None:
-    compare_two(open_run(place, "first"), open_run(place, "first"))
+    compare_runs(open_run(place, "first"), open_run(place, "first"))
 
 
 def read_summary(place: Path, _: Path) -> None:
     run = open_run(place, None)
-    (trial,) = chosen(run, Wanted(architecture="nb_svm")).to_dict("records")
-    write_model(run, trial, place / "exported")
+    (model,) = select_models(run, ModelSelection(architecture="nb_svm"))
+    export_model(run, model, place / "exported")
 
 
-def read_trial(place: Path, path: Path) -> None:
-    facts = stored_trial(place / "cache", path.name.split(".")[0])
-    assert facts is None or facts["status"] == "finished"
+def read_cached_trial(place: Path, path: Path) -> None:
+    facts = read_trial(place / "cache", path.name.split(".")[0])
+    assert facts is None or facts.status == "finished"
 
 
 def read_words(place: Path, path: Path) -> None:
     read_vocabulary(path, open_run(place, None).recipe)
 
 
-def again(path: Path, read: Callable[[list[str]], object]) -> None:
-    """Read a file of the cache that is made again where it is damaged: that is said at most once."""
-    said: list[str] = []
-    read(said)
-    assert len(said) <= 1
-    assert read(said) is not None
-    assert len(said) <= 1
-    assert all(line.isprintable() and len(line) < 1_000 for line in said)
+def check_computed_again(read: Callable[[], object]) -> None:
+    """Read a file of the cache twice and check that damage is logged at most once."""
+    with warnings_logged() as messages:
+        read()
+        assert len(messages) <= 1
+        assert read() is not None
+    assert len(messages) <= 1
+    assert all(line.isprintable() and len(line) < 1_000 for line in messages)
 
 
 def read_notes(place: Path, path: Path) -> None:
-    model, files = (ReviewNotes, {}) if path.name.startswith("reviews") else (TokenNotes, {"file": path.name})
-
-    def make() -> tuple[pd.DataFrame, dict]:
-        notes = {"source": "", "rows": {}, "caveats": [], "classes": ["a", "b"], "fingerprint": "0" * 64}
-        return pd.DataFrame({"text": ["a"]}), {**notes, "file": path.name, "vocabulary": "x"}
-
-    again(path, lambda said: prepared(path, make, said.append, lambda notes: check_notes(notes, model, path, **files)))
+    counts = {"train": 1}
+    record: Dataset | EncodedFiles = (
+        Dataset("", "0" * 64, counts, counts, ("a", "b"), "given", 0, 0, (), path.name)
+        if path.name.startswith("reviews")
+        else EncodedFiles(path.name, "x", "0" * 64)
+    )
+    table = pd.DataFrame({"text": ["a"]})
+    check_computed_again(lambda: load_or_compute_table(path, lambda: (table, record), type(record)))
 
 
 def read_evaluation(place: Path, path: Path) -> None:
-    whole = cache.unpacked((place / "whole.zip").read_bytes(), path)
-    again(path, lambda said: cache.kept(path, lambda: whole, said.append, lambda files: checked_frames(files, path)))
+    whole = unpack_files((place / "whole.zip").read_bytes(), path)
+    check_computed_again(lambda: load_or_compute(path, lambda: whole, lambda files: parse_frames(files, path)))
 
 
 def read_figure(place: Path, path: Path) -> None:
-    again(path, lambda said: cache.kept(path, dict, said.append, lambda files: check_picture(files, path)))
+    check_computed_again(lambda: load_or_compute(path, dict, lambda files: parse_files(files, "x", path)))
 
 
 def read_history(place: Path, _: Path) -> None:
-    said: list[str] = []
-    found = history.read(place, said.append)
-    assert len(said) <= 1
+    with warnings_logged() as messages:
+        found = history.read_history(place)
+    assert len(messages) <= 1
     if len(found):
-        night_frames(found, {name: found[name].iloc[0] for name in ("data", "configuration")})
+        nightly_tables(found, HistoryPartition(found["data"].iloc[0], found["configuration"].iloc[0]))
 
 
 READERS: dict[str, Callable[[Path, Path], None]] = {
     "runs/first/run.json": read_run, "runs/first/tables/trials.parquet": read_run,
     "runs/first/tables/scores.parquet": read_run, "runs/first/tables/calibration.parquet": read_run,
     "runs/first/tables/predictions.parquet": read_twice, "runs/first/tables/summary.parquet": read_summary,
-    "cache/trials/*.parquet": read_trial, "cache/trials/*.safetensors": read_trial, "cache/trials/*.sha256": read_trial,
+    "cache/trials/*.parquet": read_cached_trial, "cache/trials/*.safetensors": read_cached_trial,
+    "cache/trials/*.sha256": read_cached_trial,
     "cache/encoded/vocabulary-*": read_words, "cache/encoded/encoded-*": read_notes,
     "cache/reviews/reviews-*": read_notes,
     "cache/evaluations/*": read_evaluation, "cache/figures/*": read_figure, "history/*/*/*.*": read_history,
@@ -324,7 +332,7 @@ def try_results(past: Path, place: Path, data: st.DataObject) -> None:
     pattern = data.draw(st.sampled_from(sorted(READERS)))
     shutil.copytree(past, place, symlinks=True)
     shutil.copy(next((past / "cache" / "evaluations").glob("*.zip")), place / "whole.zip")
-    path = data.draw(st.sampled_from(sorted(place.glob(pattern))))
+    path = data.draw(st.sampled_from(sorted(path for path in place.glob(pattern) if path.is_file())))
     edited(path, data)
     with bounded():
         try:
@@ -337,7 +345,7 @@ def try_results(past: Path, place: Path, data: st.DataObject) -> None:
 
 @QUICK
 @given(data=st.data())
-def test_a_results_folder_is_read_or_made_again_or_refused(
+def test_changed_results_are_read_recomputed_or_rejected(
     past: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     try_results(past, tmp_path_factory.mktemp("results") / "x", data)
@@ -346,7 +354,7 @@ def test_a_results_folder_is_read_or_made_again_or_refused(
 @pytest.mark.slow
 @DEEP
 @given(data=st.data())
-def test_a_results_folder_is_read_or_made_again_or_refused_at_length(
+def test_changed_results_are_read_recomputed_or_rejected_many_examples(
     past: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     try_results(past, tmp_path_factory.mktemp("results") / "x", data)
@@ -376,7 +384,7 @@ def test_only_regular_files_of_limited_size_are_read(tmp_path: Path, edit: Calla
         safe_files.read_limited(Path("/dev/zero"), 10**6)
 
 
-def test_a_million_equal_words_are_counted_before_they_are_read(tmp_path: Path) -> None:
+def test_vocabulary_size_is_checked_before_decoding(tmp_path: Path) -> None:
     rows, word = 3_000_000, "x" * 100_000  # 300 GB, if it were spelled out
     texts = pa.DictionaryArray.from_arrays(np.zeros(1_000, np.int32), pa.array([word]))
     many = pa.table({"index": np.zeros(rows, np.int32)})
@@ -386,19 +394,19 @@ def test_a_million_equal_words_are_counted_before_they_are_read(tmp_path: Path) 
         pq.write_table(table, sink, compression="zstd")
         assert len(sink.getvalue()) < 100_000
         with bounded(megabytes=200), pytest.raises(DamagedFileError, match=said):
-            safe_files.parquet_table(sink.getvalue(), tmp_path / name, safe_files.VOCABULARY)
+            safe_parquet.parquet_table(sink.getvalue(), tmp_path / name, safe_parquet.VOCABULARY)
 
 
 @pytest.mark.parametrize("change", [-1, 1, 5_000], ids=str)
-def test_words_with_wrong_indices_are_refused(tmp_path: Path, past: Path, change: int) -> None:
+def test_vocabulary_with_wrong_indices_is_rejected(tmp_path: Path, past: Path, change: int) -> None:
     run = open_run(past, None)
-    words = store.frame(run.cache / "encoded" / run.facts["vocabulary"])
+    words = store.frame(run.vocabulary_path)
     store.write(tmp_path / "v.parquet", words.assign(index=words["index"] + change))
     with pytest.raises(DamagedFileError, match="indices that do not count from 2"):
         read_vocabulary(tmp_path / "v.parquet", run.recipe)
 
 
-def test_a_message_holds_nothing_of_the_card(
+def test_message_about_model_card_contains_no_content(
     models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(models["nb_svm"], tmp_path / "model")
@@ -410,7 +418,7 @@ def test_a_message_holds_nothing_of_the_card(
         {"secret": 1},
     ):
         corrected(tmp_path / "model" / "model.json", json.dumps(card | change).encode())
-        assert predict(["--model", str(tmp_path / "model"), "x"]) == 1
+        assert run_subcommand("predict", "--model", str(tmp_path / "model"), "x") == 1
         said = capsys.readouterr().err
         assert "model.json is not valid" in said
         assert len(said) < 1_000
@@ -418,23 +426,23 @@ def test_a_message_holds_nothing_of_the_card(
         assert "secretsecret" not in said
 
 
-def test_a_recipe_cannot_ask_for_gigabytes(models: dict[str, Path], tmp_path: Path) -> None:
+def test_oversized_recipe_is_rejected(models: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(models["simple_rnn"], tmp_path / "model")
     card = json.loads((tmp_path / "model" / "model.json").read_text())
     card["recipe"] |= {"vocabulary_size": 65_535, "embedding_size": 4_096, "units": 4_096}
     corrected(tmp_path / "model" / "model.json", json.dumps(card).encode())
-    with bounded(), pytest.raises(DamagedFileError, match="too few numbers"):
-        load_predictor(Wanted(model=tmp_path / "model"), lambda _: None)
+    with bounded(), pytest.raises(DamagedFileError, match=r"weights\.safetensors contains too few"):
+        load_predictor(ModelSelection(model=tmp_path / "model"))
 
 
 @pytest.mark.parametrize("content", [b"[1", b'"hi"', b"[" * 100_000, b"{}", b""], ids=range(5))
-def test_a_run_with_a_damaged_description_is_one_message(
+def test_damaged_run_info_results_in_one_message(
     past: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     shutil.copytree(past, tmp_path / "x", symlinks=True)
     (tmp_path / "x" / "runs" / "first" / "run.json").write_bytes(content)
-    for command, words in ((predict, ["x"]), (compare_runs, ["first", "first"])):
-        code = command(["--results", str(tmp_path / "x"), *words])
+    for command, words in (("predict", ["x"]), ("diff", ["first", "first"])):
+        code = run_subcommand(command, "--results", str(tmp_path / "x"), *words)
         said = capsys.readouterr().err
         assert code == 1
         assert "run.json is not valid" in said
@@ -442,21 +450,21 @@ def test_a_run_with_a_damaged_description_is_one_message(
 
 
 @pytest.mark.parametrize("target", ["/etc", "..", "runs/../..", "runs/first/tables"])
-def test_latest_leads_to_a_run_of_the_same_folder(past: Path, tmp_path: Path, target: str) -> None:
+def test_latest_is_followed_only_to_runs_of_the_same_results(past: Path, tmp_path: Path, target: str) -> None:
     shutil.copytree(past, tmp_path / "x", symlinks=True)
     assert open_run(tmp_path / "x", None).name == "first"
     (tmp_path / "x" / "latest").unlink()
     (tmp_path / "x" / "latest").symlink_to(target)
-    with pytest.raises(UserError, match="does not lead to a run"):
+    with pytest.raises(UserError, match="latest does not point to a run"):
         open_run(tmp_path / "x", None)
     (tmp_path / "linked").symlink_to(past)
     assert open_run(tmp_path / "linked", None).name == "first"
 
 
 @pytest.mark.parametrize("kind", ["bomb", "no archive", "twice"])
-def test_a_damaged_archive_is_made_again_within_limits(tmp_path: Path, kind: str) -> None:
-    path, said = tmp_path / "x.zip", []
-    cache.kept(path, lambda: {"a": b"1"}, said.append)
+def test_damaged_archive_is_computed_again_within_limits(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.zip"
+    load_or_compute(path, lambda: {"a": b"1"}, dict)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED if kind == "bomb" else zipfile.ZIP_STORED) as archive:
         archive.writestr("a", bytes(500 * 2**20) if kind == "bomb" else b"2")
@@ -464,26 +472,26 @@ def test_a_damaged_archive_is_made_again_within_limits(tmp_path: Path, kind: str
             with pytest.warns(UserWarning, match="Duplicate name"):
                 archive.writestr("a", b"3")
     corrected(path, b"hi" if kind == "no archive" else content.getvalue())
-    with bounded(megabytes=100):
-        assert cache.kept(path, lambda: {"a": b"1"}, said.append) == {"a": b"1"}
-    assert len(said) == 1
-    assert cache.kept(path, dict, said.append) == {"a": b"1"}
+    with bounded(megabytes=100), warnings_logged() as messages:
+        assert load_or_compute(path, lambda: {"a": b"1"}, dict) == {"a": b"1"}
+    assert len(messages) == 1
+    assert load_or_compute(path, dict, dict) == {"a": b"1"}
 
 
-def test_notes_name_the_files_beside_them_and_no_others(past: Path, tmp_path: Path) -> None:
+def test_encoded_record_names_only_its_own_files(past: Path, tmp_path: Path) -> None:
     (path,) = (past / "cache" / "encoded").glob("encoded-*.parquet")
-    notes = json.loads(store.metadata(path)[b"notes"])
-    check_notes(notes, TokenNotes, path, file=path.name, vocabulary=notes["vocabulary"])
+    files = TypeAdapter(EncodedFiles).validate_json(store.metadata(path)[b"record"])
+    check_encoded_files(files, path, path.with_name(files.vocabulary))
     with pytest.raises(DamagedFileError, match="names other files"):
-        check_notes(notes, TokenNotes, path, file=path.name, vocabulary="../../other.parquet")
+        check_encoded_files(replace(files, vocabulary="../../other.parquet"), path, path.with_name(files.vocabulary))
 
 
-def test_folders_in_the_history_that_no_run_makes_are_left_out(past: Path, tmp_path: Path) -> None:
+def test_unknown_history_partitions_are_skipped(past: Path, tmp_path: Path) -> None:
     shutil.copytree(past / "history", tmp_path / "history")
     (file,) = tmp_path.glob("history/*/*/*.parquet")
     other = tmp_path / "history" / "data=\x1b[2J" / "configuration=x"
     shutil.copytree(file.parent, other)
-    said: list[str] = []
-    assert len(history.read(tmp_path, said.append)) == 5
-    assert len(said) == 1
-    assert said[0].isprintable()
+    with warnings_logged() as messages:
+        assert len(history.read_history(tmp_path)) == 5
+    assert len(messages) == 1
+    assert messages[0].isprintable()

@@ -1,88 +1,129 @@
-"""The house as the README draws it: who may import whom, and that the tree and the table of additions are true."""
+"""The structure of the project: where tasks, flows and libraries are used, and what the registries contain.
+
+The layers of the packages are checked by import-linter (`make check`).
+"""
 
 import ast
-import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-MODULES = sorted((ROOT / "tasks").glob("*.py"))
-# Statistics, models, figures and data: plain functions that know nothing of what runs them.
-WITH_PREFECT = {"dask_engine", "nights", "preparation", "publication", "schedule", "supervision"}
-STATISTICS = {
-    "panel", "resampling", "pairing", "pairs", "summary", "power", "ranking", "comparison", "verdict", "calibration",
-    "slices", "learning_curve", "history", "regression", "trend",
-}  # fmt: skip
+from tasks.config.labels import ARCHITECTURE_NAMES, BASELINE_NAMES
+from tasks.data.datasets import DATASETS
+from tasks.evaluation.metrics import METRICS
+from tasks.figures.registry import FIGURES
+from tasks.models.baselines import BASELINES
+from tasks.models.registry import ARCHITECTURES
+from tests.conftest import ROOT
+
+SOURCES = sorted(path.relative_to(ROOT) for part in ("flows", "tasks") for path in (ROOT / part).rglob("*.py"))
+PACKAGES = sorted(path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py"))
+TASK_MODULES = sorted(path for path in SOURCES if path.parent == Path("tasks") and path.stem != "__init__")
+FLOW_MODULES = sorted(path for path in SOURCES if path.parent == Path("flows") and path.stem != "__init__")
 
 
-def imports(path: Path) -> set[str]:
-    """Return the top-level packages that a file imports anywhere, and `tasks.x` for modules of the project."""
+def find_imports(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports anywhere, except for annotations."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in walk_code(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names if node.module == "tasks"}
-    return {name if name.startswith("tasks.") else name.split(".")[0] for name in found}
+            found.add(node.module)
+    return {name.split(".")[0] for name in found}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_imports_run_one_way(path: Path) -> None:
-    found = imports(path)
-    assert "flows" not in found
-    assert path.stem in WITH_PREFECT or "prefect" not in found
-    if path.stem in STATISTICS:
-        assert not found & {"keras", "tensorflow", "matplotlib", "seaborn"}
+def walk_code(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree, except for those below `if TYPE_CHECKING:`."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from walk_code(child)
 
 
-def test_nothing_loads_tensorflow_before_it_is_needed() -> None:
-    for path in [*MODULES, *(ROOT / "flows").glob("*.py")]:
-        if path.stem in ("recurrence", "graph_loops"):
-            continue
-        top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
-        names = {alias.name for node in top for alias in node.names} | {getattr(node, "module", "") for node in top}
-        assert not {str(name).split(".")[0] for name in names} & {"tensorflow", "keras", "matplotlib", "seaborn"}, path
+def find_decorated(path: Path, decorator: str) -> Iterator[str]:
+    """Yield the functions of a file with this decorator, with or without arguments."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            used = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
+            if decorator in map(ast.unparse, used):
+                yield node.name
 
 
-def test_what_the_table_of_additions_names_exists() -> None:
-    from tasks.data.datasets import DATASETS
-    from tasks.evaluation.metrics import METRICS
-    from tasks.figures.registry import FIGURES
-    from tasks.models.registry import ARCHITECTURES
-
-    table = README.split("## Add one")[1].split("\n## ")[0]
-    scores = {name: metric.score for name, metric in METRICS.items()}
-    for name, functions in {
-        "ARCHITECTURES": ARCHITECTURES, "METRICS": scores, "FIGURES": FIGURES, "DATASETS": DATASETS,
-    }.items():  # fmt: skip
-        assert f"`{name}`" in table
-        assert all(callable(function) and function.__doc__ for function in functions.values())
+def is_in(path: Path, *places: str) -> bool:
+    return any(path.is_relative_to(place) for place in places)
 
 
-def test_every_command_of_the_readme_is_known() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"^make (\w+)", README, re.MULTILINE)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for module in set(re.findall(r"python -m (flows\.\w+)", README)):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
-
-
-def test_the_options_in_the_readme_exist() -> None:
-    from flows.cli.export import Asked as Exported
-    from flows.cli.predict import Asked
-    from tasks.config.parameters import Parameters
-
-    fields = Parameters.model_fields.keys() | Asked.model_fields.keys() | Exported.model_fields.keys()
-    known = {f"--{name.replace('_', '-')}" for name in fields} | {
-        "--json",
-        "--watch",
-        "--help",
-        "--param",
-        *("--short", "--torch"),  # of the benchmarks and `make prove`
-        *("--quick", "--output", "--pool", "--type", "--build", "--no-prompt", "--all"),
-        *("--host", "--nworkers", "--nthreads"),  # of Dask's own commands
-        *("--no-deps", "--dest"),  # of pip and argcomplete
+def test_each_task_module_has_exactly_one_task() -> None:
+    assert TASK_MODULES
+    assert {str(path): len(list(find_decorated(path, "task"))) for path in TASK_MODULES} == {
+        str(path): 1 for path in TASK_MODULES
     }
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_each_flow_module_has_exactly_one_flow() -> None:
+    assert {str(path): len(list(find_decorated(path, "flow"))) for path in FLOW_MODULES} == {
+        str(path): 1 for path in FLOW_MODULES
+    }
+
+
+def test_packages_have_neither_tasks_nor_flows() -> None:
+    others = [path for path in SOURCES if path not in {*TASK_MODULES, *FLOW_MODULES}]
+    assert [path for path in others if {*find_decorated(path, "task"), *find_decorated(path, "flow")}] == []
+    assert [path for path in TASK_MODULES if {*find_decorated(path, "flow")}] == []
+    assert [path for path in FLOW_MODULES if {*find_decorated(path, "task")}] == []
+
+
+def test_prefect_is_imported_only_in_tasks_execution_and_flows() -> None:
+    users = [path for path in SOURCES if find_imports(path) & {"prefect", "prefect_dask"}]
+    assert [path for path in users if path not in TASK_MODULES and not is_in(path, "tasks/execution", "flows")] == []
+
+
+def test_tensorflow_is_imported_only_in_models_and_training() -> None:
+    users = [path for path in SOURCES if find_imports(path) & {"tensorflow", "keras"}]
+    assert [path for path in users if not is_in(path, "tasks/models", "tasks/training")] == []
+
+
+def test_package_files_are_empty() -> None:
+    packages = [path for path in SOURCES if path.name == "__init__.py"]
+    assert [path for path in packages if (ROOT / path).read_text().strip()] == []
+
+
+def test_each_package_has_unit_tests() -> None:
+    tested = {path.parent.name for path in (ROOT / "tests" / "unit").glob("*/test_*.py")}
+    assert set(PACKAGES) - tested == set()
+
+
+def test_importing_flows_and_tasks_does_not_load_tensorflow() -> None:
+    modules = [".".join(path.with_suffix("").parts) for path in (*TASK_MODULES, *FLOW_MODULES)]
+    assert loaded({"tensorflow", "keras", "matplotlib", "seaborn"}, *modules) == set()
+
+
+def test_importing_the_parameters_does_not_load_pandas() -> None:
+    assert loaded({"tensorflow", "keras", "pandas", "prefect", "matplotlib"}, "tasks.config.parameters") == set()
+
+
+def loaded(libraries: set[str], *modules: str) -> set[str]:
+    """Return those of the libraries that a new process has loaded after importing these modules."""
+    words = [sys.executable, "-m", "tests.helpers.programs.loaded_modules", ",".join(libraries), *modules]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [ARCHITECTURES, DATASETS, FIGURES, {name: metric.score for name, metric in METRICS.items()}],
+    ids=["architectures", "datasets", "figures", "metrics"],
+)
+def test_registries_contain_documented_functions(registry: dict[str, object]) -> None:
+    assert registry
+    assert [name for name, function in registry.items() if not callable(function) or not function.__doc__] == []
+
+
+def test_registered_models_have_the_names_and_the_order_of_the_configuration() -> None:
+    assert tuple(ARCHITECTURES) == ARCHITECTURE_NAMES
+    assert tuple(BASELINES) == BASELINE_NAMES

@@ -1,4 +1,4 @@
-"""Texts of others in every output: a terminal, a page and a document show them, and do nothing that they say."""
+"""Texts and names from data, options and stored files are shown in every output, and have no effect there."""
 
 import contextlib
 import io
@@ -11,211 +11,120 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import httpx
 import pandas as pd
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from flows import alert
-from flows.cli import diff, export, history, predict
-from tasks.config.errors import UserError, without_tracebacks_for_mistakes
-from tasks.config.escape import escape_html, escape_markdown, escape_terminal
+from tasks.config.errors import UserError
+from tasks.config.log_filters import hide_user_error_tracebacks
 from tasks.data.files import read_reviews
-from tasks.execution.prefect_api import doing_without_server
+from tasks.execution.prefect_api import ignore_api_errors
 from tasks.figures import registry
 from tasks.inference import exported_model
-from tasks.inference.selection import Wanted, chosen
-from tasks.nightly.history import seeds_of
+from tasks.inference.selection import ModelSelection, select_models
+from tasks.nightly.seeds import nightly_seeds
+from tasks.notify import notify
 from tasks.reporting import figure_links, html, markdown
+from tasks.reporting.formatting import text_table
 from tasks.reporting.model import Report
-from tasks.reporting.run_diff import compare_two, in_markdown
+from tasks.reporting.run_diff import compare_runs, format_diff
+from tasks.reporting.sections import Section
 from tasks.storage import store
 from tasks.storage.runs import open_run
 from tests.conftest import ROOT, TINY
 from tests.helpers import synthetic
-from tests.integration.test_history import FIRST, WHERE, add
+from tests.helpers.hostile import (
+    CONTROL_CHARACTERS,
+    HOSTILE_ARCHITECTURE,
+    HOSTILE_FILE_NAME,
+    HOSTILE_TEXT,
+    PRINTABLE_NAME,
+    Elements,
+    contains_hostile_text,
+    is_inert,
+    is_plain_markdown,
+    render_markdown,
+)
+from tests.helpers.report_inputs import make_run_info
+from tests.helpers.subcommands import run_subcommand
+from tests.integration.test_history import FIRST, PARTITION, add
 
-pytestmark = pytest.mark.fault(25)
-
-# What a terminal may act on: C0 but tab and line feed, DEL, C1, bidirectional controls, separators, surrogates.
-ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-TITLE, CLEAR, BIDI = "\x1b]0;OWNED\x07", "\x1b[2J", "\u202egnp.exe\u2066"
-MARKUP = "<script>alert(1)</script><img src=x onerror=alert(1)>[x](javascript:alert(1))![y](z)|a|b|`c`$x_$[red]*s*"
-LINES = "\nFORGED line\r\nFORGED line\u2028FORGED\x85FORGED\rFORGED"
-EVIL = f"{TITLE}{CLEAR}\x9b31m\x7f{BIDI}{LINES}{MARKUP}\nwww.evil.example https://evil.example mail@evil.example"
-# Of an architecture: what stands before a colon is the module, and is not shown.
-EVIL_ARCHITECTURE = EVIL.replace(":", "")
-# As the name of a file: no slash, and at most 255 bytes.
-EVIL_NAME = f"{TITLE}{CLEAR}{BIDI}\nFORGED\r<img src=x onerror=alert(1)>[x](javascript:1)|`$_$[red]".replace("/", "")
+pytestmark = pytest.mark.failure_mode("markup-in-text")
 
 Capture = pytest.CaptureFixture[str]
-text = st.text(st.characters(exclude_categories=()) | st.sampled_from("\x1b\x9b\n\r\u202e\ud800<>&|`[]()!*_$#:/@.w"))
-
-
-def is_shown(said: str) -> bool:
-    """Tell whether a terminal shows this and does nothing else, and no line is one of the text's own making."""
-    return not ACTS.search(said) and not re.search(r"^\W*FORGED", said, re.MULTILINE)
-
-
-def names_it(said: str) -> bool:
-    """Tell whether the hostile text is there at all: a test that sees none of it proves nothing."""
-    return "OWNED" in said
-
-
-class Tags(HTMLParser):
-    """Gathers the elements of a page, their attributes, and the trials of each row."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.rows: list[int] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag == "tr":
-            self.rows.append(0)
-        elif tag in ("td", "th") and self.rows:
-            self.rows[-1] += 1
-
-
-def rendered(markdown: str) -> Tags:
-    """Render Markdown with the HTML that stands in it, and its tables and links."""
-    return Tags(MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(markdown))
-
-
-def is_plain(markdown: str) -> bool:
-    """Tell whether Markdown renders without any element or attribute that acts."""
-    page = rendered(markdown)
-    acting = {"script", "img", "a", "iframe", "svg", "em", "strong", "blockquote"} & set(page.elements)
-    return not acting and not {name for name, _ in page.attributes} - {"class", "style"}
-
-
-@given(text, st.booleans())
-@example(EVIL, False)
-@example("\ud800", True)
-def test_a_terminal_is_sent_nothing_that_it_acts_on(words: str, lines: bool) -> None:
-    shown = escape_terminal(words, lines=lines)
-    assert not ACTS.search(shown)
-    assert lines or not set(shown) & set("\n\t")
-    assert shown.count("\n") == (words.count("\n") if lines and len(words) < 90 else shown.count("\n"))
-    assert len(shown) <= 1_001
-    assert escape_terminal(shown, lines=lines) == shown
-    shown.encode("utf-8")
-    if words.isprintable() and len(words) <= 1_000:
-        assert shown == words
-
-
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        ("a\x1b[2J\x07", "a\\x1b[2J\\x07"), ("a\nb\tc\r\nd", "a b c  d"), ("\u202egnp.exe", "\\u202egnp.exe"),
-        ("file\udcff.csv", "file\\udcff.csv"), ("na\u00efve\u00a0film 映画 👨\u200d👩", "naïve film 映画 👨\u200d👩"),
-        ("می\u200cخواهم", "می\u200cخواهم"), (7, "7"),
-    ],
-)  # fmt: skip
-def test_what_is_shown_by_hand(words: object, shown: str) -> None:
-    assert escape_terminal(words) == shown
-
-
-def test_a_long_name_is_cut() -> None:
-    assert escape_terminal("x" * 1_001) == "x" * 1_000 + "…"
-    assert escape_terminal("\x1b" * 10, 8) == "\\x1b\\x1b…"
-    assert len(escape_terminal("x" * 5_000, None)) == 5_000
-
-
-@given(text)
-@example(EVIL)
-def test_no_element_of_a_page_is_a_texts(words: str) -> None:
-    page = Tags(f'<p title="{escape_html(words)}">{escape_html(words)}</p>')
-    assert page.elements == ["p"]
-    assert [name for name, _ in page.attributes] == ["title"]
-    assert not ACTS.search(escape_html(words))
-
-
-@given(text)
-@example(EVIL)
-def test_no_element_of_a_document_is_a_texts(words: str) -> None:
-    shown = escape_markdown(words)
-    assert not re.search("[<\n]", shown)
-    assert not ACTS.search(shown)
-    page = rendered(f"| a | b |\n|---|---|\n| {shown} | 1 |\n")
-    assert page.rows == [2, 2]
-    assert set(page.elements) == {"table", "thead", "tbody", "tr", "th", "td"}
-
-
-def test_an_address_is_not_what_github_makes_a_link_of() -> None:
-    shown = escape_markdown("www.evil.example https://evil.example")
-    assert shown == "www&#46;evil.example https&#58;//evil.example"
-    assert "www.evil.example https://evil.example" in MarkdownIt().render(shown)
 
 
 @pytest.fixture
 def hostile(past: Path, tmp_path: Path) -> Path:
-    """Return the past run's results, with hostile names wherever its run.json holds one."""
+    """Copy the past run's results; every name in its run.json is replaced by a hostile one that is allowed there."""
     results = tmp_path / "results"
     shutil.copytree(past, results, symlinks=True)
-    change(results / "runs" / "first")
+    change_run_info(results / "runs" / "first")
     return results
 
 
-def change(folder: Path, **facts: object) -> None:
+def change_run_info(folder: Path, **facts: object) -> None:
+    """Write hostile names (printable, at most 200 characters) and texts (anything) into run.json."""
     path = folder / "run.json"
     found = json.loads(path.read_text())
-    hardware, versions = ({**found[part], EVIL: EVIL, "processor": EVIL} for part in ("hardware", "versions"))
-    found |= {"classes": [EVIL, f"{EVIL}2"], "run_name": EVIL, "source": EVIL, "caveats": [EVIL], "command": EVIL}
-    path.write_text(json.dumps(found | {"hardware": hardware, "versions": versions, "started": EVIL, **facts}))
+    found |= {
+        part: {**found[part], PRINTABLE_NAME: HOSTILE_TEXT, "processor": HOSTILE_TEXT}
+        for part in ("hardware", "versions")
+    }
+    found |= dict.fromkeys(("run_name", "started"), PRINTABLE_NAME) | dict.fromkeys(("source", "command"), HOSTILE_TEXT)
+    found |= {"classes": [PRINTABLE_NAME, f"{PRINTABLE_NAME}2"], "caveats": [HOSTILE_TEXT]}
+    path.write_text(json.dumps(found | facts))
 
 
 @pytest.fixture
 def model(past: Path, tmp_path: Path) -> Path:
-    """Write a model whose card, with a right checksum, holds hostile names, into a folder of such a name."""
+    """Export a model into a folder with a hostile name; its card, with a right checksum, holds hostile names."""
     run = open_run(past, None)
-    (trial,) = chosen(run, Wanted(architecture="nb_svm")).to_dict("records")
-    folder = exported_model.write_model(run, trial, tmp_path / EVIL_NAME)
-    card = json.loads((folder / exported_model.CARD).read_text()) | {"classes": [EVIL[:150], f"2{EVIL[:150]}"]}
-    store.write(folder / exported_model.CARD, json.dumps(card).encode())
+    (model,) = select_models(run, ModelSelection(architecture="nb_svm"))
+    folder = exported_model.export_model(run, model, tmp_path / HOSTILE_FILE_NAME)
+    card = json.loads((folder / exported_model.CARD_FILE).read_text())
+    card |= {"classes": [PRINTABLE_NAME, f"{PRINTABLE_NAME}2"]}
+    store.write(folder / exported_model.CARD_FILE, json.dumps(card).encode())
     return folder
 
 
-def test_predictions_of_a_run(hostile: Path, tiny: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_predict_escapes_texts_and_names_of_the_run(hostile: Path, tiny: Path, tmp_path: Path, capsys: Capture) -> None:
     asked = ["--results", str(hostile), "--architecture", "nb_svm"]
-    assert predict.main([*asked, f"a good film {EVIL}", f"{EVIL} bad"]) == 0
+    assert run_subcommand("predict", *asked, f"a good film {HOSTILE_TEXT}", f"{HOSTILE_TEXT} bad") == 0
     out, err = capsys.readouterr()
-    assert is_shown(out)
-    assert is_shown(err)
-    assert names_it(out)
-    assert names_it(err)
+    assert is_inert(out)
+    assert is_inert(err)
+    assert contains_hostile_text(out)
+    assert contains_hostile_text(err)
     assert len(re.findall(r"^\S.*  [01]\.\d{3}  ", out, re.MULTILINE)) == 2
     assert len(err.splitlines()) == 1
-    assert predict.main([*asked, "--json", "a good film"]) == 0
-    assert is_shown(out := capsys.readouterr().out)
-    assert json.loads(out)["label"] == f"{EVIL}2"
-    assert predict.main([*asked, "--file", str(tiny), "--output", str(tmp_path / f"{EVIL_NAME}.csv")]) == 0
-    assert is_shown(out := capsys.readouterr().out)
+    assert run_subcommand("predict", *asked, "--json", "a good film") == 0
+    assert is_inert(out := capsys.readouterr().out)
+    assert json.loads(out)["label"] == f"{PRINTABLE_NAME}2"
+    assert (
+        run_subcommand("predict", *asked, "--file", str(tiny), "--output", str(tmp_path / f"{HOSTILE_FILE_NAME}.csv"))
+        == 0
+    )
+    assert is_inert(out := capsys.readouterr().out)
     assert len(out.splitlines()) == 1
     assert out.count("OWNED") == 3
 
 
-def test_predictions_of_a_model_that_was_carried(model: Path, capsys: Capture) -> None:
-    assert predict.main(["--model", str(model), "a good film"]) == 0
+def test_predict_escapes_names_of_an_exported_model(model: Path, capsys: Capture) -> None:
+    assert run_subcommand("predict", "--model", str(model), "a good film") == 0
     out, err = capsys.readouterr()
-    assert is_shown(out + err)
-    assert names_it(out)
-    assert names_it(err)
-    card = model / exported_model.CARD
+    assert is_inert(out + err)
+    assert contains_hostile_text(out)
+    assert contains_hostile_text(err)
+    card = model / exported_model.CARD_FILE
     store.write(card, card.read_bytes().replace(b'"format": 1', b'"format": "\\u001b[2J\\nFORGED"'))
-    assert predict.main(["--model", str(model), "a good film"]) == 1
-    assert is_shown(err := capsys.readouterr().err)
-    assert names_it(err)
+    assert run_subcommand("predict", "--model", str(model), "a good film") == 1
+    assert is_inert(err := capsys.readouterr().err)
+    assert contains_hostile_text(err)
 
 
 @pytest.mark.parametrize(
@@ -231,163 +140,171 @@ def test_predictions_of_a_model_that_was_carried(model: Path, capsys: Capture) -
     ],
     ids=str,
 )  # fmt: skip
-def test_mistakes_of_predictions(hostile: Path, tmp_path: Path, capsys: Capture, words: list[str]) -> None:
-    (tmp_path / f"{EVIL_NAME}.txt").write_text("x")
-    pd.DataFrame({EVIL: ["a"]}).to_csv(tmp_path / f"{EVIL_NAME}.csv", index=False)
-    shutil.copytree(hostile / "runs" / "first", hostile / "runs" / EVIL_NAME)
+def test_user_errors_of_predict_are_escaped(hostile: Path, tmp_path: Path, capsys: Capture, words: list[str]) -> None:
+    (tmp_path / f"{HOSTILE_FILE_NAME}.txt").write_text("x")
+    pd.DataFrame({HOSTILE_TEXT: ["a"]}).to_csv(tmp_path / f"{HOSTILE_FILE_NAME}.csv", index=False)
+    shutil.copytree(hostile / "runs" / "first", hostile / "runs" / HOSTILE_FILE_NAME)
     older = shutil.copytree(hostile / "runs" / "first", hostile / "runs" / "older")
     facts = json.loads((older / "run.json").read_text())
     (older / "run.json").write_text(json.dumps({name: facts[name] for name in facts if name != "vocabulary"}))
-    names = {"evil": EVIL_NAME, "option": EVIL_NAME.replace(" ", ""), "here": tmp_path, "results": hostile}
+    names = {
+        "evil": HOSTILE_FILE_NAME,
+        "option": HOSTILE_FILE_NAME.replace(" ", ""),
+        "here": tmp_path,
+        "results": hostile,
+    }
     given = [word.format_map(names) for word in words]
-    try:
-        code = predict.main(given)
-    except SystemExit as ended:
-        code = ended.code
+    code = run_subcommand("predict", *given)
     said = capsys.readouterr()
     assert (code, said.out) == (2, "")
-    assert is_shown(said.err)
-    assert names_it(said.err) or "--seed" in words
+    assert is_inert(said.err)
+    # Names of folders that cannot be runs are not listed.
+    assert contains_hostile_text(said.err) or {"--seed", "other"} & set(words)
 
 
-def test_an_exported_card(hostile: Path, tmp_path: Path, capsys: Capture, with_tensorflow: None) -> None:
+def test_model_card_escapes_names_of_the_run(
+    hostile: Path, tmp_path: Path, capsys: Capture, with_tensorflow: None
+) -> None:
     folder = tmp_path / "model"
     asked = ["--results", str(hostile), "--output", str(folder), "--architecture", "simple_rnn", "--onnx"]
-    assert export.main(asked) == 0
-    card = (folder / exported_model.TEXT).read_text()
-    assert is_shown(card)
+    assert run_subcommand("export", *asked) == 0
+    card = (folder / exported_model.README_FILE).read_text()
+    assert is_inert(card)
     assert card.count("OWNED") >= 9  # classes (three times), run, its start, data, caveat, processor, versions
-    assert is_plain(card)
+    assert is_plain_markdown(card)
     # Its own headings, a list of scores and one of caveats, and nothing more.
-    assert [each for each in rendered(card).elements if each.startswith("h")] == ["h1", *["h2"] * 6]
-    assert rendered(card).elements.count("ul") == 2
-    assert rendered(card).elements.count("li") == 4 + 1 + 3
+    assert [each for each in render_markdown(card).names if each.startswith("h")] == ["h1", *["h2"] * 6]
+    assert render_markdown(card).names.count("ul") == 2
+    assert render_markdown(card).names.count("li") == 4 + 1 + 3
     capsys.readouterr()
-    assert export.main(asked) == 2
+    assert run_subcommand("export", *asked) == 2
     wrong = [*asked[:2], "--output", str(tmp_path / "other"), "--architecture", "lstm"]
-    assert export.main(wrong) == 2
+    assert run_subcommand("export", *wrong) == 2
     said = capsys.readouterr()
-    assert is_shown(said.err)
-    assert names_it(said.err)
+    assert is_inert(said.err)
+    assert contains_hostile_text(said.err)
 
 
-def test_two_runs_compared(hostile: Path, capsys: Capture) -> None:
+def test_diff_escapes_names_of_both_runs(hostile: Path, capsys: Capture) -> None:
     shutil.copytree(hostile / "runs" / "first", hostile / "runs" / "second")
-    change(hostile / "runs" / "second", versions={EVIL: f"{EVIL}2"}, run_name=f"{EVIL}2", settings={EVIL: EVIL})
+    other = {
+        "versions": {PRINTABLE_NAME: f"{HOSTILE_TEXT}2"},
+        "run_name": f"{PRINTABLE_NAME}2",
+        "settings": {PRINTABLE_NAME: HOSTILE_TEXT},
+    }
+    change_run_info(hostile / "runs" / "second", **other)
     asked = ["first", "second", "--results", str(hostile)]
-    assert diff.main(asked) == 0
+    assert run_subcommand("diff", *asked) == 0
     out = capsys.readouterr().out
-    assert is_shown(out)
-    assert names_it(out)
-    assert is_plain(out)
-    assert set(rendered(out).rows) == {8}
-    assert len(rendered(out).rows) == 4
-    assert diff.main([*asked, "--json"]) == 0
-    assert is_shown(capsys.readouterr().out)
-    change(hostile / "runs" / "second", fingerprint=EVIL)
-    assert diff.main(asked) == 2
-    assert diff.main([EVIL_NAME, "second", "--results", str(hostile)]) == 2
+    assert is_inert(out)
+    assert contains_hostile_text(out)
+    assert is_plain_markdown(out)
+    assert set(render_markdown(out).cells) == {8}
+    assert len(render_markdown(out).cells) == 4
+    assert run_subcommand("diff", *asked, "--json") == 0
+    assert is_inert(capsys.readouterr().out)
+    change_run_info(hostile / "runs" / "second", fingerprint="0" * 64)
+    assert run_subcommand("diff", *asked) == 2
+    assert run_subcommand("diff", HOSTILE_FILE_NAME, "second", "--results", str(hostile)) == 2
     said = capsys.readouterr().err
-    assert is_shown(said)
-    assert names_it(said)
+    assert is_inert(said)
+    assert contains_hostile_text(said)
     assert len(said.splitlines()) == 2
-    with pytest.raises(SystemExit):
-        diff.main([*asked, f"--{EVIL_NAME}"])
-    assert is_shown(capsys.readouterr().err)
+    assert run_subcommand("diff", *asked, f"--{HOSTILE_FILE_NAME}") == 2
+    assert is_inert(capsys.readouterr().err)
 
 
-def test_hostile_architectures_of_two_runs(hostile: Path) -> None:
-    for table in (hostile / "runs" / "first" / "tables").glob("*.parquet"):
-        frame = pd.read_parquet(table)
-        if "architecture" in frame:
-            names = frame["architecture"].astype(str).replace("simple_rnn", EVIL_ARCHITECTURE)
-            frame.assign(architecture=names).to_parquet(table)
+def test_architecture_names_of_frames_and_options_are_escaped(hostile: Path) -> None:
     run = open_run(hostile, "first")
-    said = in_markdown(compare_two(run, run), run, run)
-    assert is_shown(said)
-    assert is_plain(said)
-    assert said.count("OWNED") == 4  # twice the run's name, its source, and an architecture
-    assert set(rendered(said).rows) == {8}
+    table = compare_runs(run, run)
+    table["architecture"] = table["architecture"].replace("simple_rnn", HOSTILE_ARCHITECTURE)
+    report = format_diff(table, run, run)
+    assert is_inert(report)
+    assert is_plain_markdown(report)
+    assert report.count("OWNED") == 4  # twice the run's name, its source, and an architecture
+    assert set(render_markdown(report).cells) == {8}
     with pytest.raises(UserError) as refused:
-        exported_model.check(EVIL_ARCHITECTURE, hostile / "new", False)
-    assert is_shown(str(refused.value))
+        exported_model.check_export(HOSTILE_ARCHITECTURE, hostile / "new", False)
+    assert is_inert(str(refused.value))
     with pytest.raises(UserError) as refused:
-        chosen(run, Wanted(architecture="lstm"))
-    assert is_shown(str(refused.value))
-    assert names_it(str(refused.value))
+        select_models(run, ModelSelection(architecture="lstm"))
+    assert is_inert(str(refused.value))
+    assert contains_hostile_text(str(refused.value))
 
 
-def test_the_history(tmp_path: Path, capsys: Capture) -> None:
-    where = {"data": f"{EVIL_NAME}"[:100], "configuration": f"{EVIL_NAME}"[:100]}
+def test_history_escapes_versions_hardware_and_file_names(tmp_path: Path, capsys: Capture) -> None:
+    version = PRINTABLE_NAME.replace("/", "")[:150]  # a part of the trials' names, which are names of files
     seeds = {0: 0.878, 1: 0.882, 2: 0.878}
     for day in range(1, 7):
-        seeds[seeds_of(date(2026, 3, day), 1)[0]] = 0.878 if day % 2 else 0.882
-        add(tmp_path, date(2026, 3, day), seeds, keras=EVIL_NAME, where=where, hardware={EVIL: EVIL})
-    lower = {0: 0.86, 1: 0.861, 2: 0.859, seeds_of(date(2026, 3, 7), 1)[0]: 0.86}
-    other = {"hardware": {EVIL: f"2{EVIL}"}, "code": {"lstm": EVIL}}
-    add(tmp_path, date(2026, 3, 7), lower, keras=f"2{EVIL_NAME}", where=where, **other)
-    file = add(tmp_path, date(2026, 3, 9), {0: 0.5}, where=where)
-    shutil.copy(file, file.with_name(f"{EVIL_NAME}.parquet"))
-    file.with_name(f"{EVIL_NAME}.parquet.sha256").write_text("0" * 64)
-    assert history.main([f"--results={tmp_path}"]) == 0
+        seeds[nightly_seeds(date(2026, 3, day), 1)[0]] = 0.878 if day % 2 else 0.882
+        add(tmp_path, date(2026, 3, day), seeds, keras=version, hardware={HOSTILE_TEXT: HOSTILE_TEXT})
+    lower = {0: 0.86, 1: 0.861, 2: 0.859, nightly_seeds(date(2026, 3, 7), 1)[0]: 0.86}
+    other = {"hardware": {HOSTILE_TEXT: f"2{HOSTILE_TEXT}"}, "code": {"lstm": HOSTILE_TEXT}}
+    add(tmp_path, date(2026, 3, 7), lower, keras=f"2{version}", **other)
+    file = add(tmp_path, date(2026, 3, 9), {0: 0.5})
+    shutil.copy(file, file.with_name(f"{HOSTILE_FILE_NAME}.parquet"))
+    file.with_name(f"{HOSTILE_FILE_NAME}.parquet.sha256").write_text("0" * 64)
+    assert run_subcommand("history", f"--results={tmp_path}") == 0
     out, err = capsys.readouterr()
-    assert is_shown(out)
-    assert is_shown(err)
+    assert is_inert(out)
+    assert is_inert(err)
     assert "Alarm of 2026-03-07" in out
-    assert "Changed since the night before: " in out
+    assert "Changed since the previous nightly run: " in out
     assert out.count("OWNED") > 4
-    assert names_it(err)
-    assert history.main([f"--results={tmp_path}", "--configuration=x"]) == 2
-    err = capsys.readouterr().err
-    assert is_shown(err)
-    assert names_it(err)
+    assert contains_hostile_text(err)
 
 
-def test_hostile_architectures_of_the_history(tmp_path: Path, capsys: Capture) -> None:
+def test_history_prints_printable_architecture_names_literally(tmp_path: Path, capsys: Capture) -> None:
     file = add(tmp_path, FIRST, {0: 0.8, 1: 0.9})
-    store.write(file, store.read(file).to_pandas().assign(architecture=EVIL_ARCHITECTURE))
-    assert history.main([f"--results={tmp_path}"]) == 0
+    name = PRINTABLE_NAME.replace(":", "")
+    store.write(file, store.read(file).to_pandas().assign(architecture=name))
+    assert run_subcommand("history", f"--results={tmp_path}") == 0
     out = capsys.readouterr().out
-    assert is_shown(out)
-    assert names_it(out)
-    assert WHERE["configuration"] in out
+    assert name[:90] in out
+    assert PARTITION.configuration in out
 
 
 @pytest.mark.filterwarnings("error")
-def test_figures_draw_any_name_as_it_is(tmp_path: Path) -> None:
-    made = synthetic.of(synthetic.frames(reviews=40, seeds=2), "simple_rnn", "lstm")
+def test_figures_show_names_literally(tmp_path: Path) -> None:
+    made = synthetic.select_architectures(synthetic.make_frames(reviews=40, seeds=2), "simple_rnn", "lstm")
     for frame in made.values():
-        frame["architecture"] = frame["architecture"].replace("simple_rnn", f"$\\frac{{x$ {EVIL_ARCHITECTURE}")
-    found = registry.draw(synthetic.with_statistics(made))
+        frame["architecture"] = frame["architecture"].replace("simple_rnn", f"$\\frac{{x$ {HOSTILE_ARCHITECTURE}")
+    found = registry.plot_figures(synthetic.with_statistics(made))
     for figure in found.values():
         figure.draw_without_rendering()
     words = " ".join(each.get_text() for each in found["costs"].findobj(lambda each: hasattr(each, "get_text")))
     assert "$\\frac{x$" in re.sub(r"\s+", " ", words)
-    assert not ACTS.search(words)
+    assert not CONTROL_CHARACTERS.search(words)
 
 
-def test_a_report(tmp_path: Path) -> None:
-    frames = synthetic.frames(reviews=40, seeds=2)
-    plain = Report({}, frames)
+def test_report_escapes_everything_in_html_and_markdown(tmp_path: Path) -> None:
+    frames = synthetic.make_frames(reviews=40, seeds=2)
+    plain = Report(make_run_info(caveats=("x",)), frames, verdict=["x"])
     for frame in (evil := {name: frame.copy() for name, frame in frames.items()}).values():
-        frame["architecture"] = frame["architecture"].replace("lstm", EVIL_ARCHITECTURE)
-    facts = dict.fromkeys(("source", "fingerprint", "command", "run_name", "started"), EVIL)
-    facts |= {"caveats": [EVIL], "classes": [EVIL, EVIL], "rows": {EVIL: 7}, "settings": {EVIL: f"{EVIL}\ud800"}}
-    made = Report(facts, evil, verdict=[EVIL], tables={EVIL: pd.DataFrame({EVIL: [EVIL]})})
+        frame["architecture"] = frame["architecture"].replace("lstm", HOSTILE_ARCHITECTURE)
+    facts = dict.fromkeys(("source", "fingerprint", "command", "run_name", "started"), HOSTILE_TEXT)
+    facts |= {
+        "caveats": [HOSTILE_TEXT],
+        "classes": [HOSTILE_TEXT, HOSTILE_TEXT],
+        "rows": {HOSTILE_TEXT: 7},
+        "settings": {HOSTILE_TEXT: f"{HOSTILE_TEXT}\ud800"},
+    }
+    section = Section(HOSTILE_TEXT, text_table(pd.DataFrame({HOSTILE_TEXT: [HOSTILE_TEXT]})), HOSTILE_TEXT)
+    made = Report(make_run_info(**facts), evil, verdict=[HOSTILE_TEXT], sections=[section])
     page = html.render_html(made)
     page.encode("utf-8")
-    assert not ACTS.search(page)
+    assert not CONTROL_CHARACTERS.search(page)
     assert "OWNED" in page
-    own = Tags(html.render_html(plain))
+    own = Elements(html.render_html(plain))
     acting = {"script", "img", "a", "iframe", "svg"}
-    found = Tags(page)
-    assert [each for each in found.elements if each in acting] == [each for each in own.elements if each in acting]
+    found = Elements(page)
+    assert [each for each in found.names if each in acting] == [each for each in own.names if each in acting]
     assert {name for name, _ in found.attributes} <= {name for name, _ in own.attributes}
-    document = markdown.render_markdown(made, figure_links.linked)
+    document = markdown.render_markdown(made, figure_links.file_uri)
     document.encode("utf-8")
-    assert is_shown(document)
-    assert not {"script", "img", "a", "iframe", "em"} & set(rendered(document).elements)
-    assert not ACTS.search(document)
+    assert is_inert(document)
+    assert not {"script", "img", "a", "iframe", "em"} & set(render_markdown(document).names)
+    assert not CONTROL_CHARACTERS.search(document)
 
 
 @pytest.fixture
@@ -399,8 +316,8 @@ def log() -> Callable[[], str]:
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     handler.setFormatter(PrefectFormatter("%(levelname)s | %(message)s"))
-    loggers = [get_logger(name) for name in ("flow_runs", "task_runs")]
-    without_tracebacks_for_mistakes()
+    loggers = [*(get_logger(name) for name in ("flow_runs", "task_runs")), logging.getLogger("tasks")]
+    hide_user_error_tracebacks()
     for logger in loggers:
         logger.addHandler(handler)
     yield said.getvalue
@@ -408,26 +325,26 @@ def log() -> Callable[[], str]:
         logger.removeHandler(handler)
 
 
-def test_lines_of_a_log(log: Callable[[], str]) -> None:
+def test_log_lines_are_escaped(log: Callable[[], str]) -> None:
     from prefect.logging import get_logger
 
     logger = get_logger("task_runs")
-    logger.warning("%s: %d%%", EVIL, 7)
-    logger.warning(f"{EVIL} 100%")
+    logger.warning("%s: %d%%", HOSTILE_TEXT, 7)
+    logger.warning(f"{HOSTILE_TEXT} 100%")
     try:
-        raise RuntimeError(EVIL)
+        raise RuntimeError(HOSTILE_TEXT)
     except RuntimeError:
         logger.exception("failed")
-    with doing_without_server(logger.warning):
-        raise httpx.ConnectError(EVIL)
+    with ignore_api_errors():
+        raise httpx.ConnectError(HOSTILE_TEXT)
     said = log()
-    assert not ACTS.search(said)
+    assert not CONTROL_CHARACTERS.search(said)
     assert said.count("OWNED") == 4
     assert ": 7%" in said
     assert "RuntimeError: \\x1b]0;OWNED" in said
 
 
-def test_an_alert(api: str, capsys: Capture) -> None:
+def test_alert_escapes_parameters_and_messages(api: str, capsys: Capture) -> None:
     from uuid import UUID
 
     from prefect.client.orchestration import get_client
@@ -438,80 +355,91 @@ def test_an_alert(api: str, capsys: Capture) -> None:
 
     with temporary_settings({PREFECT_API_URL: api}):
         with get_client(sync_client=True) as client:
-            name = EVIL.replace("/", "").replace("%", "")
-            run = client.create_flow_run(imdb_compare, parameters={"results": EVIL}, name=name)
-            client.set_flow_run_state(run.id, Failed(message=EVIL), force=True)
-        title, lines = alert.story(UUID(str(run.id)), "")
-        assert is_shown(title)
-        alert.tell(title, lines)
+            name = HOSTILE_TEXT.replace("/", "").replace("%", "")
+            run = client.create_flow_run(imdb_compare, parameters={"results": HOSTILE_TEXT}, name=name)
+            client.set_flow_run_state(run.id, Failed(message=HOSTILE_TEXT), force=True)
+        title, lines = alert.describe_alert(UUID(str(run.id)), "")
+        assert is_inert(title)
+        notify(title, lines)
     (found,) = httpx.post(f"{api}/artifacts/latest/filter", json={"artifacts": {"key": {"any_": ["alert"]}}}).json()
     for shown in (found["data"], found["description"]):
-        assert is_shown(shown)
-        assert names_it(shown)
-        assert is_plain(shown)
+        assert is_inert(shown)
+        assert contains_hostile_text(shown)
+        assert is_plain_markdown(shown)
     said = capsys.readouterr()
-    assert not ACTS.search(said.out + re.sub(r"\x1b\[[\d;]*m", "", said.err))
+    assert not CONTROL_CHARACTERS.search(said.out + re.sub(r"\x1b\[[\d;]*m", "", said.err))
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
-def test_mistakes_in_a_file_of_reviews(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"{EVIL_NAME}.{ending}"
-    frame = pd.DataFrame({"text": ["a", ""], "label": [EVIL, "7"], "split": [EVIL, EVIL], EVIL: [EVIL, ""]})
+def test_user_errors_of_data_files_are_escaped(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"{HOSTILE_FILE_NAME}.{ending}"
+    frame = pd.DataFrame(
+        {
+            "text": ["a", ""],
+            "label": [HOSTILE_TEXT, "7"],
+            "split": [HOSTILE_TEXT, HOSTILE_TEXT],
+            HOSTILE_TEXT: [HOSTILE_TEXT, ""],
+        }
+    )
     write = {"csv": frame.to_csv, "parquet": frame.to_parquet, "jsonl": lambda at, index: frame.to_json(
         at, orient="records", lines=True)}[ending]  # fmt: skip
     write(path, index=False)
-    for how in ({"group": EVIL}, {"text_column": f"{EVIL}2"}, {"group": "text"}, {"positive": f"{EVIL}2"}):
+    for how in (
+        {"group": HOSTILE_TEXT},
+        {"text_column": f"{HOSTILE_TEXT}2"},
+        {"group": "text"},
+        {"positive": f"{HOSTILE_TEXT}2"},
+    ):
         with pytest.raises(UserError) as refused:
             read_reviews(path, **how)
-        assert is_shown(str(refused.value))
-        assert names_it(str(refused.value))
-    path.write_bytes(f'{EVIL}\n"{EVIL}'.encode() + b"\xff\x00")
+        assert is_inert(str(refused.value))
+        assert contains_hostile_text(str(refused.value))
+    path.write_bytes(f'{HOSTILE_TEXT}\n"{HOSTILE_TEXT}'.encode() + b"\xff\x00")
     with contextlib.suppress(UserError), pytest.raises(UserError) as refused:
         read_reviews(path)
-    assert is_shown(str(refused.value))
+    assert is_inert(str(refused.value))
 
 
 @pytest.mark.slow
-def test_a_whole_run(api: str, tiny: Path, tmp_path: Path) -> None:
-    markup = "".join(letter for letter in EVIL if letter.isprintable())  # control characters are refused in a label
-    classes = {0: f"b{markup}".casefold(), 1: f"a{markup}"}
-    data = tmp_path / f"{EVIL_NAME}.csv"
+def test_run_on_a_hostile_data_file_escapes_all_its_outputs(api: str, tiny: Path, tmp_path: Path) -> None:
+    classes = {0: f"b{PRINTABLE_NAME}".casefold(), 1: f"a{PRINTABLE_NAME}"}  # others are refused as labels
+    data = tmp_path / f"{HOSTILE_FILE_NAME}.csv"
     frame = pd.read_csv(tiny)
-    films = [f"{EVIL}{row}" for row in range(len(frame))]
-    frame = pd.DataFrame({f"{EVIL}t": frame["text"], f"{EVIL}l": frame["label"].map(classes), f"{EVIL}g": films})
+    films = [f"{HOSTILE_TEXT}{row}" for row in range(len(frame))]
+    frame = pd.DataFrame(
+        {f"{HOSTILE_TEXT}t": frame["text"], f"{HOSTILE_TEXT}l": frame["label"].map(classes), f"{HOSTILE_TEXT}g": films}
+    )
     frame.to_csv(data, index=False)
     results = tmp_path / "results"
     numbers = {name.strip("-").replace("-", "_"): int(value) for name, value in TINY.items() if value.isdigit()}
     asked = {
         **numbers, "architectures": ("simple_rnn",), "data": str(data), "results": str(results), "positive": classes[1],
-        "text_column": f"{EVIL}t", "label_column": f"{EVIL}l", "group": f"{EVIL}g", "run_name": "hostile",
+        "text_column": f"{HOSTILE_TEXT}t", "label_column": f"{HOSTILE_TEXT}l", "group": f"{HOSTILE_TEXT}g",
+        "run_name": "hostile",
     }  # fmt: skip
-    code = f"""if __name__ == '__main__':
-        from flows.cli.run import say
-        from flows.imdb_compare import imdb_compare
-        say(imdb_compare(**{asked!r}))"""
-    program = tmp_path / "program.py"
-    program.write_text(code)
+    parameters = tmp_path / "parameters.json"
+    parameters.write_text(json.dumps(asked))
     done = subprocess.run(
-        [sys.executable, str(program)], cwd=ROOT, env={**os.environ, "PREFECT_API_URL": api,
-        "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_COLORS": "false"}, capture_output=True, check=False,
+        [sys.executable, "-m", "tests.helpers.programs.run_flow", str(parameters)], cwd=ROOT,
+        env={**os.environ, "PREFECT_API_URL": api, "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_COLORS": "false"},
+        capture_output=True, check=False,
     )  # fmt: skip
     out, err = done.stdout.decode(), done.stderr.decode()
     assert done.returncode == 0, err
-    assert is_shown(out)
-    assert is_shown(err)
-    assert names_it(out)
-    assert names_it(err)
+    assert is_inert(out)
+    assert is_inert(err)
+    assert contains_hostile_text(out)
+    assert contains_hostile_text(err)
     run = results / "runs" / "hostile"
     for document in (run / "report.md").read_text(), artifact(api, "report")["data"]:
-        assert is_shown(document)
+        assert is_inert(document)
         assert document.count("OWNED") > 5
-        assert not {"script", "a", "iframe", "em"} & set(rendered(document).elements)
+        assert not {"script", "a", "iframe", "em"} & set(render_markdown(document).names)
     page = (run / "report.html").read_text()
-    assert not ACTS.search(page)
-    assert Tags(page).elements.count("script") == 1
-    assert not [value for name, value in Tags(page).attributes if name.startswith("on")]
-    assert [value for name, value in Tags(page).attributes if name == "href"] == ["#report"]
+    assert not CONTROL_CHARACTERS.search(page)
+    assert Elements(page).names.count("script") == 1
+    assert not [value for name, value in Elements(page).attributes if name.startswith("on")]
+    assert [value for name, value in Elements(page).attributes if name == "href"] == ["#report"]
     assert unquote(artifact(api, "report-file")["data"]).count("](") == 1
 
 

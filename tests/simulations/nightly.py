@@ -1,13 +1,13 @@
-"""Thirty nightly runs in ten minutes: `python -m tests.simulations.nightly [--nights 6 --drop 4 --empty 5]`.
+"""Simulate thirty nightly runs: `python -m tests.simulations.nightly [--nights 6 --drop 4 --empty 5]`.
 
-The real flow runs night after night on made-up reviews, with dates of its own, in one process and on one temporary
-server. From one night on a library is another one, and what it trains is wrong more often: an alarm must come that
-night, and say which library. On a later night every training breaks: that night must fail, and no other. The check may
-be wrong on two unchanged nights of a hundred, so one further alarm is let pass; it is listed like the others.
+The real flow runs once per date on generated reviews, in one process and on one temporary server. From one date on
+Keras has another version and some predictions are wrong: this nightly run must raise an alarm. On a later date all
+trainings fail: this nightly run must fail, and no other. Two of a hundred unchanged nightly runs may raise an alarm, so
+one further alarm is allowed; it is listed like the others.
 
-Each night's line goes to stderr; the history and the picture of the trend stay in results/nights. The last line is
-JSON: `nights`, `alarms` (places of the nights that raised one) and `failed_nights`; the exit code is 1 where they are
-not as they must be.
+Each nightly run is reported on stderr. The history and the figure of the trend are kept in results/nights. The last
+line of stdout is JSON: `nights`, `alarms` and `failed_nights` (positions of nightly runs, from 1). The exit code is 1
+if they are not as expected. A simulation of thirty nightly runs takes about ten minutes.
 """
 
 import argparse
@@ -16,8 +16,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -30,113 +31,121 @@ import pandas as pd
 from tests.conftest import ROOT
 
 FIRST = date(2026, 1, 1)
-WRONG = 0.1  # share of answers that are turned round from the planted drop on
-ASKED: dict[str, Any] = {
+WRONG_SHARE = 0.1  # share of predictions that are inverted after the simulated drop
+OPTIONS: dict[str, Any] = {
     "architectures": ("simple_rnn", "lstm"), "seeds": 3, "new_seeds": 1, "epochs": 2, "units": 6, "embedding_size": 8,
     "max_tokens": 12, "vocabulary_size": 50, "batch_size": 64, "dropout": 0.1, "learning_rate": 0.02,
 }  # fmt: skip
 
 
-def reviews(path: Path, rows: int = 4_000) -> Path:
-    """Write short reviews of words that speak for a class more or less: what is learned differs from seed to seed."""
+def write_reviews(path: Path, rows: int = 4_000) -> Path:
+    """Write short reviews of words that are more or less frequent in each class, so that scores depend on the seed."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(rows) % 2)
     words = np.array([f"word{number}" for number in range(40)])
     odds = np.exp(rng.normal(0, 0.5, len(words)))
-    chances = np.stack([1 / odds, odds])
-    chances /= chances.sum(axis=1, keepdims=True)
-    texts = [" ".join([*rng.choice(words, 10, p=chances[label]), f"number{row}"]) for row, label in enumerate(labels)]
+    frequencies = np.stack([1 / odds, odds])
+    frequencies /= frequencies.sum(axis=1, keepdims=True)
+    texts = [
+        " ".join([*rng.choice(words, 10, p=frequencies[label]), f"number{row}"]) for row, label in enumerate(labels)
+    ]
     pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
     return path
 
 
-def one_by_one(train: Any, _: object, calls: list[dict[str, Any]], **how: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Train in this process: TensorFlow is then loaded once for all nights."""
-    for call in calls:
+def run_in_process(train: Any, specs: Sequence[Any], _: object, wait_for: Sequence[Any]) -> Iterator[Any]:
+    """Train one trial after another in this process, so that TensorFlow is loaded once for all nightly runs."""
+    from tasks.execution.attempts import TrialOutcome
+
+    for spec in specs:
         try:
-            yield call, train.submit(**call, wait_for=how["after"]).result()
+            yield TrialOutcome(spec, train.submit(spec, wait_for=wait_for, return_state=False).result())
         except Exception as error:
-            yield call, error
+            yield TrialOutcome(spec, error=error)
 
 
 @contextmanager
-def worse() -> Iterator[None]:
-    """Let Keras be another one, after which some answers are wrong."""
+def simulate_drop() -> Iterator[None]:
+    """Give Keras another version, and invert some predictions of the networks."""
     from tasks.training import trial
 
-    def make_trial(*given: Any, **how: Any) -> Any:
-        history, predictions, weights = trial.make_trial(*given, **how)
-        turned = np.random.default_rng(len(predictions)).random(len(predictions)) < WRONG
-        chance = predictions["probability"]
-        return history, predictions.assign(probability=chance.where(~turned, 1 - chance)), weights
+    train_network = trial.train_network
 
-    def other(name: str) -> str:
+    def train_worse_network(*arguments: Any, **options: Any) -> Any:
+        trained = train_network(*arguments, **options)
+        wrong = np.random.default_rng(len(trained.predictions)).random(len(trained.predictions)) < WRONG_SHARE
+        probability = trained.predictions["probability"]
+        predictions = trained.predictions.assign(probability=probability.where(~wrong, 1 - probability))
+        return replace(trained, predictions=predictions)
+
+    def other_version(name: str) -> str:
         return "9.9.9" if name == "keras" else version(name)
 
     with (
-        patch("tasks.train.make_trial", make_trial),
-        patch("tasks.training.trial.version", other),
-        patch("tasks.report.version", other),
+        patch("tasks.train.train_network", train_worse_network),
+        patch("tasks.training.trial.version", other_version),
+        patch("tasks.storage.environment.version", other_version),
     ):
         yield
 
 
 @contextmanager
-def broken() -> Iterator[None]:
-    """Let every training fail."""
-    with patch("tasks.train.make_trial", side_effect=OSError("planted: nothing can be trained")):
+def simulate_failure() -> Iterator[None]:
+    """Let every training of a network fail."""
+    with patch("tasks.train.train_network", side_effect=OSError("simulated failure")):
         yield
 
 
 def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int], list[int]]:
-    """Run the nights; return the places (from 1) of those with an alarm and of those that failed."""
+    """Run the flow for each date; return the positions (from 1) of nightly runs with an alarm, and of failed ones."""
     from flows.imdb_compare import imdb_compare
     from tasks.config.errors import TrialsFailedError
-    from tasks.nightly import history
-    from tasks.nightly.detection import alarms_of
+    from tasks.nightly.alarms import alarm_table
+    from tasks.nightly.history import read_history, select_first_occurrences
 
-    options = ASKED | {"data": str(reviews(folder / "reviews.csv")), "results": str(folder)}
+    options = OPTIONS | {"data": str(write_reviews(folder / "reviews.csv")), "results": str(folder)}
     failed = []
-    for place in range(1, nights + 1):
-        night, started, state = FIRST + timedelta(days=place - 1), time.monotonic(), "completed"
-        with ExitStack() as planted:
-            planted.enter_context(patch("tasks.execution.executor.trainings", one_by_one))
-            if place >= drop:
-                planted.enter_context(worse())
-            if place == empty:
-                planted.enter_context(broken())
+    for position in range(1, nights + 1):
+        night, started, state = FIRST + timedelta(days=position - 1), time.monotonic(), "completed"
+        with ExitStack() as changes:
+            changes.enter_context(patch("tasks.execution.executor.run_trials", run_in_process))
+            if position >= drop:
+                changes.enter_context(simulate_drop())
+            if position == empty:
+                changes.enter_context(simulate_failure())
             try:
-                imdb_compare(**options, night=night, run_name=f"{night}-nightly")
+                imdb_compare(**options, nightly_date=night, run_name=f"{night}-nightly")
             except TrialsFailedError:
-                failed.append(place)
+                failed.append(position)
                 state = "failed"
-        print(f"night {place:>2}  {night}  {time.monotonic() - started:5.1f} s  {state}", file=sys.stderr)  # noqa: T201
-    found = alarms_of(history.fresh(history.read(folder, print)))
-    return sorted({(night - FIRST).days + 1 for night in found["night"]}), failed
+        seconds = time.monotonic() - started
+        print(f"nightly run {position:>2}  {night}  {seconds:5.1f} s  {state}", file=sys.stderr)  # noqa: T201
+    alarms = alarm_table(select_first_occurrences(read_history(folder)))
+    return sorted({(night - FIRST).days + 1 for night in alarms["night"]}), failed
 
 
 def main() -> int:
-    """Simulate, show the trend, and return the exit code."""
+    """Simulate, print the trend, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulations.nightly", description=__doc__.split("\n")[0])
-    parser.add_argument("--nights", type=int, default=30, help="how many (default: 30)")
-    parser.add_argument("--drop", type=int, default=20, help="the night of the planted drop (default: 20)")
-    parser.add_argument("--empty", type=int, default=25, help="the night that measures nothing (default: 25)")
-    asked = parser.parse_args()
+    parser.add_argument("--nights", type=int, default=30, help="number of nightly runs (default: 30)")
+    parser.add_argument("--drop", type=int, default=20, help="first nightly run with the drop (default: 20)")
+    parser.add_argument("--empty", type=int, default=25, help="nightly run without results (default: 25)")
+    options = parser.parse_args()
     folder = ROOT / "results" / "nights"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     os.environ.update(PREFECT_LOGGING_LEVEL="CRITICAL", PREFECT_SERVER_ANALYTICS_ENABLED="false")
     from prefect.testing.utilities import prefect_test_harness
 
-    from flows.cli.history import told
+    from flows.cli.history import format_history
     from tasks.training.runtime import load_tensorflow
 
     load_tensorflow()
     with prefect_test_harness(server_startup_timeout=120):
-        alarms, failed = simulate(asked.nights, asked.drop, asked.empty, folder)
-    print(told(folder, None), file=sys.stderr)  # noqa: T201
-    print(json.dumps({"nights": asked.nights, "alarms": alarms, "failed_nights": failed}))  # noqa: T201
-    return 0 if asked.drop in alarms and len(alarms) <= 2 and failed == [asked.empty] else 1
+        alarms, failed = simulate(options.nights, options.drop, options.empty, folder)
+    print(format_history(folder, None), file=sys.stderr)  # noqa: T201
+    print(json.dumps({"nights": options.nights, "alarms": alarms, "failed_nights": failed}))  # noqa: T201
+    return 0 if options.drop in alarms and len(alarms) <= 2 and failed == [options.empty] else 1
 
 
 if __name__ == "__main__":

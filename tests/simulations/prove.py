@@ -1,15 +1,17 @@
-"""Check the claims of the statistics by simulation: `python -m tests.simulations.prove [--short]`.
+"""Check the statistics by simulation: `python -m tests.simulations.prove [--short]`.
 
-Made-up models with known true accuracies are compared as real ones are, at 5 and at 10 seeds. Three claims are tried:
+Simulated models with known true accuracies are compared like real ones, with 5 and with 10 seeds. Three properties are
+checked:
 
-- Copies of one architecture under five names are told apart, any two of them, in at most 5% of comparisons; also where
-  seed noise is skewed, and where the five are as good as each other but find other reviews easy.
-- Two models that truly differ by one point are told apart about as often as the printed power says.
-- The 95% interval of an accuracy holds the true one in 93 to 97% of cases.
+- **False positives.** Of five equal architectures, any two are significantly different in at most 5% of comparisons;
+  also if the scores are skewed over seeds, and if the architectures are equally accurate but differ in which reviews
+  they find difficult.
+- **Power.** Two models that differ by one point are significantly different about as often as the reported power says.
+- **Coverage.** The 95% interval of an accuracy contains the true accuracy in 93 to 97% of cases.
 
-The last line is JSON: each number by number of seeds, with the 95% Wilson interval of its count (the printed power,
-a mean, with that of the mean), and what failed. The exit code is 1 where a claim failed. The short form makes do with
-fewer reviews and fewer comparisons of five.
+The last line of the output is JSON: each number by number of seeds with its 95% interval (Wilson for a rate, normal for
+a mean), and the checks that failed. The exit code is 1 if a check failed. The short form uses fewer reviews and fewer
+comparisons of five architectures.
 """
 
 import argparse
@@ -26,125 +28,135 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.predictions import contributions
-from tasks.statistics.comparison import compare_panels
-from tasks.statistics.summary import summarise_panel
-from tests.helpers.simulated_predictions import simulated_panels
+from tasks.evaluation.predictions import metric_contributions
+from tasks.statistics.comparison import compare_splits
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.summary import summarize
+from tests.helpers.simulated_predictions import simulate_predictions
 
-BETTER = ("first better", "second better")
-METRIC = "accuracy"  # the others claim a difference only where it does
-ACCURACY, POINT = 0.87, 0.01
-# What copies are compared on, by what the case is called.
-KINDS: dict[str, dict[str, Any]] = {"": {}, ", skewed": {"noise": "skewed"}, ", other errors": {"own": 0.5}}
-MOST_FALSE_CLAIMS, LEAST_COVERAGE, MOST_COVERAGE, MOST_POWER_OFF = 0.05, 0.93, 0.97, 0.10
-# Simulations of copies (of each kind), of power and of coverage; test reviews.
-FULL = {"copies": 500, "powers": 200, "coverages": 1_000, "reviews": 25_000}
-SHORT = {"copies": 100, "powers": 200, "coverages": 1_000, "reviews": 2_000}
+SIGNIFICANT = ("first better", "second better")
+METRIC = "accuracy"  # other metrics can be significant only if this one is
+ACCURACY, ONE_POINT = 0.87, 0.01
+# Options of the simulation of equal architectures, by the name of the case.
+EQUAL_ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "": {}, ", skewed": {"seed_distribution": "skewed"}, ", other errors": {"architecture_std": 0.5},
+}  # fmt: skip
+MAX_FALSE_POSITIVES, MIN_COVERAGE, MAX_COVERAGE, MAX_POWER_ERROR = 0.05, 0.93, 0.97, 0.10
+# Numbers of simulations of equal architectures (of each kind), of power and of coverage; number of test reviews.
+FULL = {"equal": 500, "powers": 200, "coverages": 1_000, "reviews": 25_000}
+SHORT = {"equal": 100, "powers": 200, "coverages": 1_000, "reviews": 2_000}
+OPTIONS = ComparisonOptions(metric=METRIC, metrics=[METRIC], draws=2)  # the bootstrap is not checked
 
-Each = Callable[[Callable[[int], Any], range], Iterable[Any]]
+Map = Callable[[Callable[[int], Any], range], Iterable[Any]]
+Estimate = dict[str, float]
+Result = dict[str, dict[str, Estimate]]
 
 
-def rate(found: Iterable[bool]) -> dict[str, float]:
-    """Count how often something happened, with the 95% Wilson interval of its rate."""
+def estimate_rate(outcomes: Iterable[bool]) -> Estimate:
+    """Compute the share of true outcomes with its 95% Wilson interval."""
     from statsmodels.stats.proportion import proportion_confint
 
-    times = list(found)
-    low, high = proportion_confint(sum(times), len(times), method="wilson")
-    return {"rate": sum(times) / len(times), "low": float(low), "high": float(high), "simulations": len(times)}
+    values = list(outcomes)
+    low, high = proportion_confint(sum(values), len(values), method="wilson")
+    return {"rate": sum(values) / len(values), "low": float(low), "high": float(high), "simulations": len(values)}
 
 
-def average(values: Iterable[float]) -> dict[str, float]:
-    """Average numbers, with the 95% normal interval of their mean."""
-    known = np.array(list(values))
-    half = 1.96 * float(known.std(ddof=1)) / len(known) ** 0.5
-    mean = float(known.mean())
-    return {"mean": mean, "low": mean - half, "high": mean + half, "simulations": len(known)}
+def estimate_mean(values: Iterable[float]) -> Estimate:
+    """Compute the mean of numbers with its 95% normal interval."""
+    array = np.array(list(values))
+    half = 1.96 * float(array.std(ddof=1)) / len(array) ** 0.5
+    mean = float(array.mean())
+    return {"mean": mean, "low": mean - half, "high": mean + half, "simulations": len(array)}
 
 
-def claims_a_difference(number: int, *, seeds: int, reviews: int, kind: str) -> bool:
-    """Compare five copies of one architecture, and tell whether any two are said to differ."""
-    draws = [0, list(KINDS).index(kind), seeds, number]  # of its own for each case, so that they share no luck
-    panels = simulated_panels([ACCURACY] * 5, seeds=seeds, reviews=reviews, seed=draws, **KINDS[kind])
-    return bool(compare_panels(panels, metrics=[METRIC], draws=2)["pairs"]["verdict"].isin(BETTER).any())
+def has_false_positive(number: int, *, seeds: int, reviews: int, case: str) -> bool:
+    """Compare five equal architectures, and return whether any two of them are significantly different."""
+    seed = [0, list(EQUAL_ARCHITECTURES).index(case), seeds, number]  # different for each case
+    options = EQUAL_ARCHITECTURES[case]
+    splits = simulate_predictions([ACCURACY] * 5, seeds=seeds, reviews=reviews, seed=seed, **options)
+    return bool(compare_splits(splits, options=OPTIONS)["pairs"]["verdict"].isin(SIGNIFICANT).any())
 
 
-def finds_a_point(number: int, *, seeds: int, reviews: int) -> tuple[float, bool]:
-    """Compare two models that differ by one point: the printed power, and whether the better one is found."""
-    both = [ACCURACY, ACCURACY + POINT]
-    panels = simulated_panels(both, seeds=seeds, reviews=reviews, seed=[1, seeds, number])
-    frames = compare_panels(panels, metrics=[METRIC], draws=2)
+def detects_one_point(number: int, *, seeds: int, reviews: int) -> tuple[float, bool]:
+    """Compare two models that differ by one point; return the reported power and whether the better one is found."""
+    accuracies = [ACCURACY, ACCURACY + ONE_POINT]
+    splits = simulate_predictions(accuracies, seeds=seeds, reviews=reviews, seed=[1, seeds, number])
+    frames = compare_splits(splits, options=OPTIONS)
     return float(frames["power"]["power_one_point"].iloc[0]), frames["pairs"]["verdict"].iloc[0] == "second better"
 
 
-def covers_the_truth(number: int, *, seeds: int, reviews: int) -> bool:
-    """Summarise one model, and tell whether the interval holds its true accuracy."""
-    data = simulated_panels([ACCURACY], seeds=seeds, reviews=reviews, seed=[2, seeds, number])["test"]
-    given = contributions(data, [METRIC])
-    resampled = {METRIC: given[METRIC][..., :2]}  # not looked at
-    row = summarise_panel(data, given, resampled, "test", None, ()).iloc[0]
+def covers_true_accuracy(number: int, *, seeds: int, reviews: int) -> bool:
+    """Summarize one model, and return whether the interval contains its true accuracy."""
+    test = simulate_predictions([ACCURACY], seeds=seeds, reviews=reviews, seed=[2, seeds, number])["test"]
+    contributions = metric_contributions(test, [METRIC])
+    resampled = {METRIC: contributions[METRIC][..., :2]}  # placeholder: the bootstrap is not checked
+    row = summarize(test, contributions, resampled, "test", None, OPTIONS).iloc[0]
     return bool(row["low"] <= ACCURACY <= row["high"])
 
 
-def prove(
-    each: Each = map, *, copies: int, powers: int, coverages: int, reviews: int, seeds: Iterable[int] = (5, 10)
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Run all simulations, and print on stderr what each found as it ends.
+def run_simulations(
+    map_range: Map = map, *, equal: int, powers: int, coverages: int, reviews: int, seeds: Iterable[int] = (5, 10)
+) -> Result:
+    """Run all simulations and print each result on stderr.
 
     Args:
-        each: Applies a function to all of a range: `map`, or that of a pool.
-        copies: Comparisons of five copies, of each kind and at each number of seeds.
-        powers: Comparisons of two models a point apart, at each number of seeds.
-        coverages: Intervals, at each number of seeds.
-        reviews: Test reviews.
+        map_range: Applies a function to all numbers of a range: `map`, or that of a process pool.
+        equal: Number of comparisons of five equal architectures, for each case and number of seeds.
+        powers: Number of comparisons of two models that differ by one point, for each number of seeds.
+        coverages: Number of intervals, for each number of seeds.
+        reviews: Number of test reviews.
         seeds: Numbers of seeds.
 
     Returns:
-        family_wise_rate, power_printed, power_found and coverage, each by number of seeds.
+        coverage, reported_power, detection_rate and family_wise_rate, each by case ("5 seeds, skewed").
     """
-    result: dict[str, dict[str, dict[str, float]]] = {
-        "family_wise_rate": {}, "power_printed": {}, "power_found": {}, "coverage": {},
-    }  # fmt: skip
+    result: Result = {"coverage": {}, "reported_power": {}, "detection_rate": {}, "family_wise_rate": {}}
 
-    def note(name: str, case: str, value: dict[str, float]) -> None:
-        result[name][case] = value
-        said = f"{time.strftime('%H:%M:%S')} {name}, {case}: {json.dumps(value)}"
-        print(said, file=sys.stderr, flush=True)  # noqa: T201
+    def add(name: str, case: str, estimate: Estimate) -> None:
+        result[name][case] = estimate
+        line = f"{time.strftime('%H:%M:%S')} {name}, {case}: {json.dumps(estimate)}"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     for count in seeds:
-        known, case = {"seeds": count, "reviews": reviews}, f"{count} seeds"
-        note("coverage", case, rate(each(functools.partial(covers_the_truth, **known), range(coverages))))
-        found = list(each(functools.partial(finds_a_point, **known), range(powers)))
-        note("power_printed", case, average(printed for printed, _ in found))
-        note("power_found", case, rate(was_found for _, was_found in found))
-        for kind in KINDS:
-            claims = each(functools.partial(claims_a_difference, kind=kind, **known), range(copies))
-            note("family_wise_rate", case + kind, rate(claims))
+        options, case = {"seeds": count, "reviews": reviews}, f"{count} seeds"
+        covered = map_range(functools.partial(covers_true_accuracy, **options), range(coverages))
+        add("coverage", case, estimate_rate(covered))
+        detections = list(map_range(functools.partial(detects_one_point, **options), range(powers)))
+        add("reported_power", case, estimate_mean(power for power, _ in detections))
+        add("detection_rate", case, estimate_rate(detected for _, detected in detections))
+        for name in EQUAL_ARCHITECTURES:
+            false_positives = map_range(functools.partial(has_false_positive, case=name, **options), range(equal))
+            add("family_wise_rate", case + name, estimate_rate(false_positives))
     return result
 
 
-def failures(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """Say which claims the simulations speak against, a sentence each."""
-    said = [
-        f"Copies of one architecture, {case}: told apart in {found['rate']:.1%} of comparisons "
-        f"(95% interval {found['low']:.1%} to {found['high']:.1%}), more than {MOST_FALSE_CLAIMS:.0%}."
+def failed_checks(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return one sentence for each check that failed."""
+    sentences = [
+        f"False positives, {case}: a significant difference in {found['rate']:.1%} of comparisons of equal "
+        f"architectures (95% interval {found['low']:.1%} to {found['high']:.1%}); at most {MAX_FALSE_POSITIVES:.0%} "
+        "are allowed."
         for case, found in result["family_wise_rate"].items()
-        if found["low"] > MOST_FALSE_CLAIMS
+        if found["low"] > MAX_FALSE_POSITIVES
     ]
-    for case, found in result["power_found"].items():
-        printed = result["power_printed"][case]["mean"]
-        if abs(printed - found["rate"]) > MOST_POWER_OFF:
-            said.append(f"Power, {case}: printed {printed:.1%}, found {found['rate']:.1%}.")
-    said += [
-        f"Coverage, {case}: {found['rate']:.1%}, not within {LEAST_COVERAGE:.0%} to {MOST_COVERAGE:.0%}."
+    for case, found in result["detection_rate"].items():
+        reported = result["reported_power"][case]["mean"]
+        if abs(reported - found["rate"]) > MAX_POWER_ERROR:
+            sentences.append(
+                f"Power, {case}: the reported power is {reported:.1%}, but {found['rate']:.1%} of the differences were "
+                "detected."
+            )
+    sentences += [
+        f"Coverage, {case}: {found['rate']:.1%}; allowed are {MIN_COVERAGE:.0%} to {MAX_COVERAGE:.0%}."
         for case, found in result["coverage"].items()
-        if not LEAST_COVERAGE <= found["rate"] <= MOST_COVERAGE
+        if not MIN_COVERAGE <= found["rate"] <= MAX_COVERAGE
     ]
-    return said
+    return sentences
 
 
 @contextmanager
-def pool(processes: int) -> Iterator[Each]:
-    """Give a `map` over so many processes, each of which computes with one thread."""
+def process_pool(processes: int) -> Iterator[Map]:
+    """Yield a `map` over several processes, each of which computes with one thread."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
@@ -156,16 +168,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.simulations.prove", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--short", action="store_true", help="fewer reviews and fewer comparisons")
+    parser.add_argument("--short", action="store_true", help="use fewer reviews and fewer comparisons")
     short, start = parser.parse_args(arguments).short, time.monotonic()
     options = SHORT if short else FULL
-    with pool(2) as each:
-        result = prove(each, **options)
-    failed = failures(result)
-    about = {"short": short, "reviews": options["reviews"], "seconds": round(time.monotonic() - start, 1)}
+    with process_pool(2) as map_range:
+        result = run_simulations(map_range, **options)
+    failed = failed_checks(result)
+    run = {"short": short, "reviews": options["reviews"], "seconds": round(time.monotonic() - start, 1)}
     for sentence in failed:
         print(sentence, file=sys.stderr)  # noqa: T201
-    print(json.dumps({**about, **result, "failures": failed}))  # noqa: T201
+    print(json.dumps({**run, **result, "failures": failed}))  # noqa: T201
     return 1 if failed else 0
 
 

@@ -1,14 +1,14 @@
-// What the page does beyond being read: tables sort, architectures go and come back, colours follow a switch.
-// Without this script every row is there, and no control.
+// Interaction: sort tables, hide architectures, choose a theme, and show all digits of a number by keyboard.
+// Without this script all rows are visible and the controls are hidden.
 "use strict";
 
-const byWords = new Intl.Collator("en", { numeric: true });
+const collator = new Intl.Collator("en", { numeric: true });
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-// Order two cells: numbers by their exact value, texts as texts, what is not known last in either direction.
+// Compare two cells: numbers by their exact value, texts alphabetically; unknown values are last in both directions.
 function compare(one, other, sign) {
   const [x, y] = [one, other].map((cell) => Number(cell.dataset.value ?? NaN));
-  if (Number.isNaN(x) && Number.isNaN(y)) return sign * byWords.compare(one.textContent, other.textContent);
+  if (Number.isNaN(x) && Number.isNaN(y)) return sign * collator.compare(one.textContent, other.textContent);
   return sign * (x - y) || Number.isNaN(x) - Number.isNaN(y);
 }
 
@@ -21,7 +21,7 @@ function sort(head) {
   body.append(...[...body.rows].sort((one, other) => compare(cellOf(one), cellOf(other), ascending ? 1 : -1)));
 }
 
-// The head's words move into a button, which a keyboard reaches.
+// The text of a column header moves into a button, so that the keyboard can reach it.
 function makeSortable(head) {
   const button = document.createElement("button");
   button.type = "button";
@@ -30,9 +30,9 @@ function makeSortable(head) {
   head.append(button);
 }
 
-// Hide the rows that are about an architecture that is switched off, and the columns that it heads.
-function filter(table, off) {
-  const hidden = (cell) => off.has(cell.dataset.architecture);
+// Hide the rows and columns of the given architectures.
+function filter(table, hiddenArchitectures) {
+  const hidden = (cell) => hiddenArchitectures.has(cell.dataset.architecture);
   const columns = [...table.tHead.rows[0].cells].map(hidden);
   for (const row of table.rows) {
     for (const cell of row.cells) cell.hidden = columns[cell.cellIndex];
@@ -40,15 +40,15 @@ function filter(table, off) {
   }
 }
 
-// A table is one stop of the Tab key: its first figure. From there the arrow keys go on.
-function placeStop(table) {
-  const figures = [...table.querySelectorAll("td[data-exact]")];
-  for (const figure of figures) figure.tabIndex = -1;
-  const first = figures.find((figure) => !figure.hidden && !figure.parentElement.hidden);
+// The Tab key reaches one cell of a table, its first number; the arrow keys move on from there (roving tabindex).
+function setTabStop(table) {
+  const numbers = [...table.querySelectorAll("td[data-exact]")];
+  for (const number of numbers) number.tabIndex = -1;
+  const first = numbers.find((number) => !number.hidden && !number.parentElement.hidden);
   if (first) first.tabIndex = 0;
 }
 
-function walk(event) {
+function moveFocus(event) {
   const [cell, step] = [event.target.closest("td[data-exact]"), STEPS[event.key]];
   if (!cell || !step) return;
   event.preventDefault();
@@ -66,14 +66,14 @@ function walk(event) {
 }
 
 const tables = [...document.querySelectorAll("table")].filter((table) => table.tHead);
-const switches = [...document.querySelectorAll("#architectures input")];
+const checkboxes = [...document.querySelectorAll("#architectures input")];
 const themes = [...document.querySelectorAll("#theme input")];
 
 function showArchitectures() {
-  const off = new Set(switches.filter((each) => !each.checked).map((each) => each.value));
+  const hiddenArchitectures = new Set(checkboxes.filter((each) => !each.checked).map((each) => each.value));
   for (const table of tables) {
-    filter(table, off);
-    placeStop(table);
+    filter(table, hiddenArchitectures);
+    setTabStop(table);
   }
 }
 
@@ -83,11 +83,11 @@ function showTheme() {
 
 for (const table of tables) {
   for (const head of table.tHead.rows[0].cells) makeSortable(head);
-  table.addEventListener("keydown", walk);
+  table.addEventListener("keydown", moveFocus);
 }
-for (const each of switches) each.addEventListener("change", showArchitectures);
+for (const each of checkboxes) each.addEventListener("change", showArchitectures);
 for (const each of themes) each.addEventListener("change", showTheme);
 for (const controls of document.querySelectorAll(".controls")) controls.hidden = false;
-// A browser may remember what was ticked when the page was last open.
+// A browser may restore the state of the controls from an earlier visit.
 showArchitectures();
 showTheme();

@@ -2,11 +2,11 @@
 
 from datetime import date
 
-from tasks.config.errors import NightFailedError
+from tasks.config.errors import NightlyRunIncompleteError
 
 
-def test_a_failed_night_names_its_trials_behind_the_summary() -> None:
-    error = NightFailedError(date(2026, 1, 2), ["lstm-seed-20260102"], "the table")
+def test_incomplete_nightly_run_names_missing_trials_after_summary() -> None:
+    error = NightlyRunIncompleteError(date(2026, 1, 2), ["lstm-seed-20260102"], "the table")
     assert isinstance(error, RuntimeError)
     assert str(error).startswith("the table\n")
     assert "2026-01-02" in str(error)

@@ -7,9 +7,9 @@ from tasks.config.parameters import Parameters
 from tasks.config.recipe import Recipe
 
 
-def test_every_mistake_is_in_one_message() -> None:
+def test_all_invalid_parameters_are_in_one_message() -> None:
     with pytest.raises(UserError) as mistake:
-        Parameters.checked(architectures=["gru2"], seeds=0, data="bundled", max_tokens=0)
+        Parameters.from_user(architectures=["gru2"], seeds=0, data="bundled", max_tokens=0)
     lines = str(mistake.value).splitlines()
     assert len(lines) == 3
     assert "'gru2'" in lines[0]
@@ -20,12 +20,12 @@ def test_every_mistake_is_in_one_message() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"architectures": []}, {"architectures": ["lstm", "lstm"]}, {"dropout": 1}, {"x": 1}]
 )
-def test_what_is_not_allowed_is_named(wrong: dict) -> None:
+def test_invalid_parameter_is_named(wrong: dict) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
-        Parameters.checked(**wrong)
+        Parameters.from_user(**wrong)
 
 
-def test_the_recipe_holds_nothing_that_is_only_asked_of_a_run() -> None:
+def test_recipe_excludes_options_of_a_run() -> None:
     asked = Parameters(seeds=7, workers=5, units=9)
     assert asked.recipe() == Recipe(units=9)
     assert "seeds" not in asked.recipe().model_dump()

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
-from tasks.data import download as module
+from tasks.data import imdb_archive
 from tasks.data.datasets import imdb
-from tasks.data.download import ARCHIVE, download, read_archive, read_folder
+from tasks.data.download import ARCHIVE, download
+from tasks.data.imdb_archive import read_archive, read_folder
 
 
 def archive_of(members, kind=tarfile.REGTYPE):
@@ -79,7 +80,7 @@ def send(handler, content, status=200, length=None, **headers):
 
 
 def fetch(folder, address, **changes):
-    return download(folder, **{"address": address, "size": len(CONTENT), "sha256": SHA256, "loopback": True} | changes)
+    return download(folder, **{"url": address, "size": len(CONTENT), "sha256": SHA256, "loopback": True} | changes)
 
 
 def refusal(folder, address, **changes):
@@ -90,7 +91,7 @@ def refusal(folder, address, **changes):
     return str(caught.value)
 
 
-def test_a_sound_download(tmp_path, serve):
+def test_download_writes_only_the_archive(tmp_path, serve):
     seen = []
     path = fetch(
         tmp_path / "data", serve(lambda h, start: send(h, CONTENT)), on_progress=lambda *there: seen.append(there)
@@ -100,8 +101,8 @@ def test_a_sound_download(tmp_path, serve):
     assert [file.name for file in path.parent.iterdir()] == [ARCHIVE]
 
 
-@pytest.mark.fault(20)
-def test_what_was_cut_goes_on_where_it_stopped(tmp_path, serve):
+@pytest.mark.failure_mode("broken-download")
+def test_interrupted_download_continues(tmp_path, serve):
     asked = []
 
     def answer(handler, start):
@@ -118,10 +119,10 @@ def test_what_was_cut_goes_on_where_it_stopped(tmp_path, serve):
     assert asked == [0, 100]
 
 
-@pytest.mark.fault(20)
+@pytest.mark.failure_mode("broken-download")
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, len(CONTENT) - 1), min_size=1, max_size=4, unique=True).map(sorted))
-def test_cut_anywhere_and_as_often_as_it_likes_it_ends_whole(tmp_path_factory, serve, cuts):
+def test_download_interrupted_anywhere_is_completed(tmp_path_factory, serve, cuts):
     asked, ends = [], [*cuts, len(CONTENT)]
     folder = tmp_path_factory.mktemp("cut")
 
@@ -139,8 +140,8 @@ def test_cut_anywhere_and_as_often_as_it_likes_it_ends_whole(tmp_path_factory, s
     assert asked == [0, *cuts]
 
 
-@pytest.mark.fault(20)
-def test_a_part_of_something_else_is_thrown_away_and_the_next_try_is_whole(tmp_path, serve):
+@pytest.mark.failure_mode("broken-download")
+def test_wrong_part_file_is_deleted_and_next_download_succeeds(tmp_path, serve):
     (tmp_path / f"{ARCHIVE}.part").write_bytes(b"x" * 50)
 
     def answer(handler, start):
@@ -154,7 +155,7 @@ def test_a_part_of_something_else_is_thrown_away_and_the_next_try_is_whole(tmp_p
 
 
 @pytest.mark.parametrize("target", ["victim", "nowhere"])
-def test_a_download_follows_no_planted_link(tmp_path, serve, target):
+def test_download_does_not_follow_a_link(tmp_path, serve, target):
     (tmp_path / "victim").write_bytes(CONTENT[:10])
     folder = tmp_path / "data"
     folder.mkdir()
@@ -165,17 +166,17 @@ def test_a_download_follows_no_planted_link(tmp_path, serve, target):
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.fault(20)
-def test_a_server_that_cannot_go_on_starts_anew(tmp_path, serve):
+@pytest.mark.failure_mode("broken-download")
+def test_server_without_ranges_restarts_the_download(tmp_path, serve):
     (tmp_path / f"{ARCHIVE}.part").write_bytes(b"x" * 50)
     assert fetch(tmp_path, serve(lambda h, start: send(h, CONTENT))).read_bytes() == CONTENT
 
 
-@pytest.mark.fault(20)
+@pytest.mark.failure_mode("broken-download")
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda h, start: send(h, b"x" * len(CONTENT)), "check sum"),
+        (lambda h, start: send(h, b"x" * len(CONTENT)), "SHA-256"),
         (lambda h, start: send(h, b"<html>log in</html>", Content_Type="text/html"), "expected"),
         (lambda h, start: send(h, CONTENT + b"x"), "size"),
         (lambda h, start: send(h, b"no", 404), "404"),
@@ -186,13 +187,13 @@ def test_a_server_that_cannot_go_on_starts_anew(tmp_path, serve):
         (lambda h, start: send(h, b"", 302, Location="/again"), "redirects"),
     ],
 )
-def test_what_is_not_the_archive_is_refused_and_not_kept(tmp_path, serve, answer, said):
+def test_wrong_response_is_rejected_and_deleted(tmp_path, serve, answer, said):
     assert said in refusal(tmp_path, serve(answer), timeout=0.5)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.fault(20)
-def test_more_than_was_announced_is_not_kept(tmp_path, serve):
+@pytest.mark.failure_mode("broken-download")
+def test_oversized_response_is_deleted(tmp_path, serve):
     def endless(handler, start):
         handler.send_response(200)
         handler.end_headers()
@@ -202,7 +203,7 @@ def test_more_than_was_announced_is_not_kept(tmp_path, serve):
     assert not list(tmp_path.iterdir())
 
 
-def test_nobody_there_and_plain_http(tmp_path):
+def test_unreachable_server_and_plain_http_are_rejected(tmp_path):
     assert "could not be downloaded" in refusal(tmp_path, "http://127.0.0.1:1/x")
     assert "only https is allowed" in refusal(tmp_path, "http://127.0.0.1:1/x", loopback=False)
 
@@ -211,7 +212,7 @@ def as_rows(frame):
     return sorted(frame.astype({"label": int}).itertuples(index=False, name=None))
 
 
-def test_archive_and_folder_give_the_same_reviews(tmp_path):
+def test_archive_and_unpacked_directory_contain_equal_reviews(tmp_path):
     (tmp_path / ARCHIVE).write_bytes(CONTENT)
     for name, content in SOUND.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -230,37 +231,37 @@ def test_archive_and_folder_give_the_same_reviews(tmp_path):
     )
 
 
-@pytest.mark.fault(21)
+@pytest.mark.failure_mode("malicious-archive")
 @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "aclImdb/train/pos/../../../../0_9.txt"])
-def test_names_that_lead_out_are_refused(tmp_path, name):
+def test_archive_member_outside_the_directory_is_rejected(tmp_path, name):
     refused_archive(tmp_path, archive_of({**SOUND, name: b"x"}), "which the archive has not")
 
 
-@pytest.mark.fault(21)
+@pytest.mark.failure_mode("malicious-archive")
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_refused(tmp_path, kind):
+def test_links_and_devices_in_archive_are_rejected(tmp_path, kind):
     refused_archive(tmp_path, archive_of({"aclImdb/train/pos/0_9.txt": b""}, kind), "which the archive has not")
 
 
-@pytest.mark.fault(21)
+@pytest.mark.failure_mode("malicious-archive")
 @pytest.mark.parametrize(
     "content",
     [b"", b"no tar", CONTENT[:-60], gzip.compress(b"no tar" * 999), archive_of({"x": b""})],
     ids=["empty", "text", "cut", "zipped text", "other members"],  # the bytes hold the time they were made at
 )
-def test_what_is_no_archive_is_refused(tmp_path, content):
+def test_file_that_is_not_the_archive_is_rejected(tmp_path, content):
     refused_archive(tmp_path, content, str(tmp_path))
 
 
-@pytest.mark.fault(21)
-def test_a_million_members_are_too_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_MEMBERS", 500)
+@pytest.mark.failure_mode("malicious-archive")
+def test_archive_with_too_many_members_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(imdb_archive, "MAX_MEMBERS", 500)
     refused_archive(tmp_path, archive_of({f"aclImdb/{n}": b"" for n in range(501)}), "more than 500 members")
 
 
 @pytest.mark.slow
-@pytest.mark.fault(21)
-def test_a_million_members_take_little_memory(tmp_path):
+@pytest.mark.failure_mode("malicious-archive")
+def test_archive_with_a_million_members_needs_little_memory(tmp_path):
     info = tarfile.TarInfo("aclImdb/x")
     thousand = gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) * 1_000)
     tracemalloc.start()
@@ -279,10 +280,10 @@ kinds = st.sampled_from(
 )
 
 
-@pytest.mark.fault(21)
+@pytest.mark.failure_mode("malicious-archive")
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.lists(parts, min_size=1, max_size=5), kinds, st.binary(max_size=20)), max_size=4))
-def test_any_members_give_reviews_or_one_refusal_and_nothing_is_unpacked(tmp_path_factory, members):
+def test_any_archive_is_read_or_rejected_and_never_unpacked(tmp_path_factory, members):
     folder = tmp_path_factory.mktemp("tar")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
@@ -302,10 +303,10 @@ def test_any_members_give_reviews_or_one_refusal_and_nothing_is_unpacked(tmp_pat
     assert not list(folder.parent.glob("outside*"))
 
 
-@pytest.mark.fault(21)
+@pytest.mark.failure_mode("malicious-archive")
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
 @pytest.mark.parametrize("name", ["aclImdb/train/pos/0_9.txt", "aclImdb/README"])
-def test_a_gigabyte_of_zeros_is_refused_in_little_memory(tmp_path, kind, name):
+def test_compressed_gigabyte_is_rejected_in_little_memory(tmp_path, kind, name):
     info = tarfile.TarInfo(name)
     info.size, info.type = 2**30, kind
     zeros = gzip.compress(bytes(2**24), 1)
@@ -317,13 +318,13 @@ def test_a_gigabyte_of_zeros_is_refused_in_little_memory(tmp_path, kind, name):
         tracemalloc.stop()
 
 
-def test_an_archive_put_there_by_hand_must_have_the_published_checksum(tmp_path, monkeypatch):
+def test_archive_from_the_user_must_have_the_published_checksum(tmp_path, monkeypatch):
     (tmp_path / ARCHIVE).write_bytes(CONTENT)
     with pytest.raises(UserError, match=re.escape(hashlib.sha256(CONTENT).hexdigest())):
         imdb(data_folder=tmp_path)
     assert (tmp_path / ARCHIVE).read_bytes() == CONTENT
     monkeypatch.setattr("tasks.data.download.SHA256", hashlib.sha256(CONTENT).hexdigest())
-    assert len(imdb(data_folder=tmp_path)) == len(read_archive(tmp_path / ARCHIVE))
+    assert len(imdb(data_folder=tmp_path).frame) == len(read_archive(tmp_path / ARCHIVE))
 
 
 def refused_archive(folder, content, said):
@@ -335,13 +336,13 @@ def refused_archive(folder, content, said):
     assert [file.name for file in folder.iterdir()] == ["evil.tar.gz"]
 
 
-def test_a_folder_has_no_more_bytes_than_the_archive(tmp_path, monkeypatch):
+def test_oversized_directory_is_rejected(tmp_path, monkeypatch):
     for name, content in SOUND.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     read = sum(len(content) for name, content in SOUND.items() if "README" not in name and "unsup" not in name)
-    monkeypatch.setattr(module, "MOST_BYTES", read)
+    monkeypatch.setattr(imdb_archive, "MAX_TOTAL_SIZE", read)
     assert len(read_folder(tmp_path / "aclImdb")) == 4
-    monkeypatch.setattr(module, "MOST_BYTES", read - 1)
+    monkeypatch.setattr(imdb_archive, "MAX_TOTAL_SIZE", read - 1)
     with pytest.raises(UserError, match=f"more than {read - 1:,} bytes of reviews"):
         read_folder(tmp_path / "aclImdb")

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
-from tasks.data import files
+from tasks.data import limits
+from tasks.data.csv_files import read_csv
 from tasks.data.files import read_reviews, read_rows
+from tasks.data.problems import Problems
 
 in_one_folder = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(str.strip)
@@ -32,24 +34,24 @@ def refusal(path, **columns):
     return str(caught.value)
 
 
-@pytest.mark.fault(27)
+@pytest.mark.failure_mode("malformed-csv")
 @in_one_folder
 @given(
     st.lists(texts, min_size=2, max_size=6),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
-def test_a_sound_csv_gives_its_rows(tmp_path, rows, encoding, end):
+def test_csv_round_trip_in_any_encoding(tmp_path, rows, encoding, end):
     labels = [number % 2 for number in range(len(rows))]
     file = io.StringIO()
     csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(
         [["label", "text"], *zip(labels, rows, strict=True)]
     )
-    frame = read_reviews(written(tmp_path, file.getvalue().encode(encoding)))
+    frame = read_reviews(written(tmp_path, file.getvalue().encode(encoding))).frame
     assert (list(frame["text"]), list(frame["label"])) == (rows, labels)
 
 
-@pytest.mark.fault(27)
+@pytest.mark.failure_mode("malformed-csv")
 @in_one_folder
 @given(
     st.one_of(st.binary(max_size=60), st.text('a",\n\r01;', max_size=40).map(str.encode)),
@@ -58,10 +60,10 @@ def test_a_sound_csv_gives_its_rows(tmp_path, rows, encoding, end):
     ),
     st.sampled_from([".csv", ".jsonl", ".parquet", ".csv.gz", ".jsonl.zst"]),
 )
-def test_any_bytes_give_rows_or_one_error(tmp_path, content, start, ending):
+def test_any_bytes_are_read_or_rejected_with_one_error(tmp_path, content, start, ending):
     path = written(tmp_path, start + content, f"own{ending}")
     try:
-        frame = read_reviews(path)
+        frame = read_reviews(path).frame
     except UserError:
         assert str(path) in refusal(path)
     else:
@@ -69,7 +71,7 @@ def test_any_bytes_give_rows_or_one_error(tmp_path, content, start, ending):
         assert frame["text"].str.strip().all()
 
 
-@pytest.mark.fault(27)
+@pytest.mark.failure_mode("malformed-csv")
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -84,11 +86,11 @@ def test_any_bytes_give_rows_or_one_error(tmp_path, content, start, ending):
         ("text,label\na,1\nb,0\n".encode("utf-16-le"), "NUL"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, content, said):
+def test_problems_of_a_file_are_named(tmp_path, content, said):
     assert said in refusal(written(tmp_path, content))
 
 
-def test_all_problems_stand_in_one_message_with_five_rows_each(tmp_path):
+def test_all_problems_are_in_one_message_with_five_places_each(tmp_path):
     rows = ["ok,1", "ok,0", *[" ,1"] * 7, "fine,", "a,b,1", '"two\nlines",']
     message = refusal(written(tmp_path, "\n".join(["text,label", *rows]) + "\n"))
     assert "no text; delete these rows (7 in all: line 4, line 5, line 6, line 7, line 8, …)" in message
@@ -96,24 +98,24 @@ def test_all_problems_stand_in_one_message_with_five_rows_each(tmp_path):
     assert "(1 in all: line 12 has 3)" in message
 
 
-def test_words_that_pandas_takes_for_missing_are_texts(tmp_path):
-    frame = read_reviews(written(tmp_path, "text,label\nNA,1\nnull,0\nNone,1\nnan,0\n"))
+def test_na_strings_are_texts(tmp_path):
+    frame = read_reviews(written(tmp_path, "text,label\nNA,1\nnull,0\nNone,1\nnan,0\n")).frame
     assert list(frame["text"]) == ["NA", "null", "None", "nan"]
 
 
-@pytest.mark.fault(27)
-def test_a_field_of_a_megabyte(tmp_path):
-    frame = read_reviews(written(tmp_path, f"text,label\n{'x' * 1_000_000},1\nb,0\n"))
+@pytest.mark.failure_mode("malformed-csv")
+def test_field_of_a_megabyte_is_read(tmp_path):
+    frame = read_reviews(written(tmp_path, f"text,label\n{'x' * 1_000_000},1\nb,0\n")).frame
     assert frame["text"].str.len().tolist() == [1_000_000, 1]
     assert csv.field_size_limit() == 131_072
 
 
-@pytest.mark.fault(28)
+@pytest.mark.failure_mode("invalid-labels")
 @pytest.mark.parametrize(
     "pair", [("0", "1"), ("Neg", "pos"), ("negative", "Positive"), ("false", "TRUE"), (0, 1), (False, True), (0.0, 1.0)]
 )
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
-def test_known_labels(tmp_path, pair, ending):
+def test_usual_labels_are_mapped(tmp_path, pair, ending):
     frame, path = pd.DataFrame({"text": ["bad", "good"], "label": pair}), tmp_path / f"own{ending}"
     if ending == ".csv":
         frame.to_csv(path, index=False)
@@ -121,10 +123,10 @@ def test_known_labels(tmp_path, pair, ending):
         frame.to_json(path, orient="records", lines=True)
     else:
         frame.to_parquet(path)
-    assert list(read_reviews(path)["label"]) == [0, 1]
+    assert list(read_reviews(path).frame["label"]) == [0, 1]
 
 
-@pytest.mark.fault(28)
+@pytest.mark.failure_mode("invalid-labels")
 @pytest.mark.parametrize(
     ("labels", "positive", "said"),
     [
@@ -136,7 +138,7 @@ def test_known_labels(tmp_path, pair, ending):
         ("good good good", "good", "that label and one other"),
     ],
 )
-def test_other_labels_are_refused_with_their_counts(tmp_path, labels, positive, said):
+def test_unknown_labels_are_rejected_with_their_counts(tmp_path, labels, positive, said):
     rows = "".join(f"t,{label}\n" for label in labels.split())
     assert said in refusal(written(tmp_path, f"text,label\n{rows}"), positive=positive)
 
@@ -147,17 +149,17 @@ other = st.one_of(
 )
 
 
-@pytest.mark.fault(28)
+@pytest.mark.failure_mode("invalid-labels")
 @in_one_folder
 @given(labels=st.one_of(st.lists(known, min_size=1, max_size=6), st.lists(other, min_size=1, max_size=6)))
-def test_any_labels_are_mapped_or_refused_with_their_counts(tmp_path, labels):
+def test_any_labels_are_mapped_or_rejected_with_their_counts(tmp_path, labels):
     lines = [json.dumps({"text": "x", "label": label}) for label in labels]
     path = written(tmp_path, "\n".join(lines), "own.jsonl")
     words = [str(label).strip().casefold() for label in labels]
     mapping = {"0": 0, "0.0": 0, "neg": 0, "negative": 0, "false": 0}
     mapping |= {"1": 1, "1.0": 1, "pos": 1, "positive": 1, "true": 1}
     if {mapping.get(word) for word in words} == {0, 1}:
-        assert list(read_reviews(path)["label"]) == [mapping[word] for word in words]
+        assert list(read_reviews(path).frame["label"]) == [mapping[word] for word in words]
         return
     message = refusal(path)
     assert "class" in message or "allowed: 0/1" in message or "no label" in message
@@ -169,56 +171,56 @@ def test_any_labels_are_mapped_or_refused_with_their_counts(tmp_path, labels):
     )
 
 
-def test_any_two_labels_with_the_positive_one_named(tmp_path):
+def test_positive_label_maps_any_two_labels(tmp_path):
     path = written(tmp_path, "body,stars\nfine,Ham\nbuy,spam\n")
-    assert list(read_reviews(path, text_column="body", label_column="stars", positive="SPAM")["label"]) == [0, 1]
+    assert list(read_reviews(path, text_column="body", label_column="stars", positive="SPAM").frame["label"]) == [0, 1]
 
 
-@pytest.mark.fault(28)
+@pytest.mark.failure_mode("invalid-labels")
 @pytest.mark.parametrize("label", ["good\x1b[2J", "good\nbad", "g" * 201])
-def test_labels_that_no_saved_run_may_have_are_refused(tmp_path, label):
+def test_long_or_unprintable_labels_are_rejected(tmp_path, label):
     path = tmp_path / "labels.parquet"
     pd.DataFrame({"text": ["a", "b"], "label": ["other", label]}).to_parquet(path)
     with pytest.raises(UserError, match="control characters"):
         read_reviews(path, positive="other")
 
 
-def test_missing_labels_in_parquet(tmp_path):
+def test_missing_labels_in_parquet_are_rejected(tmp_path):
     pd.DataFrame({"text": ["a", "b", None], "label": [1.0, None, 0.0]}).to_parquet(tmp_path / "own.parquet")
     message = refusal(tmp_path / "own.parquet")
     assert "no label; fill in or delete these rows (1 in all: row 2)" in message
     assert "no text; delete these rows (1 in all: row 3)" in message
 
 
-@pytest.mark.fault(29)
-def test_half_a_surrogate_pair_is_refused(tmp_path):
+@pytest.mark.failure_mode("unusual-text")
+def test_lone_surrogate_is_rejected(tmp_path):
     lines = [json.dumps({"text": text, "label": label}) for text, label in [("ok", 1), ("x\ud800", 0)]]
     assert "half a surrogate pair" in refusal(written(tmp_path, "\n".join(lines), "own.jsonl"))
 
 
-def test_lines_that_are_no_objects(tmp_path):
+def test_lines_that_are_not_objects_are_rejected(tmp_path):
     lines = ['{"text": "a", "label": 1}', "[1]", "{", "", "[" * 100_000, '{"text": 7, "label": 0}']
     message = refusal(written(tmp_path, "\n".join(lines), "own.ndjson"))
     assert "not one JSON object on a line (3 in all: line 2, line 3, line 5)" in message
     assert "the text is not a string (1 in all: line 6 has int)" in message
 
 
-def test_packed_files(tmp_path):
+def test_compressed_files_are_read(tmp_path):
     content = b"text,label\ngood,1\nbad,0\n"
-    assert len(read_reviews(written(tmp_path, gzip.compress(content), "own.csv.gz"))) == 2
-    assert len(read_reviews(written(tmp_path, pa.compress(content, "zstd", asbytes=True), "own.csv.zst"))) == 2
+    assert len(read_reviews(written(tmp_path, gzip.compress(content), "own.csv.gz")).frame) == 2
+    assert len(read_reviews(written(tmp_path, pa.compress(content, "zstd", asbytes=True), "own.csv.zst")).frame) == 2
     assert "cannot be read" in refusal(written(tmp_path, gzip.compress(content * 99)[:-20], "cut.csv.gz"))
 
 
-def test_a_split_column_is_taken_over_or_refused(tmp_path):
+def test_split_column_is_used_or_rejected(tmp_path):
     rows = "text,label,split\na,1,Train\nb,0,test\n"
-    assert list(read_reviews(written(tmp_path, rows))["split"]) == ["train", "test"]
+    assert list(read_reviews(written(tmp_path, rows)).frame["split"]) == ["train", "test"]
     message = refusal(written(tmp_path, "text,label,split\na,1,train\nb,0,dev\n"))
     assert "line 3 has 'dev'" in message
     assert "without a row of 'test'" in message
 
 
-@pytest.mark.fault(24)
+@pytest.mark.failure_mode("unsafe-name")
 @pytest.mark.parametrize(
     "name",
     [
@@ -236,7 +238,7 @@ def test_a_split_column_is_taken_over_or_refused(tmp_path):
         "folder.csv",
     ],
 )
-def test_a_name_that_is_no_file_of_reviews(tmp_path, name):
+def test_path_that_is_not_a_data_file_is_rejected(tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
     written(tmp_path, "text", "own.txt")
     written(tmp_path, "text", "own.parquet.gz")
@@ -244,18 +246,18 @@ def test_a_name_that_is_no_file_of_reviews(tmp_path, name):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_one_column_cannot_be_both(tmp_path):
+def test_text_and_label_columns_must_differ(tmp_path):
     assert "name one of text, text twice" in refusal(written(tmp_path, "text,label\n"), label_column="text")
 
 
-SMALL = {"LONGEST_FIELD": 20, "LONGEST_ROW": 60, "LONGEST_BYTES": 80, "MOST_ROWS": 12, "MOST_BYTES": 400}
+SMALL = {"MAX_FIELD_LENGTH": 20, "MAX_ROW_LENGTH": 60, "MAX_FIELD_BYTES": 80, "MAX_ROWS": 12, "MAX_BYTES": 400}
 ENDINGS = [".csv", ".csv.gz", ".csv.zst", ".jsonl", ".ndjson.gz", ".jsonl.zst", ".parquet"]
 
 
 @pytest.fixture
 def small_limits(monkeypatch):
     for name, value in SMALL.items():
-        monkeypatch.setattr(files, name, value)
+        monkeypatch.setattr(limits, name, value)
 
 
 def saved(folder, rows, ending):
@@ -283,12 +285,12 @@ def saved(folder, rows, ending):
     st.lists(st.text("ab ,\n", min_size=1, max_size=30).filter(str.strip), min_size=2, max_size=16),
     st.sampled_from(ENDINGS),
 )
-def test_what_is_within_the_limits_is_read_and_what_is_beyond_is_refused(tmp_path, rows, ending):
+def test_files_within_limits_are_read_and_others_rejected(tmp_path, rows, ending):
     path = saved(tmp_path, rows, ending)
     fields, number = max(map(len, rows)) > 20, len(rows) > 12
     beyond_bytes = sum(map(len, rows)) + 2 * len(rows) > 400  # of every format, which all take more than this
     try:
-        frame = read_reviews(path)
+        frame = read_reviews(path).frame
     except UserError as refused:
         assert str(refused).startswith(f"{path} is not read: ")
         assert len(str(refused).splitlines()) == 1
@@ -301,8 +303,8 @@ def test_what_is_within_the_limits_is_read_and_what_is_beyond_is_refused(tmp_pat
 
 @pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_each_limit_is_named_with_what_was_found(tmp_path, ending):
-    assert len(read_reviews(saved(tmp_path, ["a" * 10] * 7, ending))) == 7
+def test_exceeded_limit_is_named(tmp_path, ending):
+    assert len(read_reviews(saved(tmp_path, ["a" * 10] * 7, ending)).frame) == 7
     assert "at most 12 can be trained on. Take a sample" in refusal(saved(tmp_path, ["a"] * 13, ending))
     too_long = refusal(saved(tmp_path, ["fine", "a" * 21, "fine"] if ending != ".parquet" else ["a" * 500], ending))
     assert "has more than 20 characters. Shorten it" in too_long
@@ -327,12 +329,12 @@ def test_each_limit_is_named_with_what_was_found(tmp_path, ending):
     ],
     ids=range(9),
 )
-def test_what_would_fill_the_memory_is_refused_where_it_begins(tmp_path, name, content, said):
+def test_oversized_rows_are_rejected_at_their_line(tmp_path, name, content, said):
     data = content.encode()
     assert said in refusal(written(tmp_path, gzip.compress(data) if name.endswith(".gz") else data, name))
 
 
-def test_a_line_nested_deeper_than_the_limit_is_no_object(tmp_path):
+def test_deeply_nested_line_is_rejected(tmp_path):
     lines = [
         json.dumps({"text": "a", "label": 1}),
         '{"text": "a", "label": ' + "[" * 99 + "]" * 99 + "}",
@@ -343,7 +345,7 @@ def test_a_line_nested_deeper_than_the_limit_is_no_object(tmp_path):
     assert "not one JSON object on a line (1 in all: line 3)" in message
 
 
-def test_a_file_that_is_answered_may_have_any_number_of_rows(tmp_path, small_limits):
+def test_file_for_prediction_has_no_row_limit(tmp_path, small_limits):
     for ending in ENDINGS:
         path = saved(tmp_path, ["some text"] * 30, ending)
         assert sum(len(rows) for rows in read_rows(path, ["text"], 4)) == 30
@@ -351,8 +353,8 @@ def test_a_file_that_is_answered_may_have_any_number_of_rows(tmp_path, small_lim
         list(read_rows(saved(tmp_path, ["fine", "a" * 21], ".csv"), ["text"], 4))
 
 
-def test_long_texts_are_given_fewer_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BYTES_AT_A_TIME", 100)
+def test_batches_of_long_texts_have_fewer_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "BATCH_BYTES", 100)
     for ending in (".csv", ".parquet"):
         path = saved(tmp_path, [f"{number}{'a' * 39}" for number in range(9)], ending)
         parts = list(read_rows(path, ["text"], 1_000))
@@ -360,9 +362,9 @@ def test_long_texts_are_given_fewer_at_a_time(tmp_path, monkeypatch):
         assert [row["text"][0] for rows in parts for row in rows] == list("012345678")
 
 
-def test_one_text_of_a_dictionary_for_many_rows_is_counted_for_each(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_BYTES", 1_000_000)
-    monkeypatch.setattr(files, "BYTES_AT_A_TIME", 100_000)
+def test_dictionary_text_is_counted_once_per_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(limits, "BATCH_BYTES", 100_000)
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), ["x" * 10_000])
     path = tmp_path / "own.parquet"
     pq.write_table(pa.table({"text": column, "label": [0, 1] * 2_500}), path, store_schema=False)
@@ -371,8 +373,8 @@ def test_one_text_of_a_dictionary_for_many_rows_is_counted_for_each(tmp_path, mo
     assert max(map(len, read_rows(path, ["text"], 4_000))) <= 11
 
 
-def test_lists_are_no_trials_and_those_of_equal_numbers_are_as_long_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_BYTES", 1_000_000)
+def test_nested_column_is_rejected_by_its_decoded_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_BYTES", 1_000_000)
     path = tmp_path / "own.parquet"
     pq.write_table(pa.table({"text": ["a"], "label": [[0] * 1_000_000]}), path)
     assert path.stat().st_size < 10_000
@@ -381,29 +383,29 @@ def test_lists_are_no_trials_and_those_of_equal_numbers_are_as_long_as_they_are(
         list(read_rows(path, ["text", "label"], 10))
 
 
-def test_the_rows_of_a_parquet_file_are_counted_before_any_is_read(tmp_path, small_limits, monkeypatch):
+def test_parquet_row_limit_is_checked_before_reading(tmp_path, small_limits, monkeypatch):
     path = saved(tmp_path, ["a"] * 13, ".parquet")
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("read"))
     assert "it has 13 rows, and at most 12" in refusal(path)
 
 
-def test_a_text_file_that_is_too_long_is_refused_unread(tmp_path, small_limits, monkeypatch):
+def test_oversized_text_file_is_rejected_before_reading(tmp_path, small_limits, monkeypatch):
     path = saved(tmp_path, ["a" * 18] * 20, ".csv")
     assert path.stat().st_size > 400
     monkeypatch.setattr(pa, "input_stream", lambda *_, **__: pytest.fail("read"))
     assert "more than the 400 bytes of text that can be trained on" in refusal(path)
 
 
-def test_problems_without_end_take_no_memory(tmp_path):
+def test_many_problems_keep_five_places(tmp_path):
     path = written(tmp_path, "text,label\n" + "a\n" * 50_000)
-    problems = {}
-    assert not list(files.READERS[".csv"](path, ["text"], problems, whole=False))
-    (places,) = problems.values()
-    assert (places.count, len(places.first)) == (50_000, 5)
+    problems = Problems(path)
+    assert not list(read_csv(path, ["text"], problems, for_training=False))
+    (occurrences,) = problems.found.values()
+    assert (occurrences.count, len(occurrences.first)) == (50_000, 5)
     assert "(50,000 in all: line 2 has 1, line 3 has 1" in refusal(path)
 
 
-def test_a_header_of_very_many_columns_is_told_at_once(tmp_path):
+def test_header_with_many_columns_is_rejected_with_a_short_message(tmp_path):
     names = [f"c{number}" for number in range(200_000)]
     message = refusal(written(tmp_path, ",".join(["text", "label", *names, *names]) + "\n"))
     assert "column 'c0' stands 2 times" in message

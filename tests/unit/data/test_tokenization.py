@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.data.tokenization import build_vocabulary, encode, normalise, split_words, text_array, tokenize
+from tasks.data.tokenization import build_vocabulary, encode, normalize_text, split_tokens, text_array, tokenize
 from tasks.storage.table_fingerprint import fingerprint
 
 
@@ -38,24 +38,24 @@ def vocabulary_of(*texts, size=100):
         ("<BR/>''' ...\0", [""]),
     ],
 )
-def test_words(text, words):
-    assert split_words(text_array([text])).to_pylist() == [words]
+def test_words_tokenizer_by_hand(text, words):
+    assert split_tokens(text_array([text])).to_pylist() == [words]
 
 
-def test_characters():
-    assert split_words(text_array(["Süß, 日本\n\u1100a\u0308!", "..."]), "characters").to_pylist() == [
+def test_characters_tokenizer_by_hand():
+    assert split_tokens(text_array(["Süß, 日本\n\u1100a\u0308!", "..."]), "characters").to_pylist() == [
         ["s", "ü", "ß", "日", "本", "\u1100", "ä", "!"],
         [""],
     ]
 
 
-def test_a_vocabulary_of_characters():
+def test_characters_tokenizer_builds_a_vocabulary():
     table, vocabulary = encode(reviews(["ab b", "bc"]), vocabulary_size=9, max_tokens=2, tokenizer="characters")
     assert vocabulary["word"].tolist() == ["b", "a", "c"]
     assert table["tokens"].to_pylist() == [[2, 2], [2, 4]]
 
 
-def test_the_vocabulary_is_of_training_words_only_and_ties_go_by_letters():
+def test_vocabulary_contains_training_words_with_alphabetical_ties():
     table, vocabulary = encode(
         reviews(["b a c c", "test test test a"], ["train", "test"]), vocabulary_size=5, max_tokens=9
     )
@@ -64,53 +64,53 @@ def test_the_vocabulary_is_of_training_words_only_and_ties_go_by_letters():
     assert table["length"].to_pylist() == [4, 4]
 
 
-def test_a_vocabulary_of_five_has_three_words():
+def test_vocabulary_size_includes_padding_and_unknown():
     assert list(vocabulary_of("a b c d e", size=5)["word"]) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("size", [2, 65_537])
-def test_a_vocabulary_that_does_not_fit_is_refused(size):
+def test_vocabulary_size_out_of_range_is_rejected(size):
     with pytest.raises(ValueError, match="3 to 65536"):
         vocabulary_of("a", size=size)
 
 
 @given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=30), st.integers(1, 9))
-def test_the_last_tokens_are_kept(words, max_tokens):
+def test_last_tokens_are_kept(words, max_tokens):
     vocabulary = vocabulary_of("a b c d e f")
     index = dict(zip(vocabulary["word"], vocabulary["index"], strict=True))
     tokens = tokenize(text_array(["x", " ".join(words)]), vocabulary, max_tokens=max_tokens)
     assert tokens.to_pylist() == [[1], [index.get(word, 1) for word in words][-max_tokens:]]
 
 
-@pytest.mark.fault(29)
+@pytest.mark.failure_mode("unusual-text")
 @settings(max_examples=200)
 @given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
-def test_any_text_encodes_to_something_and_alone_as_in_a_batch(texts):
+def test_any_text_is_encoded_equally_alone_and_in_a_batch(texts):
     vocabulary = vocabulary_of("a b ! é 日")
     batch = tokenize(text_array(texts), vocabulary, max_tokens=7).to_pylist()
     assert all(1 <= len(tokens) <= 7 for tokens in batch)
     assert batch == [tokenize(text_array([text]), vocabulary, max_tokens=7)[0].as_py() for text in texts]
 
 
-@pytest.mark.fault(29)
-def test_a_word_of_five_million_letters():
+@pytest.mark.failure_mode("unusual-text")
+def test_word_of_five_million_letters_is_encoded():
     assert tokenize(text_array(["good " + "x" * 5_000_000]), vocabulary_of("good"), max_tokens=3).to_pylist() == [
         [2, 1]
     ]
 
 
-def test_no_text_at_all():
+def test_empty_frame_is_encoded():
     assert tokenize(text_array([]), vocabulary_of("a"), max_tokens=3).to_pylist() == []
     assert len(encode(reviews([]), vocabulary_size=5, max_tokens=3)[0]) == 0
 
 
-def test_equal_words_are_equal_reviews():
+def test_texts_with_equal_words_normalize_equally():
     same, other = text_array(["A  film,<br />good!", "a film good !"]), text_array(["a film good"])
-    assert len(set(normalise(same).to_pylist())) == 1
-    assert normalise(other)[0] != normalise(same)[0]
+    assert len(set(normalize_text(same).to_pylist())) == 1
+    assert normalize_text(other)[0] != normalize_text(same)[0]
 
 
-def test_a_parquet_file_encodes_like_its_frame(tmp_path):
+def test_parquet_file_is_encoded_like_its_frame(tmp_path):
     frame = reviews(
         [f"word{n % 7} word{n % 3} {n}" for n in range(9_001)], ["train", "test", "validation"] * 3_000 + ["train"]
     )
@@ -123,7 +123,7 @@ def test_a_parquet_file_encodes_like_its_frame(tmp_path):
     assert fingerprint(pq.read_table(tmp_path / "encoded.parquet")) == fingerprint(table)
 
 
-def test_the_fingerprint_is_of_the_content_alone():
+def test_table_fingerprint_depends_on_content_only():
     table = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
     chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)]).cast(
         pa.schema([("a", pa.int64()), ("b", pa.large_string())])
@@ -134,7 +134,7 @@ def test_the_fingerprint_is_of_the_content_alone():
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_reviews(tmp_path):
+def test_memory_does_not_grow_with_the_number_of_reviews(tmp_path):
     """Four times the text takes little more memory, once chunks are worked on at once: of each review 50 words stay."""
     rng = np.random.default_rng(0)
     words = np.array([f"word{number}" for number in range(20_000)])
@@ -164,7 +164,7 @@ def peak_of_encoding(path):
     return int(done.stdout)
 
 
-def test_a_frame_put_together_from_pieces_is_as_a_whole_one():
+def test_concatenated_frame_is_encoded_like_a_whole_one():
     whole = pd.DataFrame(
         {
             "review_id": [f"id{row}" for row in range(10)],

@@ -1,12 +1,12 @@
-"""Kinds of reviews, disagreement and shared mistakes, counted by hand."""
+"""Slices, disagreement and confident errors, counted by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from tasks.evaluation.error_analysis import confidently_wrong, disagreement, kinds_of_reviews, slice_scores
-from tasks.evaluation.predictions import panel
+from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
+from tasks.evaluation.predictions import predictions_of_split
 
 LABELS = {"t1": 1, "t2": 0, "t3": 1, "t4": 0}
 REVIEWS = pd.DataFrame(
@@ -20,8 +20,8 @@ REVIEWS = pd.DataFrame(
 
 
 @pytest.fixture
-def test_panel():
-    """Give two architectures with one seed: a is wrong on t2 and t4, b on t4 alone, surely."""
+def two_architectures():
+    """Return two architectures with one seed: a is wrong on t2 and t4, b on t4 only, with a high probability."""
     probabilities = {"a": [0.9, 0.6, 0.8, 0.7], "b": [0.6, 0.2, 0.9, 0.99]}
     rows = [
         {
@@ -35,35 +35,36 @@ def test_panel():
         for name, values in probabilities.items()
         for id_, p in zip(LABELS, values, strict=True)
     ]
-    return panel(pd.DataFrame(rows), "test")
+    return predictions_of_split(pd.DataFrame(rows), "test")
 
 
-def test_reviews_are_sorted_into_their_kinds() -> None:
-    kinds = kinds_of_reviews(REVIEWS)
-    assert kinds.sum().to_dict() == {
+def test_reviews_are_assigned_to_slices() -> None:
+    slices = assign_slices(REVIEWS)
+    assert slices.sum().to_dict() == {
         "1 to 100 words": 3, "101 to 200 words": 1, "201 to 400 words": 0, "over 400 words": 0,
         "with negation": 2, "without negation": 2, "not in training": 3,
     }  # fmt: skip
-    assert not kinds.loc["t1", "not in training"]
+    assert not slices.loc["t1", "not in training"]
 
 
-def test_slices_count_and_say_where_nothing_is_known(test_panel) -> None:
-    scores = slice_scores(test_panel, kinds_of_reviews(REVIEWS)).set_index(["architecture", "slice"])
+def test_slices_are_scored_and_an_empty_slice_has_a_note(two_architectures) -> None:
+    scores = score_slices(two_architectures, assign_slices(REVIEWS)).set_index(["architecture", "slice"])
     negated = scores.loc[("a", "with negation")]
     assert (negated["accuracy"], negated["reviews"], negated["rest_accuracy"]) == (0.0, 2, 1.0)
     assert (negated["low"], negated["high"]) == pytest.approx(proportion_confint(0, 2, method="wilson"))
-    assert scores.loc[("b", "over 400 words"), "note"] == "no review is of this kind"
+    assert scores.loc[("b", "over 400 words"), "note"] != ""
+    assert np.isnan(scores.loc[("b", "over 400 words"), "p"])
     assert np.isnan(scores.loc[("b", "over 400 words"), "accuracy"])
 
 
-def test_disagreement_is_the_share_answered_differently(test_panel) -> None:
-    shares = disagreement(test_panel)
+def test_disagreement_is_the_share_of_reviews_with_one_correct_architecture(two_architectures) -> None:
+    shares = disagreement_matrix(two_architectures)
     assert shares.loc["a", "b"] == shares.loc["b", "a"] == 0.25
     assert shares.loc["a", "a"] == 0
 
 
-def test_shared_mistakes_come_with_their_text_as_written(test_panel) -> None:
-    found = confidently_wrong(test_panel, REVIEWS)
+def test_confident_errors_contain_the_text_without_escaping(two_architectures) -> None:
+    found = confident_errors(two_architectures, REVIEWS)
     assert found["review_id"].tolist() == ["t4"]
     assert found["text"].tolist() == ["<b>isn't</b> good"]
     assert found["probability"].tolist() == pytest.approx([0.845])

@@ -1,4 +1,6 @@
-"""Predictions as arrays, and what each review contributes to a metric, against hand-worked numbers and scikit-learn."""
+"""Prediction arrays and contributions to metrics, compared with numbers computed by hand and with scikit-learn."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,14 @@ from tasks.evaluation.metrics import (
     f1_contributions,
     log_loss_contributions,
 )
-from tasks.evaluation.predictions import Panel, averaged_answers, contributions, panel, right
-from tests.helpers.simulated_predictions import as_predictions, simulated_panels
+from tasks.evaluation.predictions import (
+    Predictions,
+    correct_mean_predictions,
+    correct_predictions,
+    metric_contributions,
+    predictions_of_split,
+)
+from tests.helpers.simulated_predictions import simulate_predictions, to_frame
 
 # Three positive and two negative reviews; one negative ties with two of the positive.
 LABELS = np.array([1, 0, 1, 0, 1], np.int8)
@@ -24,16 +32,18 @@ SCORES = np.array([0.9, 0.5, 0.5, 0.1, 0.5])
 
 
 def small(accuracies=(0.8, 0.85), *, seeds=5, reviews=60):
-    return simulated_panels(list(accuracies), seeds=seeds, reviews=reviews, seed=3)
+    return simulate_predictions(list(accuracies), seeds=seeds, reviews=reviews, seed=3)
 
 
-def uneven() -> Panel:
-    """Give two architectures by three seeds by two reviews (both positive), the first's second seed missing."""
+def uneven() -> Predictions:
+    """Return two architectures, three seeds and two positive reviews; the second seed of the first one is missing."""
     probabilities = np.array(
         [[[0.9, 0.2], [np.nan, np.nan], [0.3, 0.4]], [[0.4, 0.9], [0.4, 0.9], [0.9, 0.1]]], np.float32
     )
     present = np.array([[True, False, True], [True, True, True]])
-    return Panel(["a", "b"], [0, 1, 2], np.array(["r1", "r2"], object), np.ones(2, np.int8), probabilities, present)
+    return Predictions(
+        ["a", "b"], [0, 1, 2], np.array(["r1", "r2"], object), np.ones(2, np.int8), probabilities, present
+    )
 
 
 def test_predictions_are_arranged_by_architecture_seed_and_review() -> None:
@@ -42,7 +52,7 @@ def test_predictions_are_arranged_by_architecture_seed_and_review() -> None:
         ("a", 7, "z", 1, np.nan), ("a", 7, "a", 0, np.nan),
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["architecture", "seed", "review_id", "label", "probability"])
-    found = panel(frame.assign(split="test"), "test")
+    found = predictions_of_split(frame.assign(split="test"), "test")
     assert (found.architectures, found.seeds, found.review_ids.tolist()) == (["b", "a"], [3, 7], ["a", "z"])
     assert found.labels.tolist() == [0, 1]
     assert found.present.tolist() == [[False, True], [True, False]]
@@ -51,42 +61,45 @@ def test_predictions_are_arranged_by_architecture_seed_and_review() -> None:
     assert np.isnan(found.probabilities[0, 0]).all()
 
 
-def test_faults_are_told_all_at_once() -> None:
-    predictions = as_predictions(small())
+def test_all_problems_are_reported_at_once() -> None:
+    predictions = to_frame(small())
     predictions.loc[len(predictions) - 1, "probability"] = 1.5
-    with pytest.raises(UserError, match=r"1 rows .* \[0, 1\].*1 trials miss"):
-        panel(predictions.drop(index=len(predictions) - 2), "test")
+    with pytest.raises(UserError, match=r"1 rows .* \[0, 1\].*1 trials"):
+        predictions_of_split(predictions.drop(index=len(predictions) - 2), "test")
     with pytest.raises(UserError, match="validation"):
-        panel(predictions.query("split == 'test'"), "validation")
+        predictions_of_split(predictions.query("split == 'test'"), "validation")
 
 
-def test_each_kind_of_fault_is_named() -> None:
-    predictions = as_predictions(small(seeds=2)).query("split == 'test'")
+def test_each_kind_of_problem_is_reported() -> None:
+    predictions = to_frame(small(seeds=2)).query("split == 'test'")
     first = predictions.index[0]
-    for column, value, words in (("label", 2, "not 0 or 1"), ("label", 1 - predictions["label"].loc[first], "same in")):
+    for column, value, reason in (
+        ("label", 2, "not 0 or 1"),
+        ("label", 1 - predictions["label"].loc[first], "differs"),
+    ):
         wrong = predictions.copy()
         wrong.loc[first, column] = value
-        with pytest.raises(UserError, match=words):
-            panel(wrong, "test")
-    with pytest.raises(UserError, match="second time"):
-        panel(pd.concat([predictions, predictions.iloc[[0]]]), "test")
+        with pytest.raises(UserError, match=reason):
+            predictions_of_split(wrong, "test")
+    with pytest.raises(UserError, match="second prediction"):
+        predictions_of_split(pd.concat([predictions, predictions.iloc[[0]]]), "test")
 
 
-def test_seeds_are_averaged_before_the_answer() -> None:
+def test_probabilities_are_averaged_over_seeds() -> None:
     # By hand: a has means 0.6 and 0.3 over its two seeds; b has 0.567 and 0.633 over three.
-    np.testing.assert_array_equal(averaged_answers(uneven()), [[True, False], [True, True]])
+    np.testing.assert_array_equal(correct_mean_predictions(uneven()), [[True, False], [True, True]])
 
 
-def test_a_missing_trial_has_no_right_answer() -> None:
-    assert not right(uneven()._replace(labels=np.zeros(2, np.int8)))[0, 1].any()
-    found = right(uneven())
+def test_missing_trial_has_no_correct_prediction() -> None:
+    assert not correct_predictions(replace(uneven(), labels=np.zeros(2, np.int8)))[0, 1].any()
+    found = correct_predictions(uneven())
     assert not found[0, 1].any()
     np.testing.assert_array_equal(found[1], [[False, True], [False, True], [True, False]])
 
 
-def test_the_mean_of_the_contributions_is_the_metric() -> None:
+def test_mean_of_the_contributions_is_the_score() -> None:
     data = small()["test"]
-    given = contributions(data)
+    given = metric_contributions(data)
     scores = data.probabilities[1, 2].astype(float)
     assert given["auc"][1, 2].mean() == pytest.approx(roc_auc_score(data.labels, scores))
     assert given["f1"][1, 2].mean() == pytest.approx(f1_score(data.labels, scores > 0.5))
@@ -96,7 +109,7 @@ def test_the_mean_of_the_contributions_is_the_metric() -> None:
 
 def test_accuracy_and_log_loss_by_hand() -> None:
     labels, scores = np.array([1, 1, 0], np.int8), np.array([[0.5, 0.75, 0.0], [1.0, 0.0, 1.0]])
-    # A probability of exactly one half is called negative.
+    # A probability of exactly 0.5 is predicted as negative.
     np.testing.assert_array_equal(accuracy_contributions(labels, scores), [[0, 1, 1], [1, 0, 0]])
     found = log_loss_contributions(labels, scores)
     np.testing.assert_allclose(found[0], [np.log(2), np.log(4 / 3), 1e-7], atol=1e-9)
@@ -104,7 +117,7 @@ def test_accuracy_and_log_loss_by_hand() -> None:
 
 
 def test_f1_by_hand() -> None:
-    # One hit, one miss, one false alarm: F1 = 2 / 4; called + true is 2, 1, 1, 0, of mean 1.
+    # One true positive, one false negative, one false positive: F1 = 2 / 4; predicted + label is 2, 1, 1, 0, mean 1.
     labels, scores = np.array([1, 1, 0, 0], np.int8), np.array([0.9, 0.2, 0.8, 0.1])
     np.testing.assert_allclose(f1_contributions(labels, scores), [1.5, 0, 0, 0.5])
     np.testing.assert_array_equal(f1_contributions(np.zeros(3, np.int8), np.full((2, 3), 0.1)), np.zeros((2, 3)))
@@ -124,7 +137,7 @@ def delong_variance(labels: np.ndarray, scores: np.ndarray) -> float:
     return of_positive.var() / len(positive) + of_negative.var() / len(negative)
 
 
-def test_the_variance_of_the_auc_is_delongs() -> None:
+def test_variance_of_the_auc_is_that_of_delong() -> None:
     rng = np.random.default_rng(0)
     for labels, scores in ((LABELS, SCORES), (np.arange(40) % 3 == 0, rng.integers(0, 9, 40) / 9)):
         given = auc_contributions(labels.astype(np.int8), scores)
@@ -137,7 +150,7 @@ def test_the_variance_of_the_auc_is_delongs() -> None:
     [(f1_contributions, lambda y, p, w: f1_score(y, p > 0.5, sample_weight=w)),
      (auc_contributions, lambda y, p, w: roc_auc_score(y, p, sample_weight=w))],
 )  # fmt: skip
-def test_an_influence_is_what_a_little_more_of_a_review_changes(contribute, metric) -> None:
+def test_influence_is_the_derivative_by_the_weight_of_a_review(contribute, metric) -> None:
     rng = np.random.default_rng(1)
     labels, scores = rng.integers(0, 2, 30).astype(np.int8), rng.integers(0, 8, 30) / 8
     found, step = contribute(labels, scores), 1e-6
@@ -149,17 +162,17 @@ def test_an_influence_is_what_a_little_more_of_a_review_changes(contribute, metr
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1, width=32)), min_size=1, max_size=30))
-def test_contributions_of_anything_average_to_the_score(rows: list[tuple[int, float]]) -> None:
+def test_contributions_of_arbitrary_predictions_average_to_the_score(rows: list[tuple[int, float]]) -> None:
     labels, scores = np.array([row[0] for row in rows], np.int8), np.array([row[1] for row in rows])
     defined = [m for m in METRICS.values() if m.contributions and (len(set(labels)) == 2 or not m.needs_both_classes)]
     for metric in defined:
         assert metric.contributions(labels, scores).mean() == pytest.approx(metric.score(labels, scores), abs=1e-9)
 
 
-def test_only_what_is_asked_for_and_can_be_told_is_computed() -> None:
+def test_only_requested_and_defined_metrics_are_computed() -> None:
     data = small(reviews=9)["test"]
-    assert list(contributions(data)) == ["accuracy", "f1", "auc", "log_loss"]
-    assert list(contributions(data, ["auc"])) == ["auc"]
-    one_class = data._replace(labels=np.ones_like(data.labels))
-    assert list(contributions(one_class)) == ["accuracy", "log_loss"]
-    assert np.isnan(contributions(uneven())["accuracy"][0, 1]).all()
+    assert list(metric_contributions(data)) == ["accuracy", "f1", "auc", "log_loss"]
+    assert list(metric_contributions(data, ["auc"])) == ["auc"]
+    one_class = replace(data, labels=np.ones_like(data.labels))
+    assert list(metric_contributions(one_class)) == ["accuracy", "log_loss"]
+    assert np.isnan(metric_contributions(uneven())["accuracy"][0, 1]).all()

@@ -1,4 +1,4 @@
-"""Where and how together the architectures err, as the frames say."""
+"""Figures of confusion matrices, slices and disagreement."""
 
 import numpy as np
 import pandas as pd
@@ -12,29 +12,29 @@ from tests.helpers import synthetic
 
 @pytest.fixture(scope="module")
 def frames():
-    return synthetic.all_frames()
+    return synthetic.make_all_frames()
 
 
-def test_confusion_matrix_writes_its_counts(frames):
+def test_confusion_matrix_shows_shares_and_counts(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
     figure, shown = (
-        registry.draw({"predictions": right})["confusion_matrices"],
+        registry.plot_figures({"predictions": right})["confusion_matrices"],
         [*synthetic.TRIALS, *synthetic.BASELINES],
     )
     assert [axes.get_title() for axes in figure.axes] == [labels.label(name) for name in shown]
     assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%\n30", "0.0%\n0", "0.0%\n0", "100.0%\n30"]
 
 
-def test_words_stand_out_from_their_trial(frames):
+def test_texts_of_confusion_matrix_have_contrast(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
-    figure = registry.draw({"predictions": right})["confusion_matrices"]
+    figure = registry.plot_figures({"predictions": right})["confusion_matrices"]
     inks = {axes.get_title(): to_hex(axes.texts[0].get_color()) for axes in figure.axes}
     assert inks["NB-SVM"] == "#ffffff"  # on almost black
     assert inks["Simple RNN"] == inks["Stacked LSTM"] == "#222222"
     assert {to_hex(axes.texts[1].get_color()) for axes in figure.axes} == {"#222222"}
 
 
-def kinds(**changes):
+def make_slices(**changes):
     rows = [("lstm", "short", 0.80, 0.75, 0.85, 40, 0.01), ("lstm", "long", 0.90, 0.86, 0.93, 1_200, 0.2),
             ("nb_svm", "short", 0.85, 0.80, 0.90, 40, np.nan), ("nb_svm", "long", 0.91, 0.87, 0.94, 1_200, 0.04),
             ("lstm", "none", np.nan, 0.0, 1.0, 0, np.nan), ("majority", "short", 0.5, 0.4, 0.6, 40, 0.9)]  # fmt: skip
@@ -42,8 +42,8 @@ def kinds(**changes):
     return pd.DataFrame(rows, columns=columns).assign(**changes)
 
 
-def test_each_kind_of_review_is_a_row_with_a_mark_for_each():
-    axes = registry.draw({"slices": kinds()})["where_they_err"].axes[0]
+def test_slice_is_a_row_with_one_marker_per_architecture():
+    axes = registry.plot_figures({"slices": make_slices()})["accuracy_by_slice"].axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["Short\n40 reviews", "Long\n1,200 reviews"]
     lines, marks = axes.lines[::2], axes.lines[1::2]
     assert [float(mark.get_xdata()[0]) for mark in marks] == pytest.approx([80, 85, 90, 91])
@@ -54,37 +54,37 @@ def test_each_kind_of_review_is_a_row_with_a_mark_for_each():
     ]
 
 
-def test_a_filled_mark_differs_by_more_than_chance():
-    marks = registry.draw({"slices": kinds()})["where_they_err"].axes[0].lines[1::2]
+def test_filled_marker_means_significantly_different():
+    marks = registry.plot_figures({"slices": make_slices()})["accuracy_by_slice"].axes[0].lines[1::2]
     filled = [to_hex(mark.get_markerfacecolor()) != "#ffffff" for mark in marks]
     assert filled == [True, False, False, True]
 
 
-def test_kinds_without_reviews_alone_make_no_picture():
-    assert registry.draw({"slices": kinds(reviews=0)}) == {}
+def test_slices_without_reviews_have_no_figure():
+    assert registry.plot_figures({"slices": make_slices(reviews=0)}) == {}
 
 
-def test_marks_of_a_row_stay_in_it(frames):
-    axes = registry.draw(frames, ["where_they_err"])["where_they_err"].axes[0]
+def test_markers_are_inside_their_row(frames):
+    axes = registry.plot_figures(frames, ["accuracy_by_slice"])["accuracy_by_slice"].axes[0]
     heights = np.array([float(mark.get_ydata()[0]) for mark in axes.lines[1::2]])
     present = frames["slices"].query("reviews > 0 and architecture != 'majority'")
     assert len(heights) == len(present) == 7 * present["slice"].nunique()
     assert np.abs(heights - np.round(heights)).max() < 0.45
 
 
-def test_disagreement_is_written_in_percent_and_not_with_itself():
+def test_disagreement_is_in_percent_with_empty_diagonal():
     table = pd.DataFrame({"architecture": ["lstm", "nb_svm", "majority"], "lstm": [0, 0.085, 0.5],
                           "nb_svm": [0.085, 0, 0.5], "majority": [0.5, 0.5, 0]})  # fmt: skip
-    figure = registry.draw({"disagreement": table})["disagreement"]
+    figure = registry.plot_figures({"disagreement": table})["disagreement"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["8.5", "8.5"]
     for ticks in (figure.axes[0].get_xticklabels(), figure.axes[0].get_yticklabels()):
         assert [text.get_text() for text in ticks] == ["LSTM", "NB-SVM"]
     assert "majority class" in figure.get_label()
 
 
-def test_disagreement_keeps_rows_and_columns_together(frames):
+def test_disagreement_does_not_depend_on_row_order(frames):
     turned = frames["disagreement"].iloc[::-1].iloc[:, [0, *range(8, 0, -1)]]
-    first, second = (registry.draw({"disagreement": table})["disagreement"].axes[0] for table in
+    first, second = (registry.plot_figures({"disagreement": table})["disagreement"].axes[0] for table in
                      (frames["disagreement"], turned))  # fmt: skip
     written = [text.get_text() for text in first.texts]
     assert written == [text.get_text() for text in second.texts]

@@ -1,4 +1,4 @@
-"""All figures together: each follows its frames, is left out without them, and survives what a run may hold."""
+"""All figures: required frames, few or unknown values, long names, colors and encoding."""
 
 import numpy as np
 import pandas as pd
@@ -10,46 +10,48 @@ from tests.helpers import synthetic
 
 @pytest.fixture(scope="module")
 def frames():
-    return synthetic.all_frames()
+    return synthetic.make_all_frames()
 
 
 @pytest.fixture(scope="module")
-def drawn(frames):
-    return registry.draw(frames)
+def figures(frames):
+    return registry.plot_figures(frames)
 
 
-def test_every_figure_is_drawn_with_title_and_caption(drawn):
-    assert list(drawn) == list(registry.FIGURES)
-    for figure in drawn.values():
-        assert figure.get_suptitle().endswith("?")
+def test_every_figure_has_title_and_caption(figures):
+    assert list(figures) == list(registry.FIGURES)
+    for figure in figures.values():
+        assert figure.get_suptitle()
+        assert figure.get_label().startswith(figure.get_suptitle())
         assert len(figure.get_label()) > len(figure.get_suptitle()) + 40
+    assert len({figure.get_suptitle() for figure in figures.values()}) == len(figures)
 
 
 @pytest.mark.parametrize("name", registry.FIGURES)
-def test_nothing_is_cut_off(drawn, name):
-    assert is_whole(drawn[name])
+def test_no_artist_is_outside_the_figure(figures, name):
+    assert is_complete(figures[name])
 
 
-def is_whole(figure):
-    """Tell whether all that is drawn lies within the figure, to a hundredth of an inch."""
+def is_complete(figure):
+    """Return whether all artists lie within the figure, with a tolerance of a hundredth of an inch."""
     with style.style():
-        for _ in range(2):  # as often as `save` has it done
+        for _ in range(2):  # as often as `encode` lays the figure out
             figure.draw_without_rendering()
         box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     return min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.01
 
 
-def test_a_figure_without_its_frames_is_left_out(frames):
-    assert list(registry.draw({"trials": frames["trials"]})) == ["costs"]
-    assert registry.draw({}) == {}
+def test_figure_without_its_frames_is_left_out(frames):
+    assert list(registry.plot_figures({"trials": frames["trials"]})) == ["costs"]
+    assert registry.plot_figures({}) == {}
 
 
-def test_an_empty_frame_is_as_good_as_none(frames):
+def test_empty_frame_counts_as_missing(frames):
     without = {**frames, "pairs": frames["pairs"].head(0), "summary": frames["summary"].head(0)}
-    assert set(registry.FIGURES) - set(registry.draw(without)) == {"differences"}
+    assert set(registry.FIGURES) - set(registry.plot_figures(without)) == {"differences"}
 
 
-# What each drops: a pair takes two architectures, runs to choose among take two seeds.
+# A pair needs two architectures, and an expected best of several runs needs two seeds.
 @pytest.mark.parametrize(
     ("architectures", "seeds", "missing"),
     [
@@ -61,45 +63,49 @@ def test_an_empty_frame_is_as_good_as_none(frames):
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_few_architectures_and_seeds_are_drawn(architectures, seeds, missing):
-    made = synthetic.frames(reviews=40, seeds=seeds, epochs=3, baselines=True)
-    found = registry.draw(synthetic.with_statistics(synthetic.of(made, *architectures)))
-    assert set(registry.FIGURES) - set(found) == missing
-    for figure in found.values():
+def test_few_architectures_and_seeds_are_plotted(architectures, seeds, missing):
+    frames = synthetic.make_frames(reviews=40, seeds=seeds, epochs=3, baselines=True)
+    figures = registry.plot_figures(synthetic.with_statistics(synthetic.select_architectures(frames, *architectures)))
+    assert set(registry.FIGURES) - set(figures) == missing
+    for figure in figures.values():
         figure.draw_without_rendering()
 
 
 @pytest.mark.filterwarnings("error")
-def test_trials_that_diverged_are_survived():
-    made = synthetic.frames(reviews=40, seeds=2, epochs=3, baselines=True)
-    lost = {"architecture": ["lstm", "deep_lstm", "deep_lstm"], "seed": [1, 0, 1]}
-    trials = pd.MultiIndex.from_frame(pd.DataFrame(lost))
+def test_diverged_trials_are_plotted():
+    frames = synthetic.make_frames(reviews=40, seeds=2, epochs=3, baselines=True)
+    diverged = {"architecture": ["lstm", "deep_lstm", "deep_lstm"], "seed": [1, 0, 1]}
+    trials = pd.MultiIndex.from_frame(pd.DataFrame(diverged))
 
-    def is_lost(frame):
+    def is_diverged(frame):
         return pd.MultiIndex.from_frame(frame[["architecture", "seed"]]).isin(trials)
 
-    made["trials"].loc[is_lost(made["trials"]), ["status", "best_epoch", "latency_ms"]] = ["diverged", np.nan, np.nan]
-    made["history"].loc[is_lost(made["history"]), ["loss", "accuracy", "precision", "recall"]] = np.nan
+    frames["trials"].loc[is_diverged(frames["trials"]), ["status", "best_epoch", "latency_ms"]] = [
+        "diverged",
+        np.nan,
+        np.nan,
+    ]
+    frames["history"].loc[is_diverged(frames["history"]), ["loss", "accuracy", "precision", "recall"]] = np.nan
     for name in ("predictions", "scores"):
-        made[name] = made[name][~is_lost(made[name])].reset_index(drop=True)
-    found = registry.draw(synthetic.with_statistics(made))
-    assert list(found) == list(registry.FIGURES)
-    for name, figure in found.items():
+        frames[name] = frames[name][~is_diverged(frames[name])].reset_index(drop=True)
+    figures = registry.plot_figures(synthetic.with_statistics(frames))
+    assert list(figures) == list(registry.FIGURES)
+    for name, figure in figures.items():
         figure.draw_without_rendering()
-        words = [
+        texts = [
             text.get_text() for axes in figure.axes for text in (axes.title, axes.yaxis.label, *axes.get_yticklabels())
         ]
-        assert ("Deep LSTM" in words) == (name in ("costs", "learning_curves", "nights")), name
+        assert ("Deep LSTM" in texts) == (name in ("costs", "learning_curves", "nights")), name
 
 
 @pytest.mark.filterwarnings("error")
-def test_what_is_not_known_leaves_its_figure_out_or_is_said(frames):
+def test_figures_without_known_values_are_left_out(frames):
     unknown = {
         name: frame.assign(**dict.fromkeys(columns, np.nan))
         for name, columns, frame in [
             ("trials", ["train_seconds", "latency_ms", "peak_memory_mb"], frames["trials"]),
             ("scores", ["value"], frames["scores"]),
-            ("expected", ["seconds"], frames["expected"]),
+            ("expected", ["train_seconds"], frames["expected"]),
             ("slices", ["accuracy"], frames["slices"]),
             ("reliability", ["observed"], frames["reliability"]),
             ("learning_curve", ["mean"], frames["learning_curve"]),
@@ -108,38 +114,39 @@ def test_what_is_not_known_leaves_its_figure_out_or_is_said(frames):
             ("history", ["loss", "accuracy", "precision", "recall"], frames["history"]),
         ]
     }
-    found = registry.draw({**frames, **unknown})
-    assert list(found) == ["differences", "costs", "learning_curves", "disagreement"]
-    for figure in found.values():
+    figures = registry.plot_figures({**frames, **unknown})
+    assert list(figures) == ["differences", "costs", "learning_curves", "disagreement"]
+    for figure in figures.values():
         figure.draw_without_rendering()
 
 
 @pytest.mark.filterwarnings("error")
-def test_long_names_stay_inside():
+def test_long_names_are_inside_the_figure():
     name = "my_bidirectional_gru_with_attention_over_the_last_four_hundred_words"
-    made = synthetic.of(synthetic.frames(reviews=40, seeds=2), "simple_rnn", "lstm")
-    for frame in made.values():
+    frames = synthetic.select_architectures(synthetic.make_frames(reviews=40, seeds=2), "simple_rnn", "lstm")
+    for frame in frames.values():
         frame["architecture"] = frame["architecture"].replace("simple_rnn", name)
-    found = registry.draw(synthetic.with_statistics(made))
-    assert list(found) == list(registry.FIGURES)
-    assert [name for name, figure in found.items() if not is_whole(figure)] == []
+    figures = registry.plot_figures(synthetic.with_statistics(frames))
+    assert list(figures) == list(registry.FIGURES)
+    assert [name for name, figure in figures.items() if not is_complete(figure)] == []
 
 
-def test_colours_are_fixed_and_apart():
-    few, many = style.palette(["lstm", "my_gru"]), style.palette([*style.COLOURS, "my_gru", "other"])
-    assert few["lstm"] == many["lstm"] == style.COLOURS["lstm"]
+def test_colors_are_fixed_and_distinct():
+    few, many = style.palette(["lstm", "my_gru"]), style.palette([*style.COLORS, "my_gru", "other"])
+    assert few["lstm"] == many["lstm"] == style.COLORS["lstm"]
     assert len(set(many.values())) == len(many)
     assert list(many)[-5:-3] == ["my_gru", "other"]
 
 
-def test_baselines_have_a_shape_of_their_own():
-    shapes = {name: style.marker(name) for name in [*synthetic.TRIALS, *synthetic.BASELINES, "my_gru"]}
-    assert {name for name, shape in shapes.items() if shape != "o"} == set(synthetic.BASELINES)
+def test_baselines_have_another_marker():
+    markers = {name: style.marker(name) for name in [*synthetic.TRIALS, *synthetic.BASELINES, "my_gru"]}
+    assert {name for name, marker in markers.items() if marker != "o"} == set(synthetic.BASELINES)
 
 
-def test_saved_twice_is_the_same_bytes(frames, tmp_path):
+def test_equal_figures_are_saved_as_equal_bytes(frames, tmp_path):
     first, second = (
-        style.save(registry.draw({"trials": frames["trials"]})["costs"], tmp_path / run, "costs") for run in "ab"
+        style.save_figure(registry.plot_figures({"trials": frames["trials"]})["costs"], tmp_path / run, "costs")
+        for run in "ab"
     )
-    for ending in ("png", "svg"):
-        assert first[ending].read_bytes() == second[ending].read_bytes()
+    for extension in ("png", "svg"):
+        assert first[extension].read_bytes() == second[extension].read_bytes()

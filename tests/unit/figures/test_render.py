@@ -1,68 +1,87 @@
-"""A picture is drawn once from the same frames, and again when a frame that it reads is another."""
+"""Rendered figures and their cache."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tasks.config.errors import DamagedFileError
 from tasks.figures import render
 from tests.helpers import synthetic
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note the name of every figure that is drawn."""
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the name of every figure that is encoded."""
     names: list[str] = []
-    real = render.rendered
+    encode = render.encode
 
-    def noting(figure, name):
+    def record(figure, name):
         names.append(name)
-        return real(figure, name)
+        return encode(figure, name)
 
-    monkeypatch.setattr(render, "rendered", noting)
+    monkeypatch.setattr(render, "encode", record)
     return names
 
 
 @pytest.fixture(scope="module")
 def frames() -> dict[str, pd.DataFrame]:
-    made = synthetic.of(synthetic.frames(reviews=40, seeds=1, epochs=2), "lstm")
-    return {name: made[name] for name in ("history", "trials", "scores")}
+    frames = synthetic.select_architectures(synthetic.make_frames(reviews=40, seeds=1, epochs=2), "lstm")
+    return {name: frames[name] for name in ("history", "trials", "scores")}
 
 
-def test_a_picture_is_drawn_once(frames: dict[str, pd.DataFrame], tmp_path: Path, drawn: list[str]) -> None:
-    first = render.pictures(frames, tmp_path, pytest.fail)
-    assert drawn == [picture.name for picture in first]
-    assert {"costs", "learning_curves"} <= set(drawn)
-    drawn.clear()
-    assert render.pictures(frames, tmp_path, pytest.fail) == first
-    assert not drawn
-
-
-def test_only_what_reads_another_frame_is_drawn_again(
-    frames: dict[str, pd.DataFrame], tmp_path: Path, drawn: list[str]
+def test_second_call_reads_figures_from_cache(
+    frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
 ) -> None:
-    render.pictures(frames, tmp_path, pytest.fail)
-    drawn.clear()
+    first = render.render_figures(frames, tmp_path)
+    assert encoded == [figure.name for figure in first]
+    assert {"costs", "learning_curves"} <= set(encoded)
+    encoded.clear()
+    assert render.render_figures(frames, tmp_path) == first
+    assert not encoded
+
+
+def test_changed_frame_renders_only_figures_that_read_it(
+    frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
+) -> None:
+    render.render_figures(frames, tmp_path)
+    encoded.clear()
     history = frames["history"].assign(loss=lambda frame: frame["loss"] + 0.1)
-    render.pictures({**frames, "history": history}, tmp_path, pytest.fail)
-    assert drawn == ["learning_curves"]
+    render.render_figures({**frames, "history": history}, tmp_path)
+    assert encoded == ["learning_curves"]
 
 
-def test_a_picture_comes_with_its_words_and_a_small_form(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    found = {picture.name: picture for picture in render.pictures({"trials": frames["trials"]}, tmp_path, pytest.fail)}
-    assert list(found) == ["costs"]
-    picture = found["costs"]
-    assert picture.title == "What does each cost?"
-    assert picture.caption.startswith("Bars begin at 0")
-    assert picture.png.startswith(b"\x89PNG")
-    assert picture.small.startswith(b"\x89PNG")
-    assert len(picture.small) < len(picture.png)
-    assert b"<svg" in picture.svg
+def test_rendered_figure_has_texts_and_all_formats(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    (figure,) = render.render_figures({"trials": frames["trials"]}, tmp_path)
+    assert figure.name == "costs"
+    assert figure.title
+    assert len(figure.caption) > 40
+    assert not figure.caption.startswith(figure.title)
+    assert figure.png.startswith(b"\x89PNG")
+    assert figure.thumbnail.startswith(b"\x89PNG")
+    assert len(figure.thumbnail) < len(figure.png)
+    assert b"<svg" in figure.svg
 
 
-def test_a_figure_that_shows_nothing_is_no_picture(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+def test_figure_without_content_is_left_out(
+    frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
+) -> None:
     unknown = {"trials": frames["trials"], "scores": frames["scores"].assign(value=float("nan"))}
     for _ in range(2):
-        names = [picture.name for picture in render.pictures(unknown, tmp_path, pytest.fail)]
+        names = [figure.name for figure in render.render_figures(unknown, tmp_path)]
         assert "costs" in names
         assert "scores_on_test" not in names
+    assert encoded == names
+
+
+@pytest.mark.parametrize(
+    "change", [{"text.json": b"{}"}, {"large.png": b"<svg/>"}, {"extra": b""}, {"large.svg": b"\x89PNG\r\n\x1a\n"}]
+)
+def test_files_of_another_format_are_damaged(
+    frames: dict[str, pd.DataFrame], tmp_path: Path, change: dict[str, bytes]
+) -> None:
+    ((name, arguments),) = render.figure_arguments({"trials": frames["trials"]}).items()
+    files = render.render_files(name, render.FIGURES[name], arguments)
+    assert render.parse_files(files, name, tmp_path)
+    with pytest.raises(DamagedFileError):
+        render.parse_files(files | change, name, tmp_path)

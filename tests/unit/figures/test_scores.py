@@ -1,4 +1,4 @@
-"""Scores and differences are drawn where the frames say."""
+"""Figures of test scores and of differences to the best architecture."""
 
 import numpy as np
 import pandas as pd
@@ -7,49 +7,50 @@ from matplotlib.colors import to_rgb
 
 from tasks.config import labels
 from tasks.figures import layout, registry, style
+from tasks.figures.verdict_labels import verdict_label
 from tests.helpers import synthetic
 
 
 @pytest.fixture(scope="module")
 def frames():
-    return synthetic.all_frames()
+    return synthetic.make_all_frames()
 
 
-def drawn_alone(name, frames):
-    return registry.draw(frames, [name])[name].axes[0]
+def plot_axes(name, frames):
+    return registry.plot_figures(frames, [name])[name].axes[0]
 
 
-def test_scores_have_a_dot_for_each_seed_at_its_height(frames):
-    axes = drawn_alone("scores_on_test", frames)
+def test_scores_have_one_dot_per_seed(frames):
+    axes = plot_axes("scores_on_test", frames)
     own = frames["scores"].query("architecture == 'lstm' and split == 'test' and metric == 'accuracy'")["value"]
-    lstm = to_rgb(style.COLOURS["lstm"])
+    lstm = to_rgb(style.COLORS["lstm"])
     dots, mean = [c for c in axes.collections if tuple(c.get_facecolor()[0][:3]) == lstm]
     assert sorted(dots.get_offsets()[:, 0]) == pytest.approx(sorted(100 * own))
     assert mean.get_offsets()[0, 0] == pytest.approx(100 * own.mean())
     assert any("50.0" in text.get_text() for text in axes.texts)
 
 
-def test_intervals_are_drawn_where_they_are_known(frames):
+def test_known_intervals_are_plotted(frames):
     summary = frames["scores"].query("seed == 0").assign(low=0.7, high=0.8)
-    assert list(drawn_alone("scores_on_test", {**frames, "summary": summary}).lines[0].get_xdata()) == pytest.approx(
+    assert list(plot_axes("scores_on_test", {**frames, "summary": summary}).lines[0].get_xdata()) == pytest.approx(
         [70, 80]
     )
     without = {name: frame for name, frame in frames.items() if name != "summary"}
-    assert len(drawn_alone("scores_on_test", without).lines) == 0
+    assert len(plot_axes("scores_on_test", without).lines) == 0
 
 
-def test_noise_does_not_fill_an_axis(frames):
+def test_axis_of_scores_has_minimum_span(frames):
     same = frames["scores"].assign(value=lambda frame: 0.85 + 0.0001 * frame["seed"])
-    low, high = drawn_alone("scores_on_test", {"scores": same, "trials": frames["trials"]}).get_xlim()
-    assert high - low >= layout.LEAST_SPAN - 1e-9
+    low, high = plot_axes("scores_on_test", {"scores": same, "trials": frames["trials"]}).get_xlim()
+    assert high - low >= layout.MIN_SPAN - 1e-9
 
 
-def compared(rows, best="lstm"):
+def make_comparison(rows, best="lstm"):
     """Make groups and pairs of the best with others: (name, difference, low, high, verdict of the pair)."""
     pairs = pd.DataFrame(rows, columns=["first", "difference", "low", "high", "verdict"])
     pairs = pairs.assign(second=best, metric="accuracy")
     groups = pd.DataFrame({"architecture": [best, *pairs["first"]], "best": [True] + [False] * len(pairs)})
-    # What another metric says has no place in the picture.
+    # Rows of another metric must not be part of the figure.
     pairs = pd.concat([pairs.assign(metric="log_loss", difference=9.0), pairs], ignore_index=True)
     return {"pairs": pairs, "groups": groups}
 
@@ -66,60 +67,67 @@ def texts_of(axes):
 
 
 def test_differences_are_in_points_with_interval_and_verdict():
-    axes = drawn_alone("differences", compared(ROWS))
+    axes = plot_axes("differences", make_comparison(ROWS))
     assert [text.get_text() for text in axes.get_yticklabels()] == ["Simple RNN", "★ LSTM", "NB-SVM"]
     bars = [list(line.get_xdata()) for line in axes.lines if list(line.get_ydata()) in ([0, 0], [2, 2])]
     assert bars == [pytest.approx([-4.2, -2.0]), pytest.approx([1.4, 3.8])]
     assert [c.get_offsets()[0, 0] for c in axes.collections] == pytest.approx([-3.1, 0, 2.6])
-    assert texts_of(axes)[:6] == ["−3.10", "worse", "", "best by validation", "+2.60", "better"]
+    assert texts_of(axes)[:6] == [
+        "−3.10",
+        "significantly worse",
+        "",
+        verdict_label("best"),
+        "+2.60",
+        "significantly better",
+    ]
 
 
-def test_differences_say_that_the_majority_class_is_left_out():
-    assert "majority class" in registry.draw(compared(ROWS))["differences"].get_label()
-    assert "majority class" not in registry.draw(compared(ROWS[:1]))["differences"].get_label()
-    as_best = registry.draw(compared(ROWS[:1], best="majority"))["differences"]
+def test_caption_mentions_omitted_majority_class():
+    assert "majority class" in registry.plot_figures(make_comparison(ROWS))["differences"].get_label()
+    assert "majority class" not in registry.plot_figures(make_comparison(ROWS[:1]))["differences"].get_label()
+    as_best = registry.plot_figures(make_comparison(ROWS[:1], best="majority"))["differences"]
     assert [text.get_text() for text in as_best.axes[0].get_yticklabels()] == ["Simple RNN", "★ Majority class"]
-    assert "left out" not in as_best.get_label()
+    assert "majority class is" not in as_best.get_label()
 
 
 @pytest.mark.parametrize(
     ("interval", "arrows"),
     [((-0.3, 0.3), ["<", ">"]), ((-0.3, 0.01), ["<"]), ((-0.02, 0.3), [">"]), ((-0.02, 0.02), [])],
 )  # fmt: skip
-def test_what_lies_beyond_the_axis_is_marked_at_its_edge(interval, arrows):
-    axes = drawn_alone("differences", compared([("deep_lstm", -0.01, *interval, "not separable")]))
+def test_interval_beyond_axis_is_marked_at_its_edge(interval, arrows):
+    axes = plot_axes("differences", make_comparison([("deep_lstm", -0.01, *interval, "not separable")]))
     low, high = axes.get_xlim()
     assert -10 <= low < -1.5 < 1.5 < high <= 10
     assert [line.get_marker() for line in axes.lines if line.get_marker() in ("<", ">")] == arrows
 
 
-def test_a_difference_beyond_the_axis_keeps_its_number_and_squeezes_nothing():
-    axes = drawn_alone("differences", compared([("simple_rnn", -0.37, -0.38, -0.36, "second better")]))
+def test_difference_beyond_axis_is_written_but_not_plotted():
+    axes = plot_axes("differences", make_comparison([("simple_rnn", -0.37, -0.38, -0.36, "second better")]))
     assert axes.get_xlim()[0] == -10
     assert [c.get_offsets()[0, 0] for c in axes.collections] == [0]
     assert "−37.00" in texts_of(axes)
 
 
-def test_the_band_is_as_wide_as_the_margin():
-    given = compared(ROWS)
+def test_band_is_as_wide_as_the_equivalence_margin():
+    given = make_comparison(ROWS)
     for more, half in (({}, 0.5), ({"setup": pd.DataFrame({"margin": [0.02]})}, 2.0)):
-        axes = drawn_alone("differences", {**given, **more})
+        axes = plot_axes("differences", {**given, **more})
         assert axes.patches[0].get_x() == pytest.approx(-half)
         assert axes.patches[0].get_width() == pytest.approx(2 * half)
 
 
-def test_a_difference_of_unknown_interval_is_a_dot():
-    axes = drawn_alone("differences", compared([("deep_lstm", -0.01, np.nan, np.nan, "too few seeds")]))
+def test_difference_of_unknown_interval_is_a_dot():
+    axes = plot_axes("differences", make_comparison([("deep_lstm", -0.01, np.nan, np.nan, "too few seeds")]))
     assert [c.get_offsets()[0, 0] for c in axes.collections] == pytest.approx([0, -1])
 
 
-def test_differences_agree_with_the_groups(frames):
-    axes = drawn_alone("differences", frames)
+def test_differences_match_frame_groups(frames):
+    axes = plot_axes("differences", frames)
     groups = frames["groups"].set_index("architecture")
-    rows = [name for name in labels.in_order(groups.index) if name != "majority"]
+    rows = [name for name in labels.in_display_order(groups.index) if name != "majority"]
     assert len(rows) == 7
     numbers = [f"{100 * groups.loc[name, 'difference']:+.2f}".replace("-", "−") for name in rows]
     assert texts_of(axes)[: 2 * len(rows) : 2] == ["" if number == "+0.00" else number for number in numbers]
     assert [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 3] == list(range(7))
-    words = groups.loc[rows, "verdict"].replace("best", "best by validation")
-    assert texts_of(axes)[1 : 2 * len(rows) : 2] == list(words)
+    verdicts = [verdict_label(verdict) for verdict in groups.loc[rows, "verdict"]]
+    assert texts_of(axes)[1 : 2 * len(rows) : 2] == verdicts

@@ -1,4 +1,4 @@
-"""Curves of training, over epochs and over reviews, follow their frames."""
+"""Training curves over epochs, and learning curves over training reviews."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from tests.helpers import synthetic
 
 @pytest.fixture(scope="module")
 def frames():
-    return synthetic.all_frames()
+    return synthetic.make_all_frames()
 
 
-def test_learning_curves_show_every_seed_and_both_splits(frames):
-    figure = registry.draw(frames, ["learning_curves"])["learning_curves"]
+def test_training_curves_show_every_seed_and_both_splits(frames):
+    figure = registry.plot_figures(frames, ["learning_curves"])["learning_curves"]
     panels = np.array(figure.axes).reshape(5, 4)
     for axes in panels.flat:
         assert sum(len(line.get_xdata()) == 4 for line in axes.lines) == 3 * 2
@@ -22,8 +22,8 @@ def test_learning_curves_show_every_seed_and_both_splits(frames):
     ]  # fmt: skip
 
 
-def test_the_dot_is_on_the_epoch_that_is_kept(frames):
-    figure = registry.draw({**frames, "trials": frames["trials"].assign(best_epoch=2)}, ["learning_curves"])
+def test_dot_is_at_the_epoch_kept(frames):
+    figure = registry.plot_figures({**frames, "trials": frames["trials"].assign(best_epoch=2)}, ["learning_curves"])
     dots = [line for line in figure["learning_curves"].axes[0].lines if line.get_marker() == "o"]
     own = frames["history"].query("architecture == 'simple_rnn' and split == 'validation' and epoch == 2")
     assert [float(dot.get_xdata()[0]) for dot in dots] == [2, 2, 2]
@@ -32,10 +32,10 @@ def test_the_dot_is_on_the_epoch_that_is_kept(frames):
 
 @pytest.fixture
 def sizes(frames):
-    return registry.draw(frames, ["learning_curve"])["learning_curve"].axes[0]
+    return registry.plot_figures(frames, ["learning_curve"])["learning_curve"].axes[0]
 
 
-def test_learning_curve_has_a_line_with_bars_for_each(frames, sizes):
+def test_learning_curve_has_line_with_bars_per_architecture(frames, sizes):
     lines = {bars.get_label(): bars for bars in sizes.containers}
     assert list(lines) == [
         "Simple RNN", "LSTM", "Stacked LSTM", "Bidirectional LSTM", "Deep LSTM", "TF-IDF + logistic", "NB-SVM",
@@ -51,22 +51,22 @@ def test_learning_curve_has_a_line_with_bars_for_each(frames, sizes):
     assert lines["NB-SVM"][0].get_linestyle() == "--"
 
 
-def test_measured_sizes_are_marked_in_plain_numbers(frames):
+def test_ticks_are_measured_sizes(frames):
     larger = frames["learning_curve"].assign(train_reviews=lambda frame: frame["train_reviews"] * 100)
-    axes = registry.draw({"learning_curve": larger})["learning_curve"].axes[0]
+    axes = registry.plot_figures({"learning_curve": larger})["learning_curve"].axes[0]
     assert axes.get_xscale() == "log"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["600", "1,800", "6,000"]
 
 
-def test_points_of_one_size_stand_apart_but_near(sizes):
+def test_points_of_one_size_are_shifted(sizes):
     firsts = [bars[0].get_xdata()[0] for bars in sizes.containers]
     assert len(set(firsts)) == len(firsts) == 7
     assert max(firsts) / min(firsts) < 1.12
 
 
-def test_an_interval_that_is_not_known_is_no_bar(frames):
+def test_unknown_interval_has_no_bar(frames):
     rows = frames["learning_curve"].assign(low=np.nan, high=np.nan)
-    axes = registry.draw({"learning_curve": rows})["learning_curve"].axes[0]
+    axes = registry.plot_figures({"learning_curve": rows})["learning_curve"].axes[0]
     assert len(axes.containers) == 7
     for bars in axes.containers:
         assert np.isfinite(bars[0].get_ydata()).all()

@@ -1,26 +1,34 @@
-"""The baselines learn what one word tells, give probabilities, keep all that a prediction needs, and know no chance."""
+"""Baselines: they learn from single words and pairs, are deterministic, and can be restored from their weights."""
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 
-from tasks.models.baselines import BASELINES, Labelled, Line, log_count_ratios, majority, nb_svm, tfidf_logistic
+from tasks.models.baselines import (
+    BASELINES,
+    LabeledTexts,
+    LinearModel,
+    log_count_ratios,
+    majority,
+    nb_svm,
+    tfidf_logistic,
+)
 
 LEARNERS = [tfidf_logistic, nb_svm]
 
 
-def reviews(count: int, seed: int = 0) -> Labelled:
-    """Make reviews of 3 to 8 words in which one word, and the pair "not good", tell the class."""
+def reviews(count: int, seed: int = 0) -> LabeledTexts:
+    """Return reviews of 3 to 8 words whose class depends on one word, and on the pair "not good"."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, count).astype(np.int8)
     fill = [" ".join(rng.choice(["a", "film", "with", "plot"], rng.integers(2, 6))) for _ in labels]
     told = ["good" if label else rng.choice(["bad", "not good"]) for label in labels]
-    return Labelled([f"{words} {word}" for words, word in zip(fill, told, strict=True)], labels)
+    return LabeledTexts([f"{words} {word}" for words, word in zip(fill, told, strict=True)], labels)
 
 
 @pytest.mark.parametrize("learn", LEARNERS)
-def test_words_and_pairs_are_learned(learn):
+def test_baselines_learn_from_words_and_pairs(learn):
     train, validation, test = reviews(200), reviews(60, 1), reviews(61, 2)
     probabilities = learn(train, validation).predict(test.texts)
     assert probabilities.shape == (61,)
@@ -30,38 +38,38 @@ def test_words_and_pairs_are_learned(learn):
 
 
 @pytest.mark.parametrize("learn", BASELINES.values())
-def test_the_same_reviews_give_the_same_bytes(learn):
+def test_same_reviews_give_same_weights(learn):
     made = [learn(reviews(80), reviews(30, 1)).weights for _ in range(2)]
     assert made[0].keys() == made[1].keys()
     assert all(made[0][name].tobytes() == made[1][name].tobytes() for name in made[0])
 
 
 @pytest.mark.parametrize("learn", BASELINES.values())
-def test_one_by_one_equals_together(learn):
+def test_predictions_do_not_depend_on_the_batch(learn):
     baseline, texts = learn(reviews(80), reviews(30, 1)), [*reviews(9, 2).texts, "", "unheard of"]
     together = baseline.predict(texts)
     np.testing.assert_array_equal(together, [baseline.predict([text])[0] for text in texts])
 
 
 @pytest.mark.parametrize("learn", LEARNERS)
-def test_the_weights_are_all_that_a_prediction_needs(learn):
+def test_weights_include_vocabulary_coefficients_and_intercept(learn):
     baseline = learn(reviews(80), reviews(30, 1))
     words = bytes(baseline.weights["vocabulary"]).decode().split("\n")
     assert len(words) == len(baseline.weights["coefficients"]) == baseline.parameters - 1
-    # A review without a known word is answered by the intercept alone.
+    # A review without a known word is predicted by the intercept alone.
     np.testing.assert_allclose(baseline.predict(["unheard"]), expit(baseline.weights["intercept"]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("learn", LEARNERS)
 @pytest.mark.parametrize(("weight", "expected"), [(None, 0.1), ("balanced", 0.5)])
-def test_with_weights_a_rare_class_counts_as_much_as_the_other(learn, weight, expected):
+def test_balanced_class_weights_shift_probabilities_to_one_half(learn, weight, expected):
     labels = np.array([1] + [0] * 9, np.int8).repeat(20)
-    tells_nothing = Labelled(["same words"] * 200, labels, weight)
-    assert learn(tells_nothing, tells_nothing).predict(["same words"])[0] == pytest.approx(expected, abs=0.02)
+    constant = LabeledTexts(["same words"] * 200, labels, weight)
+    assert learn(constant, constant).predict(["same words"])[0] == pytest.approx(expected, abs=0.02)
 
 
-def test_majority_answers_with_the_share_of_positives():
-    baseline = majority(Labelled(["a", "b", "c", "d"], np.array([1, 1, 1, 0], np.int8)), reviews(3))
+def test_majority_predicts_the_share_of_positives():
+    baseline = majority(LabeledTexts(["a", "b", "c", "d"], np.array([1, 1, 1, 0], np.int8)), reviews(3))
     assert baseline.predict(["x", "y"]).tolist() == [0.75, 0.75]
     assert baseline.parameters == 1
 
@@ -74,16 +82,16 @@ def test_log_count_ratios_by_hand():
 
 
 @pytest.mark.parametrize("learn", LEARNERS)
-def test_reviews_that_share_no_word_are_no_error(learn):
-    alone = Labelled([f"word{number}" for number in range(40)], np.arange(40, dtype=np.int8) % 2)
+def test_reviews_without_a_common_word_are_valid(learn):
+    alone = LabeledTexts([f"word{number}" for number in range(40)], np.arange(40, dtype=np.int8) % 2)
     assert np.isfinite(learn(alone, alone).predict(["word1", "other"])).all()
 
 
-def test_margins_out_of_scale_are_calibrated():
-    # The true log-odds are 2 x - 1; the line says x + 3 and calls nearly every review positive.
+def test_calibration_recovers_the_true_log_odds():
+    # The true log-odds are 2 x - 1; the model predicts x + 3, so nearly every review is positive.
     rng = np.random.default_rng(0)
     x = rng.normal(size=20_000)
     labels = (rng.random(20_000) < expit(2 * x - 1)).astype(np.int8)
-    found = Line(np.array([1.0]), 3.0).calibrated(csr_matrix(x[:, None]), Labelled([], labels))
+    found = LinearModel(np.array([1.0]), 3.0).calibrate(csr_matrix(x[:, None]), LabeledTexts([], labels))
     assert found.coefficients[0] == pytest.approx(2, abs=0.1)
     assert found.intercept == pytest.approx(-1, abs=0.1)

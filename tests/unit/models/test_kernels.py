@@ -1,11 +1,11 @@
-"""The compiled loops: their tanh, hand-worked steps, numbers that are not finite; TensorFlow's graphs beside them."""
+"""Compiled loops: tanh, steps computed by hand, NaN and infinity, and the same results as TensorFlow graphs."""
 
 import numpy as np
 import pytest
 
 from tasks.models import kernels
 
-ONE_WORD = np.ones((1, 1), np.float32)
+ONE_TOKEN = np.ones((1, 1), np.float32)
 
 
 def normal(*shape):
@@ -13,41 +13,41 @@ def normal(*shape):
 
 
 @kernels.compiled
-def tanh_of_all(values, out):
+def tanh_of_array(values, out):
     for k in range(len(values)):
         out[k] = kernels.tanh(values[k])
 
 
-def test_tanh_is_that_of_numpy_everywhere():
+def test_tanh_equals_that_of_numpy():
     values = np.r_[np.linspace(-12, 12, 400_001), 1e-30, -1e-8, np.inf, -np.inf, np.nan].astype(np.float32)
     out = np.empty_like(values)
-    tanh_of_all(values, out)
+    tanh_of_array(values, out)
     np.testing.assert_allclose(out, np.tanh(values.astype(np.float64)), atol=4e-7)
 
 
 @pytest.mark.parametrize(("steps", "reviews", "units"), [(1, 1, 1), (7, 3, 5), (40, 64, 64)])
-def test_results_begin_where_tensorflow_takes_them_without_a_copy(steps, reviews, units):
+def test_results_are_aligned_for_tensorflow(steps, reviews, units):
     projected, kernel, bias = normal(steps, reviews, 4 * units), normal(units, 4 * units), normal(4 * units)
-    present = np.ones((steps, reviews), np.float32)
-    hiddens, cells, gates = kernels.lstm_forward(projected, kernel, bias, present, False, True)
-    gradient = kernels.lstm_backward(hiddens, kernel, cells, gates, present, False)
+    mask = np.ones((steps, reviews), np.float32)
+    hiddens, cells, gates = kernels.lstm_forward(projected, kernel, bias, mask, False, True)
+    gradient = kernels.lstm_backward(hiddens, kernel, cells, gates, mask, False)
     for result in (hiddens, cells, gates, gradient):
         assert result.ctypes.data % 64 == 0
         assert result.flags.c_contiguous
 
 
-def test_one_step_of_an_lstm_by_hand():
+def test_lstm_step_matches_a_hand_computation():
     # i = f = o = sigmoid(0) = 1/2 and g = tanh(1), so c = tanh(1) / 2 and h = tanh(c) / 2.
     projected = np.array([[[0, 0, 1, 0]]], np.float32)
     hiddens, cells, gates = kernels.lstm_forward(
-        projected, np.zeros((1, 4), np.float32), np.zeros(4, np.float32), ONE_WORD, False, True
+        projected, np.zeros((1, 4), np.float32), np.zeros(4, np.float32), ONE_TOKEN, False, True
     )
     assert gates[0, 0] == pytest.approx([0.5, 0.5, np.tanh(1), 0.5], abs=1e-6)
     assert cells[0, 0, 0] == pytest.approx(np.tanh(1) / 2, abs=1e-6)
     assert hiddens[0, 0, 0] == pytest.approx(np.tanh(np.tanh(1) / 2) / 2, abs=1e-6)
 
 
-def test_two_steps_of_a_gated_recurrent_unit_by_hand():
+def test_gru_steps_match_a_hand_computation():
     # z = r = sigmoid(0) = 1/2. First g = tanh(1/2 + r·1) = tanh(1), so h = g / 2; then g = tanh(r·(h + 1)).
     projected, kernel = np.array([[[0, 0, 0.5]], [[0, 0, 0]]], np.float32), np.array([[0, 0, 1]], np.float32)
     bias = np.array([[0, 0, 0], [0, 0, 1]], np.float32)
@@ -57,43 +57,43 @@ def test_two_steps_of_a_gated_recurrent_unit_by_hand():
     assert hiddens[:, 0, 0] == pytest.approx([first, first / 2 + np.tanh((first + 1) / 2) / 2], abs=1e-6)
 
 
-def test_mean_and_maximum_of_the_words_alone():
+def test_pooling_ignores_padding():
     states = np.array([[[0.0], [0.0]], [[-0.5], [0.0]], [[-0.1], [0.0]]], np.float32)
-    present = np.array([[0, 0], [1, 0], [1, 0]], np.float32)  # the first review has two words, the second none
-    pooled, where = kernels.pool_forward(states, present)
+    mask = np.array([[0, 0], [1, 0], [1, 0]], np.float32)  # the first review has two tokens, the second none
+    pooled, argmax = kernels.pool_forward(states, mask)
     np.testing.assert_allclose(pooled, [[-0.3, -0.1], [0, -1]], atol=1e-7)
-    assert where.tolist() == [[2], [-1]]
-    gradient = kernels.pool_backward(np.array([[1, 10], [1, 10]], np.float32), where, present)
+    assert argmax.tolist() == [[2], [-1]]
+    gradient = kernels.pool_backward(np.array([[1, 10], [1, 10]], np.float32), argmax, mask)
     assert gradient[:, :, 0].tolist() == [[0, 0], [0.5, 0], [10.5, 0]]
 
 
-@pytest.mark.fault(7)
+@pytest.mark.failure_mode("out-of-memory")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_number_that_is_not_finite_is_not_hidden(bad):
-    """A training that diverges is found by its loss: no loop may turn NaN into a number."""
-    projected, kernel, bias, present = normal(3, 2, 8), normal(2, 8), normal(8), np.ones((3, 2), np.float32)
+def test_nan_and_infinity_are_preserved(bad):
+    """Divergence is detected by the loss, so no loop may replace NaN by a number."""
+    projected, kernel, bias, mask = normal(3, 2, 8), normal(2, 8), normal(8), np.ones((3, 2), np.float32)
     projected[1, 0] = np.nan
-    hiddens, *_ = kernels.lstm_forward(projected, kernel, bias, present, False, True)
+    hiddens, *_ = kernels.lstm_forward(projected, kernel, bias, mask, False, True)
     assert np.isnan(hiddens[1:, 0]).all()
     assert np.isfinite(hiddens[0]).all()
     assert np.isfinite(hiddens[:, 1]).all()
     biases = np.stack([bias[:6], bias[:6]])
-    states, _ = kernels.gru_forward(projected[:, :, :6].copy(), kernel[:, :6].copy(), biases, present, False, True)
+    states, _ = kernels.gru_forward(projected[:, :, :6].copy(), kernel[:, :6].copy(), biases, mask, False, True)
     assert np.isnan(states[1:, 0]).all()
     assert np.isfinite(states[:, 1]).all()
-    states = kernels.simple_forward(projected[:, :, :2].copy(), kernel[:, :2].copy(), bias[:2], present, False)
+    states = kernels.simple_forward(projected[:, :, :2].copy(), kernel[:, :2].copy(), bias[:2], mask, False)
     assert np.isnan(states[1:, 0]).all()
     states[:] = 0.5
     states[2, 1, 0] = bad
-    pooled, _ = kernels.pool_forward(states, present)
+    pooled, _ = kernels.pool_forward(states, mask)
     assert not np.isfinite(pooled[1, [0, 2]]).any()
     assert np.isfinite(pooled[0]).all()
 
 
 @pytest.mark.parametrize("reviews", [1, 3])
-@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("name", ["lstm_steps", "gru_steps", "simple_steps"])
-def test_states_and_gradients_are_those_of_tensorflows_graphs(name, backwards, reviews):
+def test_states_and_gradients_equal_those_of_tensorflow_graphs(name, go_backwards, reviews):
     import tensorflow as tf
 
     from tasks.models import graph_loops, layers
@@ -102,35 +102,35 @@ def test_states_and_gradients_are_those_of_tensorflows_graphs(name, backwards, r
     width = {"simple_steps": 1, "gru_steps": 3, "lstm_steps": 4}[name] * units
     bias = normal(2, width) if name == "gru_steps" else normal(width)
     given = [normal(7, reviews, width), normal(units, width), bias]
-    present = np.ones((7, reviews), np.float32)
-    present[:3, 0] = 0
-    upstream = normal(7, reviews, units) * present[..., None]  # nothing is read at padding
+    mask = np.ones((7, reviews), np.float32)
+    mask[:3, 0] = 0
+    upstream = normal(7, reviews, units) * mask[..., None]  # states at padding are not used
     found = []
     for module in (layers, graph_loops):
         inputs = [tf.constant(each) for each in given]
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            states = getattr(module, name)(*inputs, tf.constant(present), backwards, True)
+            states = getattr(module, name)(*inputs, tf.constant(mask), go_backwards, True)
             total = tf.reduce_sum(states * upstream)
-        found.append([states * present[..., None], *tape.gradient(total, inputs)])
+        found.append([states * mask[..., None], *tape.gradient(total, inputs)])
     for mine, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-5)
 
 
-def test_pooling_and_its_gradient_are_those_of_tensorflows_graphs():
+def test_pooling_and_its_gradient_equal_those_of_tensorflow_graphs():
     import tensorflow as tf
 
     from tasks.models import graph_loops, layers
 
-    present = np.ones((6, 3), np.float32)
-    present[:4, 1], present[:, 2] = 0, 0
-    values = np.tanh(normal(6, 3, 4)) * present[..., None]
+    mask = np.ones((6, 3), np.float32)
+    mask[:4, 1], mask[:, 2] = 0, 0
+    values = np.tanh(normal(6, 3, 4)) * mask[..., None]
     found = []
     for module in (layers, graph_loops):
         states = tf.constant(values)
         with tf.GradientTape() as tape:
             tape.watch(states)
-            pooled = module.mean_and_maximum(states, tf.constant(present))
+            pooled = module.mean_max_pooling(states, tf.constant(mask))
             total = tf.reduce_sum(pooled[:2] * normal(2, 8))
         found.append([pooled, tape.gradient(total, states)])
     for mine, theirs in zip(*found, strict=True):
@@ -138,8 +138,8 @@ def test_pooling_and_its_gradient_are_those_of_tensorflows_graphs():
 
 
 @pytest.mark.parametrize(("name", "biases"), [("lstm_steps", (12,)), ("gru_steps", (2, 9))])
-def test_a_gradient_without_training_is_that_with_training(name, biases):
-    """Without training the loop keeps nothing, so its gradient runs it again."""
+def test_gradient_does_not_depend_on_the_training_flag(name, biases):
+    """Without training, the loop keeps no states, so the gradient computes them again."""
     import tensorflow as tf
 
     from tasks.models import layers

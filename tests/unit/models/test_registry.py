@@ -1,14 +1,14 @@
-"""The builders: sizes by hand, shapes, gradients, padding, and the same mathematics as Keras' own layers."""
+"""Builders of the architectures: sizes, shapes, gradients, padding, and the same results as Keras' layers."""
 
 import numpy as np
 import pytest
 
 from tasks.config.parameters import Parameters
-from tasks.config.recipe import FIVE_ARCHITECTURES, Recipe
+from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 from tasks.models.registry import ARCHITECTURES
 
 TINY = Recipe(vocabulary_size=11, embedding_size=5, units=3)
-WORDS = np.array([[0, 0, 4, 1, 10, 2, 3], [5, 6, 7, 8, 9, 10, 2]], np.int32)  # 2 x 7, the first left padded
+TOKEN_IDS = np.array([[0, 0, 4, 1, 10, 2, 3], [5, 6, 7, 8, 9, 10, 2]], np.int32)  # 2 x 7, the first left padded
 
 # Embedding 11 * 5 = 55. An LSTM of 3 units on n features: 4 * (3 * n + 3 * 3 + 3), so 108 on 5 and 84 on 3.
 # The head reads mean and maximum of 3 states (6 weights, 1 bias), of 6 states when read both ways (12 and 1).
@@ -24,58 +24,56 @@ PARAMETERS = {
 every_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
 
 
-def test_the_five_are_what_is_compared_unless_others_are_asked_for():
-    assert Parameters().architectures == FIVE_ARCHITECTURES
-    assert [name for name in ARCHITECTURES if name not in FIVE_ARCHITECTURES] == ["gru"]
+def test_five_architectures_are_compared_by_default():
+    assert Parameters().architectures == DEFAULT_ARCHITECTURES
+    assert [name for name in ARCHITECTURES if name not in DEFAULT_ARCHITECTURES] == ["gru"]
 
 
 @every_architecture
-def test_parameters_match_a_hand_count(name):
+def test_parameter_counts_match_a_hand_count(name):
     assert ARCHITECTURES[name](TINY).count_params() == PARAMETERS[name]
 
 
 @every_architecture
-def test_gives_one_logit_a_review(name):
-    assert ARCHITECTURES[name](TINY)(WORDS).shape == (2, 1)
+def test_model_returns_one_logit_per_review(name):
+    assert ARCHITECTURES[name](TINY)(TOKEN_IDS).shape == (2, 1)
 
 
 @every_architecture
-def test_one_training_step_moves_every_weight(name):
+def test_one_training_step_changes_each_weight(name):
     import keras
 
     keras.utils.set_random_seed(0)
     model = ARCHITECTURES[name](TINY.model_copy(update={"dropout": 0.0, "layer_dropout": 0.0}))
     before = model.get_weights()
     model.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
-    model.train_on_batch(WORDS, np.array([[0.0], [1.0]]))
+    model.train_on_batch(TOKEN_IDS, np.array([[0.0], [1.0]]))
     assert all((new != old).any() for new, old in zip(model.get_weights(), before, strict=True))
 
 
 @every_architecture
-def test_padding_on_the_left_changes_nothing(name):
+def test_padding_on_the_left_does_not_change_logits(name):
     model = ARCHITECTURES[name](TINY)
-    wider = np.pad(WORDS, ((0, 0), (4, 0)))
-    np.testing.assert_allclose(model(wider), model(WORDS), atol=1e-6)
-    np.testing.assert_allclose(model(WORDS[:1, 2:]), model(WORDS[:1]), atol=1e-6)
+    wider = np.pad(TOKEN_IDS, ((0, 0), (4, 0)))
+    np.testing.assert_allclose(model(wider), model(TOKEN_IDS), atol=1e-6)
+    np.testing.assert_allclose(model(TOKEN_IDS[:1, 2:]), model(TOKEN_IDS[:1]), atol=1e-6)
 
 
 @every_architecture
-def test_a_review_without_a_word_has_a_finite_logit(name):
+def test_review_without_tokens_has_a_finite_logit(name):
     model = ARCHITECTURES[name](TINY)
     assert np.isfinite(model(np.zeros((2, 7), np.int32))).all()
 
 
 @every_architecture
-def test_the_order_of_the_words_matters(name):
+def test_logits_depend_on_the_order_of_tokens(name):
     model = ARCHITECTURES[name](TINY)
-    assert abs(np.asarray(model(WORDS[1:]) - model(WORDS[1:, ::-1]))).max() > 1e-7
+    assert abs(np.asarray(model(TOKEN_IDS[1:]) - model(TOKEN_IDS[1:, ::-1]))).max() > 1e-7
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize(
-    ("ours", "theirs"), [("Recurrent", "SimpleRNN"), ("GatedRecurrentUnit", "GRU"), ("LongShortTermMemory", "LSTM")]
-)
-def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize(("ours", "theirs"), [("FastSimpleRNN", "SimpleRNN"), ("FastGRU", "GRU"), ("FastLSTM", "LSTM")])
+def test_states_and_gradients_equal_those_of_keras(ours, theirs, go_backwards):
     import keras
     import tensorflow as tf
 
@@ -84,11 +82,11 @@ def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
     rng = np.random.default_rng(0)
     sequence = tf.constant(rng.normal(size=(2, 7, 5)).astype(np.float32))
     upstream = tf.constant(rng.normal(size=(2, 7, 3)).astype(np.float32))
-    layer = getattr(layers, ours)(3, backwards=backwards)
-    reference = getattr(keras.layers, theirs)(3, return_sequences=True, go_backwards=backwards)
+    layer = getattr(layers, ours)(3, go_backwards=go_backwards)
+    reference = getattr(keras.layers, theirs)(3, return_sequences=True, go_backwards=go_backwards)
     layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2)))
     reference(sequence)
-    for weight in layer.weights:  # biases that are zero would hide which of them is added where
+    for weight in layer.weights:  # with biases of zero, an exchange of biases would not be noticed
         weight.assign(rng.normal(size=weight.shape))
     reference.set_weights(layer.get_weights())
 
@@ -96,7 +94,7 @@ def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
         tape.watch(sequence)
         states = tf.transpose(layer(tf.transpose(sequence, (1, 0, 2)), tf.ones((7, 2))), (1, 0, 2))
         expected = reference(sequence)
-        expected = tf.reverse(expected, [1]) if backwards else expected
+        expected = tf.reverse(expected, [1]) if go_backwards else expected
         one, other = tf.reduce_sum(states * upstream), tf.reduce_sum(expected * upstream)
 
     np.testing.assert_allclose(states, expected, atol=1e-6)
@@ -105,9 +103,9 @@ def test_states_and_gradients_are_those_of_keras(ours, theirs, backwards):
         np.testing.assert_allclose(tape.gradient(one, mine.value), tape.gradient(other, keras_one.value), atol=1e-5)
 
 
-def test_the_forget_gate_starts_open():
-    from tasks.models.layers import LongShortTermMemory
+def test_initial_bias_of_the_forget_gate_is_one():
+    from tasks.models.layers import FastLSTM
 
-    layer = LongShortTermMemory(3)
+    layer = FastLSTM(3)
     layer.build((7, 2, 5))
     assert np.asarray(layer.bias).tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]

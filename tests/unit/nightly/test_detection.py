@@ -1,162 +1,181 @@
-"""The regression check: hand-worked cases, and simulations with seed noise as measured (0.15 to 0.4 points)."""
+"""Detection of deterioration: hand-worked cases, and simulations with measured seed variance (0.15 to 0.4 points)."""
 
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student_t
 
 from tasks.nightly import detection
-from tasks.nightly.detection import ALL, WATCHED, Evidence, alarms, alarms_of, look, losses
+from tasks.nightly.alarms import alarm_table
+from tasks.nightly.detection import ALL_ARCHITECTURES, compare_losses, detect_alarms
+from tasks.nightly.losses import MONITORED_METRICS, CumulativeLosses, loss_array
 
-NAMES = ["simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm"]
-SPREAD = np.array([0.40, 0.15, 0.30, 0.15, 0.25]) / 100  # of the accuracy of seeds
-BASE = 3
+ARCHITECTURES = ["simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm"]
+STD = np.array([0.40, 0.15, 0.30, 0.15, 0.25]) / 100  # of the accuracy over seeds
+FIRST_SEEDS = 3
 
 
-def made_up(seed: int, nights: int, tails: int | None = None) -> np.ndarray:
-    """Draw losses (nights, architectures, values, watched): three seeds and one more on the first night, then one.
+def simulate_losses(seed: int, runs: int, df: int | None = None) -> np.ndarray:
+    """Draw losses (runs, architectures, trials, metrics): four trials in the first nightly run, then one.
 
-    Accuracy, F1, AUC and log-loss of a seed go together; the time does not. With `tails` they come from a t
-    distribution of so many degrees of freedom, of the same variance.
+    Accuracy, F1, AUC and log-loss of a trial are correlated; the training time is independent. With `df` the losses
+    have a t distribution with that many degrees of freedom and the same variance.
     """
     rng = np.random.default_rng(seed)
-    shape = (nights, len(NAMES), BASE + 1, len(WATCHED))
-    noise = rng.standard_normal(shape) if tails is None else rng.standard_t(tails, shape) * np.sqrt((tails - 2) / tails)
+    shape = (runs, len(ARCHITECTURES), FIRST_SEEDS + 1, len(MONITORED_METRICS))
+    noise = rng.standard_normal(shape) if df is None else rng.standard_t(df, shape) * np.sqrt((df - 2) / df)
     noise[..., :4] = np.sqrt(0.7) * noise[..., :1] + np.sqrt(0.3) * noise[..., :4]
-    of_measures = np.stack([SPREAD, SPREAD, 0.6 * SPREAD, 3 * SPREAD, np.full(len(NAMES), 0.05)], axis=-1)
+    std = np.stack([STD, STD, 0.6 * STD, 3 * STD, np.full(len(ARCHITECTURES), 0.05)], axis=-1)
     noise[1:, :, 1:] = np.nan
-    return noise * of_measures[None, :, None]
+    return noise * std[None, :, None]
 
 
-def found_within(
-    nights: int, worse: np.ndarray, names: slice | list[int], runs: int = 40, retrained: bool = False
+def cumulative(losses: np.ndarray) -> CumulativeLosses:
+    return CumulativeLosses.from_losses(losses, ARCHITECTURES)
+
+
+def detection_rate(
+    within: int, drop_points: np.ndarray, architectures: slice | list[int], histories: int = 40, retrained: bool = False
 ) -> float:
-    """Return the share of histories in which what begins on the 20th night is found within `nights`, and not before."""
-    found = 0
-    for run in range(runs):
-        given = made_up(run, 20 + len(worse))
+    """Return the share of histories whose first alarm is within `within` runs of a drop that begins in the 20th run."""
+    detected = 0
+    for history in range(histories):
+        losses = simulate_losses(history, 20 + len(drop_points))
         if retrained:
-            given[20] = made_up(1_000 + run, 1)[0]
-        for step, points in enumerate(worse):
-            given[20 + step, names, :, :2] += points / 100
-        first = next((alarm["night"] for alarm in alarms(Evidence.of(given, NAMES)) if alarm["night"] >= 20), 1_000)
-        found += first - 20 < nights
-    return found / runs
+            losses[20] = simulate_losses(1_000 + history, 1)[0]
+        for step, points in enumerate(drop_points):
+            losses[20 + step, architectures, :, :2] += points / 100
+        first = next((alarm.run for alarm in detect_alarms(cumulative(losses)) if alarm.run >= 20), 1_000)
+        detected += first - 20 < within
+    return detected / histories
 
 
-@pytest.mark.parametrize(("tails", "louder"), [(None, 1), (4, 1), (None, 2)])
-def test_of_a_thousand_unchanged_nights_at_most_twenty_raise_an_alarm(tails: int | None, louder: float) -> None:
-    """Where seeds vary more, few differences are below the floor, and the tests themselves must keep alarms rare."""
-    raised = alarms(Evidence.of(made_up(0, 1_000, tails) * louder, NAMES))
-    assert len({alarm["night"] for alarm in raised}) <= 20
+@pytest.mark.parametrize(("df", "scale"), [(None, 1), (4, 1), (None, 2)])
+def test_at_most_2_percent_of_unchanged_runs_raise_an_alarm(df: int | None, scale: float) -> None:
+    """With a larger variance, fewer differences are below the practical limit, so the tests must keep alarms rare."""
+    alarms = detect_alarms(cumulative(simulate_losses(0, 1_000, df) * scale))
+    assert len({alarm.run for alarm in alarms}) <= 20
 
 
-def test_a_drop_of_a_point_in_all_is_found_the_same_night() -> None:
-    assert found_within(1, np.full(3, 1.0), slice(None)) >= 0.95
+def test_drop_of_a_point_in_all_architectures_is_detected_in_the_same_run() -> None:
+    assert detection_rate(1, np.full(3, 1.0), slice(None)) >= 0.95
 
 
-@pytest.mark.parametrize(("name", "least"), [("lstm", 0.95), ("stacked_lstm", 0.9)])
-def test_a_drop_of_a_point_in_one_is_found_within_three_nights(name: str, least: float) -> None:
-    assert found_within(3, np.full(3, 1.0), [NAMES.index(name)]) >= least
+@pytest.mark.parametrize(("name", "rate"), [("lstm", 0.95), ("stacked_lstm", 0.9)])
+def test_drop_of_a_point_in_one_architecture_is_detected_within_three_runs(name: str, rate: float) -> None:
+    assert detection_rate(3, np.full(3, 1.0), [ARCHITECTURES.index(name)]) >= rate
 
 
-def test_where_a_change_retrains_all_seeds_a_drop_in_the_noisiest_is_found_within_three_nights() -> None:
-    assert found_within(3, np.full(3, 1.0), [NAMES.index("simple_rnn")], retrained=True) >= 0.85
+def test_drop_in_the_noisiest_architecture_is_detected_within_three_runs_if_all_seeds_are_retrained() -> None:
+    assert detection_rate(3, np.full(3, 1.0), [ARCHITECTURES.index("simple_rnn")], retrained=True) >= 0.85
 
 
 @pytest.mark.parametrize("name", ["all", "simple_rnn", "lstm"])
-def test_a_drift_of_a_tenth_of_a_point_a_night_is_found_within_fifteen(name: str) -> None:
-    names = slice(None) if name == "all" else [NAMES.index(name)]
-    assert found_within(15, 0.1 * np.arange(1, 16), names, runs=20) >= 0.95
+def test_drift_of_a_tenth_of_a_point_per_run_is_detected_within_fifteen_runs(name: str) -> None:
+    architectures = slice(None) if name == "all" else [ARCHITECTURES.index(name)]
+    assert detection_rate(15, 0.1 * np.arange(1, 16), architectures, histories=20) >= 0.95
 
 
-def test_without_cusum_the_drift_would_be_found_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    drift, names = 0.1 * np.arange(1, 16), [NAMES.index("simple_rnn")]
-    with_cusum = found_within(9, drift, names, runs=15)
-    monkeypatch.setattr(detection, "LIMIT", np.inf)
-    assert found_within(9, drift, names, runs=15) < with_cusum
+def test_cusum_detects_drift_earlier_than_t_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    drift, architectures = 0.1 * np.arange(1, 16), [ARCHITECTURES.index("simple_rnn")]
+    with_cusum = detection_rate(9, drift, architectures, histories=15)
+    monkeypatch.setattr(detection, "CUSUM_LIMIT", np.inf)
+    assert detection_rate(9, drift, architectures, histories=15) < with_cusum
 
 
-def history(*accuracies: list[float], name: str = "lstm", seconds: float = 10.0) -> pd.DataFrame:
-    """Make up the new trials of nights, given their accuracies."""
+def make_trials(*accuracies: list[float], name: str = "lstm", seconds: float = 10.0) -> pd.DataFrame:
+    """Make the new trials of nightly runs with these accuracies."""
     rows = [
-        {"night": date(2026, 1, 1) + timedelta(days=place), "architecture": name, "accuracy": value, "f1": value}
+        {"night": date(2026, 1, 1) + timedelta(days=day), "architecture": name, "accuracy": value, "f1": value}
         | {"auc": 0.9, "log_loss": 0.3, "relative_seconds": seconds}
-        for place, values in enumerate(accuracies)
+        for day, values in enumerate(accuracies)
         for value in values
     ]
     return pd.DataFrame(rows)
 
 
-def test_a_new_value_is_tested_as_by_hand() -> None:
+def test_t_test_of_a_new_value_matches_hand_computation() -> None:
     # Before: 0.89, 0.90, 0.90, 0.91, so s = 0.01 sqrt(2/3); 0.86 is 0.04 below, and t = 0.04 / (s sqrt(1 + 1/4)).
-    found = Evidence.of(losses(history([0.89, 0.90, 0.90, 0.91], [0.86])), ["lstm"])
-    first = np.ones((1, len(WATCHED)), dtype=int)
-    seen = look(found, first - 1, first, night=1)
-    assert seen.worse[0, 0] == pytest.approx(0.04)
+    losses = CumulativeLosses.from_losses(loss_array(make_trials([0.89, 0.90, 0.90, 0.91], [0.86])), ["lstm"])
+    first = np.ones((1, len(MONITORED_METRICS)), dtype=int)
+    compared = compare_losses(losses, first - 1, first, run=1)
+    assert compared.deterioration[0, 0] == pytest.approx(0.04)
     t = 0.04 / (0.01 * np.sqrt(2 / 3) * np.sqrt(1.25))
-    assert seen.p[0, 0] == pytest.approx(detection.student.sf(t, 3))
-    assert (seen.new[0, 0], seen.before[0, 0]) == (1, 4)
-    assert np.isnan(seen.p[1]).all()  # one architecture is not all together
+    assert compared.p[0, 0] == pytest.approx(student_t.sf(t, 3))
+    assert (compared.new_values[0, 0], compared.earlier_values[0, 0]) == (1, 4)
+    assert np.isnan(compared.p[1]).all()  # one architecture is not combined
 
 
-def test_one_bad_seed_is_no_regression_and_several_are() -> None:
-    quiet = [[0.890, 0.891, 0.889, 0.890], [0.891], [0.890], [0.889], [0.890]]
-    assert alarms_of(history(*quiet, [0.85])).empty
-    raised = alarms_of(history(*quiet, [0.85, 0.86, 0.85]))
-    assert set(raised["measure"]) == {"accuracy", "f1"}
-    assert set(raised["sign"]) == {"tonight"}
-    assert set(raised["night"]) == {date(2026, 1, 6)}
-    assert raised["worse"].iloc[0] == pytest.approx(0.89 - 0.86 / 3 - 2 * 0.85 / 3, abs=1e-3)
+def test_moments_match_numpy() -> None:
+    losses = simulate_losses(3, 7)
+    shape = losses.shape[1], losses.shape[3]
+    n, mean, squares = cumulative(losses).moments(np.full(shape, 2), np.full(shape, 6))
+    centered = losses - np.nanmean(losses, axis=(0, 2), keepdims=True)
+    selected = centered[2:6]
+    np.testing.assert_array_equal(n, np.isfinite(selected).sum((0, 2)))
+    np.testing.assert_allclose(mean, np.nanmean(selected, axis=(0, 2)), atol=1e-12)
+    np.testing.assert_allclose(squares, n * np.nanvar(selected, axis=(0, 2)), atol=1e-12)
 
 
-def test_what_is_below_the_floor_is_no_alarm_however_sure() -> None:
-    sure = history(*[[0.8901, 0.8900, 0.8899, 0.8900]] * 6, [0.8860] * 4)
-    assert alarms_of(sure).empty
+def test_one_bad_seed_raises_no_alarm_and_several_do() -> None:
+    stable = [[0.890, 0.891, 0.889, 0.890], [0.891], [0.890], [0.889], [0.890]]
+    assert alarm_table(make_trials(*stable, [0.85])).empty
+    alarms = alarm_table(make_trials(*stable, [0.85, 0.86, 0.85]))
+    assert set(alarms["metric"]) == {"accuracy", "f1"}
+    assert set(alarms["detector"]) == {"last nightly run"}
+    assert set(alarms["night"]) == {date(2026, 1, 6)}
+    assert alarms["deterioration"].iloc[0] == pytest.approx(0.89 - 0.86 / 3 - 2 * 0.85 / 3, abs=1e-3)
 
 
-def test_better_is_no_alarm() -> None:
-    assert alarms_of(history(*[[0.89, 0.891]] * 6, [0.95, 0.95])).empty
+def test_significant_change_below_the_practical_limit_raises_no_alarm() -> None:
+    trials = make_trials(*[[0.8901, 0.8900, 0.8899, 0.8900]] * 6, [0.8860] * 4)
+    assert alarm_table(trials).empty
 
 
-def test_an_alarm_is_raised_once_and_the_next_fall_again() -> None:
+def test_improvement_raises_no_alarm() -> None:
+    assert alarm_table(make_trials(*[[0.89, 0.891]] * 6, [0.95, 0.95])).empty
+
+
+def test_alarm_is_raised_once_and_again_after_the_next_drop() -> None:
     high, low, lowest = [0.900, 0.901, 0.899, 0.9], [0.880, 0.881, 0.879, 0.88], [0.860, 0.861, 0.859, 0.86]
-    raised = alarms_of(history(high, high, low, low, low, lowest, lowest))
-    assert sorted(set(raised["night"])) == [date(2026, 1, 3), date(2026, 1, 6)]
+    alarms = alarm_table(make_trials(high, high, low, low, low, lowest, lowest))
+    assert sorted(set(alarms["night"])) == [date(2026, 1, 3), date(2026, 1, 6)]
 
 
-def test_a_slow_machine_is_no_regression_and_slower_code_is() -> None:
-    def nights(factor: float) -> pd.DataFrame:
-        given = history(*[[0.89, 0.9]] * 6)
-        probe = np.where(given["night"] == date(2026, 1, 6), 2.0, 1.0)  # the machine is half as fast that night
-        seconds = np.where(given["night"] == date(2026, 1, 6), 2.0 * factor, 1.0) * np.tile([60, 61], 6)
-        return given.assign(relative_seconds=seconds / probe)
+def test_slow_machine_raises_no_alarm_and_slower_code_does() -> None:
+    def trials_with(factor: float) -> pd.DataFrame:
+        trials = make_trials(*[[0.89, 0.9]] * 6)
+        last = trials["night"] == date(2026, 1, 6)
+        probe = np.where(last, 2.0, 1.0)  # the machine is half as fast in the last run
+        seconds = np.where(last, 2.0 * factor, 1.0) * np.tile([60, 61], 6)
+        return trials.assign(relative_seconds=seconds / probe)
 
-    assert alarms_of(nights(1.0)).empty
-    raised = alarms_of(nights(1.3))
-    assert list(raised["measure"]) == ["relative_seconds"]
-    assert np.exp(raised["worse"].iloc[0]) == pytest.approx(1.3)
-
-
-def test_times_that_are_not_known_are_no_evidence() -> None:
-    assert alarms_of(history(*[[0.89, 0.9]] * 6, seconds=np.nan)).empty
+    assert alarm_table(trials_with(1.0)).empty
+    alarms = alarm_table(trials_with(1.3))
+    assert list(alarms["metric"]) == ["relative_seconds"]
+    assert np.exp(alarms["deterioration"].iloc[0]) == pytest.approx(1.3)
 
 
-def test_all_together_find_what_none_finds_alone() -> None:
+def test_unknown_times_raise_no_alarm() -> None:
+    assert alarm_table(make_trials(*[[0.89, 0.9]] * 6, seconds=np.nan)).empty
+
+
+def test_all_architectures_together_detect_what_none_detects_alone() -> None:
     rng = np.random.default_rng(5)
-    nights = [history(*[[v] for v in rng.normal(0.89, 0.002, 8)], [0.884], name=name) for name in NAMES]
-    raised = alarms_of(pd.concat(nights))
-    assert set(raised["architecture"]) == {ALL}
-    assert set(raised["night"]) == {date(2026, 1, 9)}
+    runs = [make_trials(*[[v] for v in rng.normal(0.89, 0.002, 8)], [0.884], name=name) for name in ARCHITECTURES]
+    alarms = alarm_table(pd.concat(runs))
+    assert set(alarms["architecture"]) == {ALL_ARCHITECTURES}
+    assert set(alarms["night"]) == {date(2026, 1, 9)}
 
 
-def test_a_baseline_has_no_noise_so_its_floor_decides() -> None:
-    assert alarms_of(history([0.9], [0.896], name="nb_svm")).empty
-    raised = alarms_of(history([0.9], [0.89], [0.89], name="nb_svm"))
-    assert list(raised["measure"]) == ["accuracy", "f1"]
-    assert set(raised["night"]) == {date(2026, 1, 2)}
+def test_baseline_raises_an_alarm_at_the_practical_limit() -> None:
+    assert alarm_table(make_trials([0.9], [0.896], name="nb_svm")).empty
+    alarms = alarm_table(make_trials([0.9], [0.89], [0.89], name="nb_svm"))
+    assert list(alarms["metric"]) == ["accuracy", "f1"]
+    assert set(alarms["night"]) == {date(2026, 1, 2)}
 
 
-def test_an_empty_history_has_no_alarm() -> None:
-    assert alarms_of(history([0.9]).head(0)).empty
+def test_empty_history_has_no_alarm() -> None:
+    assert alarm_table(make_trials([0.9]).head(0)).empty

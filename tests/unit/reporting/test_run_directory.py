@@ -1,4 +1,4 @@
-"""What a run leaves behind, from made-up frames."""
+"""The run directory: its files, its name, the link `latest`, and the command that repeats the run."""
 
 import json
 import os
@@ -8,83 +8,92 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.cli.arguments import parse
+from flows.cli.parser import read_options
+from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
-from tasks.report import of_a_fraction
+from tasks.report import format_fraction_caveat
 from tasks.reporting import run_directory
 from tasks.reporting.model import Report
-from tasks.storage.store import NotWrittenError
-from tests.helpers.synthetic import frames as synthetic_frames
+from tasks.storage.run_info import RunInfo
+from tests.helpers.report_inputs import make_run_info
+from tests.helpers.synthetic import make_frames
 
 
 @pytest.fixture
 def report() -> Report:
-    frames = synthetic_frames(reviews=60, seeds=2)
-    facts = {"source": "3 reviews", "fingerprint": "f" * 64, "caveats": [], "rows": {"test": 3}}
-    return Report(facts=facts, frames=frames)
+    return Report(make_run_info(), make_frames(reviews=60, seeds=2))
 
 
-def test_a_run_is_written_whole(report: Report, tmp_path: Path) -> None:
-    written = run_directory.write_run(report, tmp_path / "run", tmp_path / "cache", pytest.fail)
+def test_run_directory_has_tables_figures_and_record(report: Report, tmp_path: Path) -> None:
+    written = run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
     for name, frame in report.frames.items():
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["source"] == "3 reviews"
-    saved = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert {picture.name: picture.png for picture in written.pictures} == saved
-    assert sum(len(picture.small) for picture in written.pictures) < 1_000_000
+    files = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {figure.name: figure.png for figure in written.figures} == files
+    assert sum(len(figure.thumbnail) for figure in written.figures) < 1_000_000
 
 
-def test_latest_leads_to_the_newest_and_no_run_is_overwritten(tmp_path: Path) -> None:
+def test_run_record_is_read_back_unchanged(report: Report, tmp_path: Path) -> None:
+    run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
+    content = (tmp_path / "run" / "run.json").read_bytes()
+    assert RunInfo.model_validate_json(content) == report.info
+    assert set(json.loads(content)) == {
+        "source", "rows", "fingerprint", "classes", "vocabulary", "caveats", "settings", "versions", "hardware",
+        "command", "run_name", "started", "seconds",
+    }  # fmt: skip
+
+
+def test_latest_points_to_the_last_run_and_no_run_is_overwritten(tmp_path: Path) -> None:
     for expected in ("night", "night-2", "night-3"):
         partial = tmp_path / "runs" / ".partial"
         partial.mkdir(parents=True)
-        assert run_directory.settle(partial, tmp_path, "night").name == expected
+        assert run_directory.publish_run_dir(partial, tmp_path, "night").name == expected
         assert (tmp_path / "latest").resolve().name == expected
 
 
-def test_a_name_that_is_taken_in_any_way_is_not_used(tmp_path: Path) -> None:
+def test_name_of_any_existing_path_is_taken(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     (runs / "night").mkdir(parents=True)
     (runs / "night-2").symlink_to("nowhere")
     (runs / "night-3").touch()
     (runs / ".partial").mkdir()
-    assert run_directory.settle(runs / ".partial", tmp_path, "night").name == "night-4"
+    assert run_directory.publish_run_dir(runs / ".partial", tmp_path, "night").name == "night-4"
     assert not list((runs / "night").iterdir())
 
 
-def test_a_name_that_is_taken_at_the_last_moment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_taken_after_the_check_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = tmp_path / "runs"
     for name in ("night", ".partial"):
         (runs / name).mkdir(parents=True)
         (runs / name / "report.html").write_text(name)
-    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as it was when it was looked for
-    assert run_directory.settle(runs / ".partial", tmp_path, "night").name == "night-2"
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as if another run took the name after the check
+    assert run_directory.publish_run_dir(runs / ".partial", tmp_path, "night").name == "night-2"
     assert (runs / "night" / "report.html").read_text() == "night"
 
 
-def test_a_folder_named_latest_is_kept_and_told(tmp_path: Path) -> None:
+def test_directory_named_latest_is_kept_and_reported(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     (tmp_path / "runs" / ".partial").mkdir(parents=True)
-    with pytest.raises(NotWrittenError, match="latest could not be written: Is a directory"):
-        run_directory.settle(tmp_path / "runs" / ".partial", tmp_path, "night")
+    with pytest.raises(UserError, match="latest"):
+        run_directory.publish_run_dir(tmp_path / "runs" / ".partial", tmp_path, "night")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "runs"]
     assert (tmp_path / "runs" / "night").is_dir()
 
 
-def test_a_part_of_the_training_reviews_is_told_as_such() -> None:
-    assert of_a_fraction({"train_fractions": [0.1, 1.0]}, 20_000) == []
-    (told,) = of_a_fraction({"train_fractions": [0.05, 0.25]}, 20_000)
-    assert told.startswith("Every model was trained on 25% of the 20,000 training reviews alone.")
+def test_caveat_states_fraction_of_training_reviews() -> None:
+    assert format_fraction_caveat(1.0, 20_000) == []
+    (caveat,) = format_fraction_caveat(0.25, 20_000)
+    assert "25% of the 20,000 training reviews" in caveat
 
 
-def test_the_command_repeats_the_run() -> None:
+def test_command_has_only_changed_settings() -> None:
     settings = Parameters(seeds=7, architectures=("lstm",), run_name="x").model_dump(mode="json")
-    assert run_directory.command(settings) == "python -m flows.imdb_compare --architectures lstm --seeds 7"
-    assert run_directory.command(Parameters().model_dump(mode="json")) == "python -m flows.imdb_compare"
+    assert run_directory.format_command(settings) == "imdb-compare run --architectures lstm --seeds 7"
+    assert run_directory.format_command(Parameters().model_dump(mode="json")) == "imdb-compare run"
 
 
-def test_the_command_is_read_back_as_what_was_asked() -> None:
-    asked = Parameters(positive="it's bad; rm -rf", group="$film", class_weights=True, train_fractions=(0.5, 1))
-    program, *words = shlex.split(run_directory.command(asked.model_dump(mode="json")))[2:]
-    assert program == "flows.imdb_compare"
-    assert parse(Parameters, words, program) == asked
+def test_command_is_parsed_to_the_same_parameters() -> None:
+    parameters = Parameters(positive="it's bad; rm -rf", group="$film", class_weights=True, train_fractions=(0.5, 1))
+    program, subcommand, *options = shlex.split(run_directory.format_command(parameters.model_dump(mode="json")))
+    assert (program, subcommand) == ("imdb-compare", "run")
+    assert read_options(Parameters, options) == parameters

@@ -1,112 +1,128 @@
-"""The report's tables: numbers as the frames have them, in the units of the heads, and a word for what is not known."""
+"""Tables of the report: values match the frames, in the units of the headers, and missing values are marked."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tasks.evaluation.metrics import balanced_accuracy
-from tasks.evaluation.scores import evaluate
-from tasks.reporting import tables
+from tasks.evaluation.scores import score_trials
+from tasks.figures.verdict_labels import verdict_label
+from tasks.reporting.comparison_tables import error_table, other_metrics_table, pair_table
+from tasks.reporting.formatting import (
+    FormattedNumber,
+    combine,
+    format_interval,
+    format_number,
+    format_p_value,
+    text_table,
+)
+from tasks.reporting.sections import report_sections
+from tasks.reporting.summary_tables import class_table, cost_table, learning_curve_table, summary_table
 from tests.helpers import synthetic
 
 
 @pytest.fixture
 def frames() -> dict[str, pd.DataFrame]:
-    return synthetic.all_frames()
+    return synthetic.make_all_frames()
 
 
-def test_no_trial_is_a_bare_nan(frames):
-    for title, frame in tables.further_tables(frames).items():
-        grid = tables.plain_table(frame)
-        assert len(grid.rows) or title.startswith("Wrong"), title
-        for row in grid.rows:
-            assert len(row) == len(grid.head)
-            assert not {str(trial).strip().lower() for trial in row} & {"nan", "none", "inf"}, (title, row)
+def test_no_cell_is_nan(frames):
+    for section in report_sections(frames):
+        assert len(section.table.rows) or "misclassifies" in section.title, section.title
+        for row in section.table.rows:
+            assert len(row) == len(section.table.header)
+            assert not {str(cell).strip().lower() for cell in row} & {"nan", "none", "inf"}, (section.title, row)
 
 
-def test_the_majority_class_is_in_no_pair(frames):
-    shown = tables.pair_table(frames["pairs"], "accuracy")
-    assert len(shown) == 7 * 6 / 2
-    assert "majority" not in set(shown["first"]) | set(shown["second"])
+def test_majority_class_is_in_no_pair(frames):
+    table = pair_table(frames["pairs"], "accuracy")
+    assert len(table) == 7 * 6 / 2
+    assert "majority" not in set(table["first"]) | set(table["second"])
 
 
 def test_differences_are_in_points(frames):
-    row = frames["pairs"].query("metric == 'accuracy' and first == 'simple_rnn' and second == 'lstm'").iloc[0]
-    shown = tables.pair_table(frames["pairs"], "accuracy").query("first == 'simple_rnn' and second == 'lstm'").iloc[0]
-    words = f"{100 * row['difference']:,.2f} [{100 * row['low']:,.2f}, {100 * row['high']:,.2f}]"
-    assert str(shown["Difference [95% interval]"]) == words
-    losses = frames["pairs"].query("metric == 'log_loss' and first == 'simple_rnn' and second == 'lstm'").iloc[0]
-    other = tables.other_metrics(frames["pairs"]).query("first == 'simple_rnn' and second == 'lstm'").iloc[0]
-    assert str(other["log_loss"]).startswith(f"{losses['difference']:,.4f} [")
+    query = "first == 'simple_rnn' and second == 'lstm'"
+    pair = frames["pairs"].query(f"metric == 'accuracy' and {query}").iloc[0]
+    row = pair_table(frames["pairs"], "accuracy").query(query).iloc[0]
+    text = f"{100 * pair['difference']:,.2f}\n[{100 * pair['low']:,.2f}, {100 * pair['high']:,.2f}]"
+    assert str(row["Difference [95% interval]"]) == text
+    assert row["Result"] == verdict_label(pair["verdict"])
+    loss = frames["pairs"].query(f"metric == 'log_loss' and {query}").iloc[0]
+    cell = other_metrics_table(frames["pairs"]).query(query).iloc[0]["log_loss"]
+    assert str(cell).startswith(f"{loss['difference']:,.4f} [")
 
 
 def test_costs_have_their_units(frames):
     trials = frames["trials"].assign(train_flops=2.5e12)
     trials.loc[trials["architecture"] == "nb_svm", "train_flops"] = np.nan
-    shown = tables.cost_table(trials).set_index("architecture").map(str)
-    assert shown.loc["lstm", "Training arithmetic (TFLOP)"] == "2.50"
-    assert shown.loc["nb_svm", "Training arithmetic (TFLOP)"] == "not known"
-    assert shown.loc["lstm", "Parameters"] == "673,153"
+    table = cost_table(trials).set_index("architecture").map(str)
+    assert table.loc["lstm", "Training (TFLOP)"] == "2.50"
+    assert table.loc["nb_svm", "Training (TFLOP)"] == "not known"
+    assert table.loc["lstm", "Parameters"] == "673,153"
 
 
-def test_the_learning_curve_has_a_column_for_each_size(frames):
+def test_learning_curve_has_one_column_per_size(frames):
     curve = frames["learning_curve"].query("architecture == 'lstm'")
-    shown = tables.learning_curve_table(frames["learning_curve"]).set_index("architecture").map(str)
+    table = learning_curve_table(frames["learning_curve"]).set_index("architecture").map(str)
     sizes = [f"{reviews:,} reviews" for reviews in sorted(curve["train_reviews"])]
-    assert list(shown.columns) == [*sizes, "Gain of the last step (points)"]
-    last = curve.iloc[-1]
-    assert shown.loc["lstm", sizes[-1]].startswith(f"{100 * last['mean']:.2f} [")
-    assert shown.loc["lstm", "Gain of the last step (points)"] == "4.00 [4.00, 4.00]"
+    assert list(table.columns[:-1]) == sizes
+    assert table.loc["lstm", sizes[-1]].startswith(f"{100 * curve.iloc[-1]['mean']:.2f}\n[")
+    assert table.loc["lstm"].iloc[-1] == "4.00\n[4.00, 4.00]"
 
 
-def test_small_p_values_are_not_zero():
-    assert str(tables.p_value(1e-9)) == "< 0.0001"
-    assert str(tables.p_value(0.0421)) == "0.0421"
+def test_small_p_value_is_not_zero():
+    assert str(format_p_value(1e-9)) == "< 0.0001"
+    assert str(format_p_value(0.0421)) == "0.0421"
 
 
 @pytest.mark.parametrize(
-    ("made", "words", "exact", "value"),
+    ("formatted", "text", "exact", "value"),
     [
-        (tables.number(0.894, 1, 100), "89.4", "89.4", 89.4),
-        (tables.number(673_153.25, 0), "673,153", "673,153.25", 673_153.25),
-        (tables.number(float("nan")), "not known", "not known", None),
-        (tables.p_value(1e-9), "< 0.0001", "1e-09", 1e-9),
-        (tables.joined("{} ± {}", tables.number(1.234), tables.number(0.5)), "1.23 ± 0.50", "1.234 ± 0.5", 1.234),
-        (tables.joined("{}: {}", "{x}", tables.number(None)), "{x}: not known", "{x}: not known", None),
-        (tables.with_interval(-0.0123456, -0.02, 0.001), "-1.23 [-2.00, 0.10]", "-1.23456 [-2, 0.1]", -1.23456),
+        (format_number(0.894, 1, 100), "89.4", "89.4", 89.4),
+        (format_number(673_153.25, 0), "673,153", "673,153.25", 673_153.25),
+        (format_number(float("nan")), "not known", "not known", None),
+        (format_p_value(1e-9), "< 0.0001", "1e-09", 1e-9),
+        (combine("{} ± {}", format_number(1.234), format_number(0.5)), "1.23 ± 0.50", "1.234 ± 0.5", 1.234),
+        (combine("{}: {}", "{x}", format_number(None)), "{x}: not known", "{x}: not known", None),
+        (format_interval(-0.0123456, -0.02, 0.001), "-1.23 [-2.00, 0.10]", "-1.23456 [-2, 0.1]", -1.23456),
     ],
 )
-def test_what_is_rounded_keeps_every_digit_and_what_to_sort_by(made, words, exact, value):
-    assert made == tables.Rounded(words, exact, value)
-    assert str(made) == f"{made}" == words
+def test_formatted_number_keeps_all_digits_and_sort_value(formatted, text, exact, value):
+    assert formatted == FormattedNumber(text, exact, value)
+    assert str(formatted) == f"{formatted}" == text
 
 
-def test_every_figure_of_a_table_can_be_sorted_by(frames):
-    grid = tables.summary_table(frames)
-    assert all(trial.value is not None for row in grid.rows for trial in row[1:])
+def test_column_that_is_not_an_identifier_is_its_own_label():
+    assert text_table(pd.DataFrame({"p (Holm)": [0.5], "log_loss": [0.1]})).header == ["p (Holm)", "Log-loss"]
+
+
+def test_every_number_of_the_summary_has_a_sort_value(frames):
+    table = summary_table(frames)
+    assert all(cell.value is not None for row in table.rows for cell in row[1:])
     accuracies = frames["scores"].query("architecture == 'lstm' and split == 'test' and metric == 'accuracy'")["value"]
-    (shown,) = (row[2] for row in grid.rows if row[0] == "LSTM")
-    assert shown.value == pytest.approx(100 * accuracies.mean())
-    assert shown.exact.startswith(f"{100 * accuracies.mean():.15g} ± {100 * accuracies.std():.15g}\n[")
+    (cell,) = (row[2] for row in table.rows if row[0] == "LSTM")
+    assert cell.value == pytest.approx(100 * accuracies.mean())
+    assert cell.exact.startswith(f"{100 * accuracies.mean():.15g} ± {100 * accuracies.std():.15g}\n[")
 
 
-def test_a_rare_class_brings_its_own_columns(frames):
-    usual = tables.summary_table(frames)
-    assert not {"Test balanced accuracy (%)", "Test PR-AUC (%)"} & set(usual.head)
+def test_imbalanced_classes_add_columns(frames):
+    balanced = summary_table(frames)
+    assert not {"Test balanced accuracy (%)", "Test PR-AUC (%)"} & set(balanced.header)
     rare = frames["predictions"].assign(label=frames["predictions"]["review_id"].str.endswith("7").astype("int8"))
-    grid = tables.summary_table(frames | {"predictions": rare, "scores": evaluate(rare)})
-    (shown,) = (dict(zip(grid.head, row, strict=True)) for row in grid.rows if row[0] == "LSTM")
+    table = summary_table(frames | {"predictions": rare, "scores": score_trials(rare)})
+    (row,) = (dict(zip(table.header, row, strict=True)) for row in table.rows if row[0] == "LSTM")
     lstm = rare.query("architecture == 'lstm' and split == 'test'").groupby("seed")
     expected = np.mean([balanced_accuracy(trial["label"], trial["probability"]) for _, trial in lstm])
-    assert shown["Test balanced accuracy (%)"].value == pytest.approx(100 * expected)
-    assert shown["Test PR-AUC (%)"].value is not None
-    assert list(grid.head[2:5]) == ["Test accuracy (%)", "Test balanced accuracy (%)", "Test PR-AUC (%)"]
+    assert row["Test balanced accuracy (%)"].value == pytest.approx(100 * expected)
+    assert row["Test PR-AUC (%)"].value is not None
+    assert list(table.header[2:5]) == ["Test accuracy (%)", "Test balanced accuracy (%)", "Test PR-AUC (%)"]
 
 
-def test_the_classes_have_their_own_names(frames):
-    rows = tables.class_table(frames["predictions"], ("other", "complaint")).rows
+def test_tables_use_class_names_of_the_data(frames):
+    rows = class_table(frames["predictions"], ("other", "complaint")).rows
     assert {row[1] for row in rows} == {"other", "complaint"}
     mistakes = pd.DataFrame({"label": [0, 1], "probability": [0.9, 0.2], "text": ["a", "b"]})
-    table = tables.mistake_table(mistakes, ("other", "complaint"))
-    assert table["Truly"].tolist() == ["other", "complaint"]
-    assert [str(trial) for trial in table["Said to be complaint (%)"]] == ["90.0", "20.0"]
+    table = error_table(mistakes, ("other", "complaint"))
+    assert table["True label"].tolist() == ["other", "complaint"]
+    assert table["Predicted label"].tolist() == ["complaint", "other"]
+    assert [str(cell) for cell in table["Probability of complaint (%)"]] == ["90.0", "20.0"]

@@ -1,4 +1,6 @@
-"""The comparison on made-up models: odd input, what holds whatever the predictions, and the words of the verdict."""
+"""Comparison of simulated models: unusual input, properties that hold for all predictions, and the verdict."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,20 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
-from tasks.evaluation.predictions import Panel
+from tasks.evaluation.predictions import Predictions
 from tasks.reporting.verdict import verdict
-from tasks.statistics.comparison import compare, compare_panels
-from tests.helpers.simulated_predictions import as_predictions, simulated_panels
+from tasks.statistics.comparison import compare, compare_splits
+from tasks.statistics.options import ComparisonOptions
+from tests.helpers.simulated_predictions import simulate_predictions, to_frame
 
 P_VALUES = ["p", "p_holm", "p_sign_flip", "smallest_p", "p_equivalent_holm", "mcnemar_p"]
 
 
 def small(accuracies=(0.8, 0.85), *, seeds=5, reviews=400, **options):
-    return simulated_panels(list(accuracies), seeds=seeds, reviews=reviews, seed=3, **options)
+    return simulate_predictions(list(accuracies), seeds=seeds, reviews=reviews, seed=3, **options)
 
 
-def assert_sound(frames: dict[str, pd.DataFrame]) -> None:
-    """Check what holds of any comparison: points in their intervals, p-values in [0, 1], no NaN without a note."""
+def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
+    """Check the properties of every comparison: points in intervals, p-values in [0, 1], no NaN without a note."""
     summary, pairs = frames["summary"], frames["pairs"]
     for frame, low, point, high in (
         (summary, "low", "mean", "high"),
@@ -41,139 +44,147 @@ def assert_sound(frames: dict[str, pd.DataFrame]) -> None:
     assert frames["omnibus"]["p"].between(0, 1).all()
     for name in ("setup", "power", "omnibus", "groups"):
         assert frames[name].notna().all(axis=None), name
-    assert frames["expected"].drop(columns="seconds").notna().all(axis=None)
+    assert frames["expected"].drop(columns="train_seconds").notna().all(axis=None)
     assert verdict(frames)
 
 
-def test_a_clear_loser_is_found_and_said() -> None:
+def test_a_clearly_worse_architecture_is_significantly_different() -> None:
     trials = pd.DataFrame({"architecture": ["model_0", "model_1"], "seed": 0, "parameters": [10, 20]})
-    frames = compare(as_predictions(small([0.6, 0.85])), trials, draws=200)
+    frames = compare(to_frame(small([0.6, 0.85])), trials, ComparisonOptions(draws=200))
     assert frames["pairs"]["verdict"].iloc[0] == "second better"
     assert frames["groups"]["group"].tolist() == [1, 2]
-    assert any("Model 0" in sentence and "a real difference" in sentence for sentence in verdict(frames))
+    assert any("Model 0" in sentence and "significantly worse" in sentence for sentence in verdict(frames))
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_too_few_seeds_make_no_claim(seeds) -> None:
-    frames = compare_panels(small([0.6, 0.85], seeds=seeds), draws=100)
-    assert_sound(frames)
+def test_too_few_seeds_are_inconclusive(seeds) -> None:
+    frames = compare_splits(small([0.6, 0.85], seeds=seeds), options=ComparisonOptions(draws=100))
+    assert_valid(frames)
     assert set(frames["pairs"]["verdict"]) == {"too few seeds"}
     assert frames["pairs"]["note"].ne("").all()
-    assert any("no difference is claimed" in sentence for sentence in verdict(frames))
-    assert any("Seed noise is unknown" in sentence for sentence in verdict(frames)) == (seeds == 1)
+    assert any("Inconclusive" in sentence for sentence in verdict(frames))
+    assert any("Seed variance is unknown" in sentence for sentence in verdict(frames)) == (seeds == 1)
 
 
-def test_all_predictions_equal() -> None:
-    panels = small([0.8, 0.8, 0.8], reviews=50)
-    for data in panels.values():
-        data.probabilities[:] = data.probabilities[:1, :1]
-    frames = compare_panels(panels, draws=100)
-    assert_sound(frames)
+def test_equal_predictions_are_not_significantly_different() -> None:
+    splits = small([0.8, 0.8, 0.8], reviews=50)
+    for predictions in splits.values():
+        predictions.probabilities[:] = predictions.probabilities[:1, :1]
+    frames = compare_splits(splits, options=ComparisonOptions(draws=100))
+    assert_valid(frames)
     assert set(frames["pairs"]["verdict"]) == {"not separable"}
     assert frames["omnibus"]["note"].ne("").all()
     assert frames["groups"]["group"].eq(1).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_one_probability_for_every_review(value) -> None:
-    panels = small([0.8, 0.8], reviews=50)
-    for data in panels.values():
-        data.probabilities[:] = value
+def test_constant_probabilities_are_not_significantly_different(value) -> None:
+    splits = small([0.8, 0.8], reviews=50)
+    for predictions in splits.values():
+        predictions.probabilities[:] = value
     for metric in ("accuracy", "f1", "auc", "log_loss"):
-        frames = compare_panels(panels, metric=metric, draws=50)
-        assert_sound(frames)
+        frames = compare_splits(splits, options=ComparisonOptions(metric=metric, draws=50))
+        assert_valid(frames)
         assert set(frames["pairs"]["verdict"]) == {"not separable"}
 
 
 def test_different_seeds_and_a_diverged_trial() -> None:
-    predictions = as_predictions(small([0.8, 0.85, 0.82]))
+    predictions = to_frame(small([0.8, 0.85, 0.82]))
     predictions.loc[predictions["architecture"].eq("model_1") & predictions["seed"].eq(2), "probability"] = np.nan
     predictions.loc[predictions["architecture"].eq("model_2"), "seed"] += 100
     trials = pd.DataFrame({"architecture": ["model_1"], "seed": [2], "status": ["diverged"]})
-    frames = compare(predictions, trials, draws=100)
-    assert_sound(frames)
+    frames = compare(predictions, trials, ComparisonOptions(draws=100))
+    assert_valid(frames)
     pairs = frames["pairs"].query("metric == 'accuracy'").set_index(["first", "second"])
     assert pairs["seeds"].tolist() == [4, 0, 0]
     assert (frames["summary"].query("architecture == 'model_1'")["diverged"] == 1).all()
-    assert any("diverged with 1 seed" in sentence for sentence in verdict(frames))
-    without_word = frames["pairs"][frames["pairs"]["note"].eq("")]
-    assert without_word.notna().all(axis=None)
+    assert any("Model 1" in sentence and "diverged" in sentence for sentence in verdict(frames))
+    without_note = frames["pairs"][frames["pairs"]["note"].eq("")]
+    assert without_note.notna().all(axis=None)
 
 
-def test_a_method_without_randomness_meets_every_seed() -> None:
-    predictions = as_predictions(small([0.6, 0.85], seeds=5))
+def test_deterministic_architecture_is_paired_with_every_seed() -> None:
+    predictions = to_frame(small([0.6, 0.85], seeds=5))
     predictions = predictions[predictions["architecture"].ne("model_0") | predictions["seed"].eq(0)]
-    frames = compare(predictions, draws=100, deterministic=("model_0",))
-    assert_sound(frames)
+    frames = compare(predictions, options=ComparisonOptions(draws=100, deterministic=("model_0",)))
+    assert_valid(frames)
     assert frames["pairs"]["seeds"].iloc[0] == 5
     assert frames["pairs"]["verdict"].iloc[0] == "second better"
 
 
-def test_low_point_high_and_the_order_of_rows() -> None:
-    predictions = as_predictions(small())
-    frames = compare(predictions, draws=200)
-    again = compare(predictions.sample(frac=1, random_state=1).sort_values("architecture", kind="stable"), draws=200)
+def test_order_of_rows_changes_nothing_and_points_are_in_their_intervals() -> None:
+    predictions = to_frame(small())
+    options = ComparisonOptions(draws=200)
+    shuffled = predictions.sample(frac=1, random_state=1).sort_values("architecture", kind="stable")
+    frames, again = (compare(rows, options=options) for rows in (predictions, shuffled))
     pd.testing.assert_frame_equal(frames["pairs"], again["pairs"])
     for frame, point in ((frames["summary"], "mean"), (frames["pairs"], "difference")):
         assert (frame["low"] <= frame[point]).all()
         assert (frame[point] <= frame["high"]).all()
 
 
-def test_one_architecture_alone() -> None:
-    frames = compare_panels(small([0.8]), draws=100)
-    assert_sound(frames)
-    assert any("nothing to compare" in sentence for sentence in verdict(frames))
+def test_single_architecture_has_nothing_to_compare() -> None:
+    frames = compare_splits(small([0.8]), options=ComparisonOptions(draws=100))
+    assert_valid(frames)
+    assert not any("significant" in sentence or "Inconclusive" in sentence for sentence in verdict(frames))
 
 
-def test_a_beaten_baseline_does_not_make_it_harder_for_the_rest() -> None:
-    open_pair = compare_panels(small([0.8, 0.805]), draws=50)["power"]
-    with_baseline = compare_panels(small([0.8, 0.805, 0.5]), draws=50)["power"]
-    assert open_pair["level"].tolist() == [0.05]
+def test_a_clearly_worse_baseline_does_not_lower_the_level_of_other_pairs() -> None:
+    options = ComparisonOptions(draws=50)
+    without_baseline = compare_splits(small([0.8, 0.805]), options=options)["power"]
+    with_baseline = compare_splits(small([0.8, 0.805, 0.5]), options=options)["power"]
+    assert without_baseline["level"].tolist() == [0.05]
     assert with_baseline["level"].tolist() == [0.05] * 3
 
 
-def test_a_share_of_the_metrics_gives_the_same_numbers() -> None:
-    frames, alone = (compare_panels(small(), metrics=metrics, draws=50) for metrics in (None, ["accuracy"]))
+def test_fewer_metrics_give_the_same_numbers() -> None:
+    frames, alone = (
+        compare_splits(small(), options=ComparisonOptions(metrics=metrics, draws=50))
+        for metrics in (None, ["accuracy"])
+    )
     assert set(alone["pairs"]["metric"]) == set(alone["summary"]["metric"]) == {"accuracy"}
     pd.testing.assert_frame_equal(frames["pairs"].query("metric == 'accuracy'"), alone["pairs"])
     pd.testing.assert_frame_equal(frames["groups"], alone["groups"])
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
-    panels = small(reviews=30)
+def test_incomparable_predictions_raise() -> None:
+    splits = small(reviews=30)
     with pytest.raises(UserError, match=r"'accurcy'.*accuracy, f1, auc, log_loss"):
-        compare_panels(panels, metric="accurcy")
-    with pytest.raises(UserError, match="allow: accuracy, log_loss"):
-        compare_panels({split: data._replace(labels=np.ones_like(data.labels)) for split, data in panels.items()},
-                       metric="f1")  # fmt: skip
-    predictions = as_predictions(panels)
+        compare_splits(splits, options=ComparisonOptions(metric="accurcy"))
+    one_class = {
+        split: replace(predictions, labels=np.ones_like(predictions.labels)) for split, predictions in splits.items()
+    }
+    with pytest.raises(UserError, match="accuracy, log_loss"):
+        compare_splits(one_class, options=ComparisonOptions(metric="f1"))
+    predictions = to_frame(splits)
     with pytest.raises(UserError, match="model_1"):
         compare(predictions[predictions["architecture"].ne("model_1") | predictions["split"].ne("test")])
 
 
 @st.composite
-def odd_panels(draw) -> dict[str, Panel]:
-    """Draw panels of one to three architectures, with ties, missing trials, few reviews and one class now and then."""
+def unusual_splits(draw) -> dict[str, Predictions]:
+    """Draw predictions of one to three architectures, with ties, missing trials, few reviews or one class."""
     architectures, seeds, reviews = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 12))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     levels = np.array(draw(st.sampled_from([[0.0, 1.0], [0.5], [0.2, 0.5, 0.8], [0.1, 0.4, 0.6, 0.9]])), np.float32)
     present = rng.random((architectures, seeds)) < draw(st.sampled_from([0.5, 1.0]))
     present[np.arange(architectures), rng.integers(0, seeds, architectures)] = True
-    panels = {}
+    splits = {}
     for split in ("validation", "test"):
         probabilities = rng.choice(levels, (architectures, seeds, reviews))
         probabilities[~present] = np.nan
         ids = np.array([f"{split}-{number:02d}" for number in range(reviews)], object)
         labels = (np.arange(reviews) % draw(st.sampled_from([1, 2, 3])) == 0).astype(np.int8)
         names = ["majority", "b", "c"][:architectures]
-        panels[split] = Panel(names, list(range(seeds)), ids, labels, probabilities, present)
-    return panels
+        splits[split] = Predictions(names, list(range(seeds)), ids, labels, probabilities, present)
+    return splits
 
 
 @settings(max_examples=25, deadline=None)
-@given(odd_panels(), st.sampled_from(["accuracy", "log_loss"]))
-def test_whatever_the_predictions_the_numbers_are_sound(panels, metric) -> None:
-    frames = compare_panels(panels, metric=metric, draws=20)
-    assert_sound(frames)
-    for name, frame in compare_panels(panels, metric=metric, draws=20).items():
+@given(unusual_splits(), st.sampled_from(["accuracy", "log_loss"]))
+def test_tables_are_valid_for_arbitrary_predictions(splits, metric) -> None:
+    options = ComparisonOptions(metric=metric, draws=20)
+    frames = compare_splits(splits, options=options)
+    assert_valid(frames)
+    for name, frame in compare_splits(splits, options=options).items():
         pd.testing.assert_frame_equal(frame, frames[name])

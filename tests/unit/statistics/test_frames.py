@@ -1,5 +1,6 @@
-"""Trials that were evaluated before are not evaluated again, unless something of them or of the code is another."""
+"""Cache of evaluations: an evaluation is reused only for the same trials, files and code."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -7,93 +8,101 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.statistics import comparison, frames
-from tasks.storage import store
+from tasks.statistics import comparison
+from tasks.statistics.frames import compute_frames, load_or_compute_frames
+from tasks.storage import cache, store
+from tasks.storage.layout import predictions_file, reviews_file
+from tasks.storage.trial_records import TrainedTrial, TrainingFacts, TrialResult
 from tasks.storage.trials import store_trial
 from tests.helpers import synthetic
 
-Trials = list[dict[str, Any]]
+REVIEWS = "reviews-x.parquet"
 
 
 @pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    """Store four trials and their reviews in `tmp_path`, as if they had been trained; return their facts."""
-    made = synthetic.of(synthetic.frames(reviews=40, seeds=2), "lstm", "simple_rnn")
-    store.write(tmp_path / "reviews" / "reviews-x.parquet", synthetic.texts(made["predictions"]))
-    return [stored(tmp_path, made, trial) for trial in made["trials"].to_dict("records")]
+def trials(tmp_path: Path) -> list[TrialResult]:
+    """Store four trials and their reviews in `tmp_path`, and return the results of the trials."""
+    frames = synthetic.select_architectures(synthetic.make_frames(reviews=40, seeds=2), "lstm", "simple_rnn")
+    store.write(reviews_file(tmp_path, REVIEWS), synthetic.make_texts(frames["predictions"]))
+    return [store_synthetic_trial(tmp_path, frames, row) for row in frames["trials"].to_dict("records")]
 
 
-def stored(folder: Path, made: dict[str, pd.DataFrame], trial: dict[Any, Any]) -> dict[str, Any]:
-    """Store one trial of `synthetic.frames`, and return its facts."""
+def store_synthetic_trial(folder: Path, frames: dict[str, pd.DataFrame], row: dict[Any, Any]) -> TrialResult:
+    """Store one trial of `synthetic.make_frames`, and return its result."""
 
-    def own(frame: pd.DataFrame) -> pd.DataFrame:
-        chosen = (frame["architecture"] == trial["architecture"]) & (frame["seed"] == trial["seed"])
-        return frame[chosen].reset_index(drop=True)
+    def select(frame: pd.DataFrame) -> pd.DataFrame:
+        own = (frame["architecture"] == row["architecture"]) & (frame["seed"] == row["seed"])
+        return frame[own].reset_index(drop=True)
 
-    history = own(made["history"])
-    history.attrs = dict(trial)
-    name = f"{trial['architecture']}-seed-{trial['seed']}-0"
-    facts = store_trial(folder, name, history, own(made["predictions"]), {"w": np.zeros(1, np.float32)})
-    return {**facts, "train_fraction": 1.0}
+    facts = TrainingFacts(**{name: value for name, value in row.items() if name in TrainingFacts.model_fields})
+    history, predictions = select(frames["history"]), select(frames["predictions"])
+    trained = TrainedTrial(history, predictions, {"w": np.zeros(1, np.float32)}, facts)
+    return store_trial(folder, f"{row['architecture']}-seed-{row['seed']}-0", trained)
 
 
-class Counted:
-    """Counts how often the reviews are resampled, which every evaluation does once a split."""
+class CountedResampling:
+    """Counts how often reviews are resampled: once per split in every evaluation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.times, self.real = 0, comparison.item_draws
-        monkeypatch.setattr(comparison, "item_draws", self)
+        self.count, self.resample_reviews = 0, comparison.resample_reviews
+        monkeypatch.setattr(comparison, "resample_reviews", self)
 
-    def __call__(self, *values: Any, **named: Any) -> Any:
-        self.times += 1
-        return self.real(*values, **named)
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.count += 1
+        return self.resample_reviews(*arguments, **options)
 
 
-def test_the_same_trials_are_evaluated_once(trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    resampled = Counted(monkeypatch)
-    first, second = (frames.kept_frames(trials, "reviews-x.parquet", tmp_path, pytest.fail) for _ in range(2))
-    assert resampled.times == 2  # validation and test
-    made = frames.all_frames(trials, "reviews-x.parquet", tmp_path)
-    assert list(first) == list(second) == list(made)
-    for name, frame in made.items():
+def test_same_trials_are_evaluated_once(
+    trials: list[TrialResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resampling = CountedResampling(monkeypatch)
+    first, second = (load_or_compute_frames(trials, REVIEWS, tmp_path) for _ in range(2))
+    assert resampling.count == 2  # validation and test
+    expected = compute_frames(trials, REVIEWS, tmp_path)
+    assert list(first) == list(second) == list(expected)
+    for name, frame in expected.items():
         pd.testing.assert_frame_equal(first[name], frame, check_exact=True, obj=name)
         pd.testing.assert_frame_equal(second[name], frame, check_exact=True, obj=name)
 
 
-def test_other_trials_are_evaluated_anew(trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    resampled = Counted(monkeypatch)
-
-    def evaluated(which: Trials) -> int:
-        before = resampled.times
-        frames.kept_frames(which, "reviews-x.parquet", tmp_path, pytest.fail)
-        return resampled.times - before
-
-    assert [evaluated(trials), evaluated(trials), evaluated(trials[:3])] == [2, 0, 2]
-    slower = [{**trials[0], "train_seconds": 99.0}, *trials[1:]]
-    assert [evaluated(slower), evaluated(trials)] == [2, 0]
-    path = tmp_path / "trials" / f"{Path(trials[0]['weights']).stem}.predictions.parquet"
-    other = store.frame(path)
-    store.write(path, other.assign(probability=1 - other["probability"]))
-    assert evaluated(trials) == 2  # the file is another, though everything that is known of the trial is the same
-
-
-def test_what_is_kept_of_other_code_is_not_used(
-    trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_trials_or_files_are_evaluated_again(
+    trials: list[TrialResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resampled = Counted(monkeypatch)
+    resampling = CountedResampling(monkeypatch)
+
+    def count_resampling(trials: list[TrialResult]) -> int:
+        before = resampling.count
+        load_or_compute_frames(trials, REVIEWS, tmp_path)
+        return resampling.count - before
+
+    assert [count_resampling(trials), count_resampling(trials), count_resampling(trials[:3])] == [2, 0, 2]
+    slower = [trials[0].model_copy(update={"train_seconds": 99.0}), *trials[1:]]
+    assert [count_resampling(slower), count_resampling(trials)] == [2, 0]
+    path = predictions_file(tmp_path, trials[0].name)
+    predictions = store.frame(path)
+    store.write(path, predictions.assign(probability=1 - predictions["probability"]))
+    assert count_resampling(trials) == 2  # the result of the trial is the same, but its file is not
+
+
+def test_evaluation_of_other_code_is_not_reused(
+    trials: list[TrialResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resampling = CountedResampling(monkeypatch)
     for version in ("a", "a", "b"):
-        monkeypatch.setattr(frames.cache, "code_version", lambda *_, version=version: version)
-        frames.kept_frames(trials, "reviews-x.parquet", tmp_path, pytest.fail)
-    assert resampled.times == 4
+        monkeypatch.setattr(cache, "code_version", lambda *_, version=version: version)
+        load_or_compute_frames(trials, REVIEWS, tmp_path)
+    assert resampling.count == 4
 
 
-def test_damaged_frames_are_made_again(trials: Trials, tmp_path: Path) -> None:
-    said: list[str] = []
-    first = frames.kept_frames(trials, "reviews-x.parquet", tmp_path, said.append)
-    (kept,) = (tmp_path / "evaluations").glob("*.zip")
-    content = bytearray(kept.read_bytes())
+def test_damaged_evaluation_is_computed_again_with_a_warning(
+    trials: list[TrialResult], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = load_or_compute_frames(trials, REVIEWS, tmp_path)
+    (archive,) = (tmp_path / "evaluations").glob("*.zip")
+    content = bytearray(archive.read_bytes())
     content[len(content) // 3] ^= 1
-    kept.write_bytes(content)
-    again = frames.kept_frames(trials, "reviews-x.parquet", tmp_path, said.append)
+    archive.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        again = load_or_compute_frames(trials, REVIEWS, tmp_path)
     pd.testing.assert_frame_equal(again["pairs"], first["pairs"], check_exact=True)
-    assert len(said) == 1
+    assert len(caplog.records) == 1

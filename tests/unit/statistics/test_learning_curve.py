@@ -1,4 +1,4 @@
-"""Fractions of the training reviews, and scores over them."""
+"""Fractions of the training reviews, and the scores after training on them."""
 
 import numpy as np
 import pandas as pd
@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
-from tasks.data.subsample import training_fraction
+from tasks.data.subsample import keep_training_fraction
 from tasks.statistics.learning_curve import learning_curve
 
 
 def table(training: int = 100) -> pa.Table:
-    """Make reviews, a third of the training ones positive, in an order that says nothing."""
+    """Make reviews in random order; a third of the training reviews is positive."""
     rng = np.random.default_rng(0)
     ids = [f"{number:016x}-0" for number in rng.permutation(training + 30)]
     splits = ["train"] * training + ["validation"] * 20 + ["test"] * 10
@@ -28,36 +28,36 @@ def ids(reviews: pa.Table, split: str = "train") -> set[str]:
 
 
 @given(st.floats(0.35, 1), st.floats(0.35, 1))
-def test_a_smaller_fraction_is_part_of_a_larger_one(one, other):
-    small, large = (training_fraction(table(), fraction) for fraction in sorted((one, other)))
+def test_smaller_fraction_is_a_subset_of_a_larger_one(one, other):
+    small, large = (keep_training_fraction(table(), fraction) for fraction in sorted((one, other)))
     assert ids(small) <= ids(large)
     assert ids(small, "test") == ids(table(), "test")
     assert ids(small, "validation") == ids(table(), "validation")
 
 
 def test_classes_keep_their_shares():
-    kept = training_fraction(table(300), 0.4).to_pandas().query("split == 'train'")
+    kept = keep_training_fraction(table(300), 0.4).to_pandas().query("split == 'train'")
     assert kept["label"].value_counts().to_dict() == {0: 80, 1: 40}
 
 
-def test_the_order_of_rows_changes_nothing():
+def test_order_of_rows_does_not_change_the_fraction():
     shuffled = table().take(pa.array(np.random.default_rng(5).permutation(130)))
-    assert ids(training_fraction(shuffled, 0.5)) == ids(training_fraction(table(), 0.5))
+    assert ids(keep_training_fraction(shuffled, 0.5)) == ids(keep_training_fraction(table(), 0.5))
 
 
-def test_too_few_is_refused_with_counts():
-    with pytest.raises(UserError, match=r"received 0.1, which leaves 7 negative and 3 positive of 100"):
-        training_fraction(table(), 0.1)
+def test_fraction_with_too_few_reviews_raises_with_counts():
+    with pytest.raises(UserError, match=r"0\.1.* 7 negative.* 3 positive.* 100"):
+        keep_training_fraction(table(), 0.1)
 
 
-def predictions(rights: dict[str, list[list[int]]]) -> pd.DataFrame:
-    """Write answers (architecture to seeds to right or wrong) as predictions of reviews that are all positive."""
+def predictions(correct: dict[str, list[list[int]]]) -> pd.DataFrame:
+    """Make predictions from which reviews each seed of each architecture predicts correctly."""
     rows = [
         {"architecture": name, "seed": seed, "split": "test", "review_id": f"r{review}", "label": review % 2}
-        | {"probability": float(right == review % 2)}
-        for name, seeds in rights.items()
-        for seed, answers in enumerate(seeds)
-        for review, right in enumerate(answers)
+        | {"probability": float(value == review % 2)}
+        for name, seeds in correct.items()
+        for seed, row in enumerate(seeds)
+        for review, value in enumerate(row)
     ]
     return pd.DataFrame(rows)
 
@@ -66,7 +66,9 @@ def test_scores_and_gains_by_hand():
     small = predictions({"lstm": [[1, 0, 0, 0], [1, 1, 0, 0]], "nb_svm": [[1, 1, 1, 0]]})
     large = predictions({"lstm": [[1, 1, 1, 0], [1, 1, 1, 1]], "nb_svm": [[1, 1, 1, 0]]})
     trials = pd.DataFrame({"train_fraction": [0.5, 1.0], "train_reviews": [30, 60]})
-    found = learning_curve({1.0: large, 0.5: small}, trials, fixed=("nb_svm",)).set_index(["architecture", "fraction"])
+    found = learning_curve({1.0: large, 0.5: small}, trials, deterministic=("nb_svm",)).set_index(
+        ["architecture", "fraction"]
+    )
     assert found["mean"].to_dict() == {
         ("lstm", 0.5): 0.375, ("lstm", 1.0): 0.875, ("nb_svm", 0.5): 0.75, ("nb_svm", 1.0): 0.75,
     }  # fmt: skip

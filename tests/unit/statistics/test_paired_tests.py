@@ -1,18 +1,17 @@
-"""Tests and effect sizes of one pair, against hand-worked numbers, scipy and statsmodels."""
+"""Tests and effect sizes of one pair, compared with hand computation, scipy and statsmodels."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
-from statsmodels.stats.multitest import multipletests
 
-from tasks.statistics.paired_tests import cliffs_delta, holm, mcnemar, sign_flip, signs, standardised_difference
+from tasks.statistics.paired_tests import cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
 
 
-def answers(only_first: int, only_second: int, both: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Make the answers of two models on reviews that one alone or both have right."""
+def correct_predictions(only_first: int, only_second: int, both: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return which reviews two models predict correctly, from the numbers that one or both predict correctly."""
     counts = [only_first, only_second, both]
     return np.repeat([True, False, True], counts), np.repeat([False, True, True], counts)
 
@@ -27,12 +26,12 @@ def test_sign_flip_as_scipy(differences) -> None:
 
 
 def test_sign_flip_by_hand() -> None:
-    # Sums of the eight signs: 6, 4, 2, 0 and their negatives; four are as far from 0 as 4.
+    # Sums over the eight sign patterns: 6, 4, 2, 0 and their negatives; four are at least 4 away from 0.
     assert sign_flip(np.array([-1.0, 2.0, 3.0])) == (0.5, 0.25)
     assert sign_flip(np.array([0.7])) == (1.0, 1.0)
 
 
-def test_beyond_16_seeds_signs_are_drawn() -> None:
+def test_signs_are_drawn_beyond_16_seeds() -> None:
     p, smallest = sign_flip(np.ones(17))
     assert smallest == 2 / 2**16 <= p < 1e-4
     p, smallest = sign_flip(np.ones(20))
@@ -44,7 +43,7 @@ def test_beyond_16_seeds_signs_are_drawn() -> None:
 
 
 @given(st.lists(st.sampled_from([-0.02, -0.01, 0.0, 0.01, 0.03]), min_size=1, max_size=18))
-def test_sign_flip_never_goes_below_the_smallest_it_names(differences: list[float]) -> None:
+def test_sign_flip_is_at_least_its_smallest_p_value(differences: list[float]) -> None:
     p, smallest = sign_flip(np.array(differences))
     assert 0 < smallest <= p <= 1
     assert sign_flip(-np.array(differences)) == (pytest.approx(p), smallest)
@@ -52,11 +51,11 @@ def test_sign_flip_never_goes_below_the_smallest_it_names(differences: list[floa
 
 def test_cliffs_delta_by_hand() -> None:
     assert cliffs_delta(np.array([1.0, 3.0]), np.array([2.0, 2.0])) == 0
-    # Of six comparisons, 3 > 1, 3 > 2 and 2 > 1 are above, 2 = 2 is a tie, and both below 5.
+    # Of six comparisons, 3 > 1, 3 > 2 and 2 > 1 are greater, 2 = 2 is a tie, and two are less than 5.
     assert cliffs_delta(np.array([2.0, 3.0]), np.array([1.0, 2.0, 5.0])) == pytest.approx((3 - 2) / 6)
-    # Equal but for the order of adding: a tie.
+    # Equal except for the order of summation: a tie.
     assert cliffs_delta(np.array([0.1 + 0.2]), np.array([0.3])) == 0
-    assert signs(np.array([-0.1, 1e-16, 0.2])).tolist() == [-1, 0, 1]
+    assert difference_signs(np.array([-0.1, 1e-16, 0.2])).tolist() == [-1, 0, 1]
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.lists(st.integers(0, 9), min_size=1, max_size=9))
@@ -67,53 +66,31 @@ def test_cliffs_delta_as_mann_whitney(first: list[int], second: list[int]) -> No
     assert cliffs_delta(b, a) == pytest.approx(-cliffs_delta(a, b))
 
 
-def test_standardised_difference_by_hand() -> None:
-    assert standardised_difference(np.array([1.0, 3.0])) == pytest.approx(2 / np.sqrt(2))
+def test_cohens_d_z_by_hand() -> None:
+    assert cohens_d_z(np.array([1.0, 3.0])) == pytest.approx(2 / np.sqrt(2))
     five = np.array([0.3, -0.1, 0.4, 0.2, 0.25])
-    assert standardised_difference(five) == pytest.approx(stats.ttest_1samp(five, 0).statistic / np.sqrt(5))
-    assert np.isnan(standardised_difference(np.array([1.0])))
-    assert standardised_difference(np.zeros(4)) == 0
-    assert standardised_difference(np.full(4, -0.1)) == -np.inf
+    assert cohens_d_z(five) == pytest.approx(stats.ttest_1samp(five, 0).statistic / np.sqrt(5))
+    assert np.isnan(cohens_d_z(np.array([1.0])))
+    assert cohens_d_z(np.zeros(4)) == 0
+    assert cohens_d_z(np.full(4, -0.1)) == -np.inf
 
 
 def test_mcnemar_by_hand() -> None:
     first, second = np.array([1, 1, 1, 0, 1], bool), np.array([0, 0, 1, 0, 0], bool)
     assert mcnemar(first, second) == (3, 0, pytest.approx(0.25))
     assert mcnemar(first, first) == (0, 0, 1.0)
-    # 25 discordant: from here on chi-square, (|18 - 7| - 1)^2 / 25 = 4.
-    assert mcnemar(*answers(18, 7)) == (18, 7, pytest.approx(stats.chi2.sf(4, 1)))
-    # 24 discordant: exact, twice the tail of a fair coin.
-    assert mcnemar(*answers(7, 17)) == (7, 17, pytest.approx(2 * stats.binom.cdf(7, 24, 0.5)))
+    # 25 discordant reviews or more: chi-square, (|18 - 7| - 1)^2 / 25 = 4.
+    assert mcnemar(*correct_predictions(18, 7)) == (18, 7, pytest.approx(stats.chi2.sf(4, 1)))
+    # 24 discordant reviews: exact, twice the tail of a fair coin.
+    assert mcnemar(*correct_predictions(7, 17)) == (7, 17, pytest.approx(2 * stats.binom.cdf(7, 24, 0.5)))
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_mcnemar_as_statsmodels(only_first: int, only_second: int) -> None:
-    *found, p = mcnemar(*answers(only_first, only_second))
+    *found, p = mcnemar(*correct_predictions(only_first, only_second))
     assert found == [only_first, only_second]
     assert 0 <= p <= 1
     if only_first + only_second:
-        few = only_first + only_second < 25
+        exact = only_first + only_second < 25
         table = [[3, only_first], [only_second, 0]]
-        assert p == pytest.approx(statsmodels_mcnemar(table, exact=few, correction=True).pvalue)
-
-
-def test_holm_by_hand() -> None:
-    # Sorted 0.01, 0.03, 0.04 times 3, 2, 1: 0.03, 0.06, 0.04, the last raised to the one before.
-    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03])), [0.03, 0.06, 0.06])
-    np.testing.assert_allclose(holm(np.array([0.6, 0.7])), [1, 1])
-    assert len(holm(np.array([]))) == 0
-
-
-def test_holm_does_not_count_missing_p_values() -> None:
-    np.testing.assert_allclose(holm(np.array([[0.01, np.nan], [0.04, 0.03]])), [[0.03, np.nan], [0.06, 0.06]])
-    assert np.isnan(holm(np.array([np.nan]))).all()
-
-
-@settings(max_examples=40)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_raises_and_keeps_the_order(p_values: list[float]) -> None:
-    given = np.array(p_values)
-    found = holm(given)
-    np.testing.assert_allclose(found, multipletests(given, method="holm")[1], atol=1e-12)
-    assert ((given <= found + 1e-15) & (found <= np.minimum(given * len(given), 1) + 1e-12) & (found <= 1)).all()
-    assert (np.diff(found[np.argsort(given)]) >= -1e-15).all()
+        assert p == pytest.approx(statsmodels_mcnemar(table, exact=exact, correction=True).pvalue)

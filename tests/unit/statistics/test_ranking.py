@@ -1,4 +1,4 @@
-"""Tests of all at once, rank groups and what a search would find, by hand and against statsmodels and scipy."""
+"""Omnibus tests, rank groups and expected best scores, compared with hand computation, statsmodels and scipy."""
 
 import itertools
 
@@ -10,112 +10,119 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q
 
-from tasks.evaluation.predictions import Panel
-from tasks.statistics.ranking import expected_best, expected_validation, omnibus, rank_groups, versus
+from tasks.evaluation.predictions import Predictions
+from tasks.statistics.ranking import (
+    PairDifference,
+    differences_to,
+    expected_best_validation,
+    expected_maximum,
+    omnibus_tests,
+    rank_groups,
+)
 
-# Seven reviews by three architectures: who has which right.
-RIGHT = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 0], [1, 0, 0]])
+# Seven reviews, three architectures: 1 for a correct prediction.
+CORRECT = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 0], [1, 0, 0]])
 
 
-def of_answers(right: np.ndarray, *, seeds: int = 1) -> Panel:
-    """Make a panel from answers (reviews, architectures), the same with every seed; all labels are positive."""
-    probabilities = np.repeat(np.where(right.T == 1, 0.8, 0.3)[:, None], seeds, axis=1).astype(np.float32)
+def predictions_from(correct: np.ndarray, *, seeds: int = 1) -> Predictions:
+    """Make predictions, the same for every seed, from (reviews, architectures); all labels are positive."""
+    probabilities = np.repeat(np.where(correct.T == 1, 0.8, 0.3)[:, None], seeds, axis=1).astype(np.float32)
     architectures, _, reviews = probabilities.shape
     ids = np.array([f"r{number}" for number in range(reviews)], object)
     present = np.ones((architectures, seeds), bool)
     names = list("abcdef"[:architectures])
-    return Panel(names, list(range(seeds)), ids, np.ones(reviews, np.int8), probabilities, present)
+    return Predictions(names, list(range(seeds)), ids, np.ones(reviews, np.int8), probabilities, present)
 
 
-def of_scores(scores: list[list[float]]) -> np.ndarray:
+def contributions_from(scores: list[list[float]]) -> np.ndarray:
     """Make contributions (architectures, seeds, one review) that average to the scores."""
     return np.array(scores)[..., None]
 
 
 def test_cochrans_q_by_hand() -> None:
-    # Right answers: 6, 3, 2 by architecture; 2, 1, 3, 2, 0, 2, 1 by review.
+    # Correct predictions: 6, 3, 2 by architecture; 2, 1, 3, 2, 0, 2, 1 by review.
     # Q = 2 (3 (36 + 9 + 4) - 121) / (3 * 11 - (4 + 1 + 9 + 4 + 0 + 4 + 1)) = 2 * 26 / 10.
-    found = omnibus(of_answers(RIGHT), np.ones((3, 1, 7)), "accuracy").iloc[0]
-    assert (found["test"], found["over"], found["note"]) == ("Cochran's Q", 7, "")
+    found = omnibus_tests(predictions_from(CORRECT), np.ones((3, 1, 7)), "accuracy").iloc[0]
+    assert (found["test"], found["observations"], found["note"]) == ("Cochran's Q", 7, "")
     assert found["statistic"] == pytest.approx(5.2)
     assert found["p"] == pytest.approx(stats.chi2.sf(5.2, 2))
-    assert found["statistic"] == pytest.approx(cochrans_q(RIGHT).statistic)
+    assert found["statistic"] == pytest.approx(cochrans_q(CORRECT).statistic)
 
 
 def test_friedman_by_hand() -> None:
     # Over four seeds ranks 1 2 3, 1 2 3, 1 3 2, 2 1 3: sums 5, 8, 11; 12 / (4 * 3 * 4) * 210 - 3 * 4 * 4 = 4.5.
     scores = [[0.80, 0.81, 0.80, 0.83], [0.82, 0.83, 0.86, 0.81], [0.84, 0.85, 0.84, 0.88]]
-    found = omnibus(of_answers(RIGHT, seeds=4), of_scores(scores), "accuracy").iloc[1]
-    assert (found["test"], found["over"], found["note"]) == ("Friedman", 4, "")
+    found = omnibus_tests(predictions_from(CORRECT, seeds=4), contributions_from(scores), "accuracy").iloc[1]
+    assert (found["test"], found["observations"], found["note"]) == ("Friedman", 4, "")
     assert found["statistic"] == pytest.approx(4.5)
     assert found["p"] == pytest.approx(stats.chi2.sf(4.5, 2))
 
 
-def test_friedman_takes_the_seeds_that_all_have() -> None:
-    data = of_answers(RIGHT, seeds=3)
+def test_friedman_uses_the_shared_seeds() -> None:
+    data = predictions_from(CORRECT, seeds=3)
     data.present[0, 1] = False
     scores = [[0.80, np.nan, 0.81], [0.82, 0.9, 0.83], [0.84, 0.1, 0.85]]
-    found = omnibus(data, of_scores(scores), "accuracy").iloc[1]
-    assert found["over"] == 2
+    found = omnibus_tests(data, contributions_from(scores), "accuracy").iloc[1]
+    assert found["observations"] == 2
     assert found["statistic"] == pytest.approx(stats.friedmanchisquare([0.80, 0.81], [0.82, 0.83], [0.84, 0.85])[0])
 
 
-def test_scores_that_differ_in_the_last_bits_tie() -> None:
+def test_scores_that_differ_in_the_last_bits_are_tied() -> None:
     scores = np.array([[0.8, 0.9, 0.7, 0.8], [0.3, 0.1, 0.2, 0.6], [0.3, 0.2, 0.1, 0.5]])
     noisy = scores + np.array([[0.0], [6e-17], [0.0]])
     assert (noisy != scores).any()
-    found = omnibus(of_answers(RIGHT, seeds=4), of_scores(noisy.tolist()), "accuracy").iloc[1]
+    found = omnibus_tests(predictions_from(CORRECT, seeds=4), contributions_from(noisy.tolist()), "accuracy").iloc[1]
     assert found["statistic"] == pytest.approx(stats.friedmanchisquare(*scores).statistic)
 
 
 @pytest.mark.parametrize(
-    ("right", "scores"),
-    [(np.ones((7, 3), int), [[0.8, 0.9]] * 3),  # all alike
-     (RIGHT[:, :2], [[0.8, 0.9], [0.7, 0.7]]),  # two architectures
-     (RIGHT, [[0.8], [0.9], [0.7]]),  # one seed
-     (RIGHT[:, :1], [[0.8]])],  # one architecture
+    ("correct", "scores"),
+    [(np.ones((7, 3), int), [[0.8, 0.9]] * 3),  # all equal
+     (CORRECT[:, :2], [[0.8, 0.9], [0.7, 0.7]]),  # two architectures
+     (CORRECT, [[0.8], [0.9], [0.7]]),  # one seed
+     (CORRECT[:, :1], [[0.8]])],  # one architecture
 )  # fmt: skip
-def test_where_there_is_nothing_to_test_a_note_says_so(right, scores) -> None:
-    found = omnibus(of_answers(right, seeds=len(scores[0])), of_scores(scores), "accuracy")
+def test_nothing_to_test_has_a_note(correct, scores) -> None:
+    found = omnibus_tests(predictions_from(correct, seeds=len(scores[0])), contributions_from(scores), "accuracy")
     assert found[["statistic", "p"]].notna().all(axis=None)
     assert (found["note"].ne("") | found["statistic"].ne(0)).all()
     assert found["note"].iloc[1].startswith("nothing to test")
 
 
-def test_expected_best_by_hand() -> None:
-    assert expected_best(np.array([0.0, 1.0]), 2) == pytest.approx(0.75)
-    assert expected_best(np.array([0.0, 1.0]), 2, lower=True) == pytest.approx(0.25)
-    assert expected_best(np.array([0.5, 0.2, 0.8]), 1) == pytest.approx(0.5)
+def test_expected_maximum_by_hand() -> None:
+    assert expected_maximum(np.array([0.0, 1.0]), 2) == pytest.approx(0.75)
+    assert expected_maximum(np.array([0.0, 1.0]), 2, lower_is_better=True) == pytest.approx(0.25)
+    assert expected_maximum(np.array([0.5, 0.2, 0.8]), 1) == pytest.approx(0.5)
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=4), st.integers(1, 4), st.booleans())
-def test_expected_best_as_all_draws(scores: list[int], runs: int, lower: bool) -> None:
+def test_expected_maximum_as_the_mean_over_all_draws(scores: list[int], runs: int, lower: bool) -> None:
     best = min if lower else max
-    every = [best(drawn) for drawn in itertools.product(scores, repeat=runs)]
-    found = expected_best(np.array(scores, float), runs, lower=lower)
-    assert found == pytest.approx(np.mean(every), abs=1e-9)
+    maxima = [best(drawn) for drawn in itertools.product(scores, repeat=runs)]
+    found = expected_maximum(np.array(scores, float), runs, lower_is_better=lower)
+    assert found == pytest.approx(np.mean(maxima), abs=1e-9)
     assert min(scores) - 1e-9 <= found <= max(scores) + 1e-9
 
 
-def test_the_expected_validation_score_and_its_cost() -> None:
+def test_expected_best_validation_and_its_cost() -> None:
     data, trials = (
-        of_answers(RIGHT[:, :2], seeds=3),
+        predictions_from(CORRECT[:, :2], seeds=3),
         pd.DataFrame({"architecture": ["a", "a"], "train_seconds": [2, 4]}),
     )
     data.present[1, 0] = False
-    scores = of_scores([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
-    found = expected_validation(data, scores, trials, metric="accuracy").set_index(["architecture", "runs"])
+    scores = contributions_from([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
+    found = expected_best_validation(data, scores, trials, metric="accuracy").set_index(["architecture", "runs"])
     assert found["expected"].tolist() == pytest.approx(
         [0.2, 2.2 / 9, 0.1 / 27 + 7 * 0.2 / 27 + 19 * 0.3 / 27, 0.6, 0.65]
     )
-    assert found.loc["a", "seconds"].tolist() == [3, 6, 9]
-    assert found.loc["b", "seconds"].isna().all()
-    lowest = expected_validation(data, scores, trials, metric="log_loss")["expected"]
+    assert found.loc["a", "train_seconds"].tolist() == [3, 6, 9]
+    assert found.loc["b", "train_seconds"].isna().all()
+    lowest = expected_best_validation(data, scores, trials, metric="log_loss")["expected"]
     assert lowest.tolist() == pytest.approx([0.2, 1.4 / 9, 0.3 / 27 + 7 * 0.2 / 27 + 19 * 0.1 / 27, 0.6, 0.55])
 
 
 def tables(validation: dict[str, float], verdicts: dict[tuple[str, str], str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make a summary, in the reverse order on test, and the pairs with such verdicts, all else not separable."""
+    """Make a summary with the reverse order on test, and pairs with verdicts, by default "not separable"."""
     summary = pd.DataFrame(
         [{"architecture": name, "metric": "accuracy", "split": split,
           "mean": mean if split == "validation" else 1 - mean}
@@ -130,7 +137,7 @@ def tables(validation: dict[str, float], verdicts: dict[tuple[str, str], str]) -
 
 
 def test_rank_groups_by_hand() -> None:
-    # d is best on validation; c cannot be set apart from it, a and b are worse; b is worse than a.
+    # d is best on validation; c is not significantly different from it; a and b are worse; b is worse than a.
     verdicts = {("a", "d"): "second better", ("b", "d"): "second better", ("a", "b"): "first better"}
     summary, pairs = tables({"a": 0.7, "b": 0.6, "c": 0.8, "d": 0.9}, verdicts)
     trials = pd.DataFrame({"architecture": list("aabcd"), "parameters": [5, 5, 1, 30, 40], "train_seconds": 1.0})
@@ -145,32 +152,30 @@ def test_rank_groups_by_hand() -> None:
 
 
 @pytest.mark.parametrize("verdict", ["not separable", "equivalent", "too few seeds", "second better"])
-def test_only_who_is_worse_leaves_the_group(verdict) -> None:
+def test_only_a_significantly_worse_architecture_leaves_the_group(verdict) -> None:
     summary, pairs = tables({"a": 0.9, "b": 0.8}, {("a", "b"): verdict})
     assert rank_groups(summary, pairs, None, metric="accuracy")["group"].tolist() == [1, 1]
 
 
-def test_a_group_is_what_stands_with_its_own_first() -> None:
-    # a > b > c, each next to each not separable, but a above c: c begins a group of its own.
+def test_group_is_relative_to_its_first_architecture() -> None:
+    # a and b, and b and c, are not significantly different, but c is worse than a and starts a new group.
     summary, pairs = tables({"a": 0.9, "b": 0.8, "c": 0.7}, {("a", "c"): "first better"})
     assert rank_groups(summary, pairs, None, metric="accuracy")["group"].tolist() == [1, 1, 2]
 
 
-def test_a_tie_on_validation_goes_to_the_cheaper() -> None:
+def test_tie_on_validation_is_broken_by_cost() -> None:
     summary, pairs = tables({"a": 0.8, "b": 0.8 + 1e-15}, {})
     trials = pd.DataFrame({"architecture": ["a", "b"], "parameters": [9, 3]})
     assert rank_groups(summary, pairs, trials, metric="accuracy")["architecture"].tolist() == ["b", "a"]
     assert rank_groups(summary, pairs, None, metric="accuracy")["architecture"].tolist() == ["a", "b"]
     lower = summary.assign(metric="log_loss", mean=[0.3, 0.3, 0.2, 0.2])
-    assert rank_groups(lower, pairs.assign(metric="log_loss"), None, metric="log_loss")["best"].tolist() == [
-        True,
-        False,
-    ]
-    assert rank_groups(lower, pairs.assign(metric="log_loss"), None, metric="log_loss")["architecture"][0] == "b"
+    found = rank_groups(lower, pairs.assign(metric="log_loss"), None, metric="log_loss")
+    assert found["best"].tolist() == [True, False]
+    assert found["architecture"][0] == "b"
 
 
-def test_a_pair_reads_mirrored_from_the_other_side() -> None:
+def test_difference_to_the_other_architecture_is_mirrored() -> None:
     _, pairs = tables({"a": 0.7, "b": 0.6}, {("a", "b"): "first better"})
-    assert versus(pairs, "a", "accuracy")["b"] == {"difference": -0.1, "low": -0.2, "high": -0.05, "verdict": "worse"}
-    assert versus(pairs, "b", "accuracy")["a"] == {"difference": 0.1, "low": 0.05, "high": 0.2, "verdict": "better"}
-    assert versus(pairs, "a", "f1") == {}
+    assert differences_to(pairs, "a", "accuracy")["b"] == PairDifference(-0.1, -0.2, -0.05, "worse")
+    assert differences_to(pairs, "b", "accuracy")["a"] == PairDifference(0.1, 0.05, 0.2, "better")
+    assert differences_to(pairs, "a", "f1") == {}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.storage import store
+from tasks.storage import atomic_files, store
 from tasks.storage.partial_files import FOREIGN_SECONDS, NAME, partial_path
 from tests.conftest import ROOT
 
@@ -68,7 +68,7 @@ def listed(folder: Path) -> list[str]:
 @example(strays={".x.99999999999999999999.partial": "file"}, place="cache/trials")
 @example(strays={".x.1.partial": "file", ".x.4194303.partial": "folder", ".y..partial": "fifo"}, place="runs")
 @example(strays={f".x.{'0' * 16}-9999999999-1-{'0' * 16}.partial": "file"}, place="runs")
-def test_what_is_not_ours_stops_nothing_and_stays(strays: dict[str, str], place: str) -> None:
+def test_foreign_files_are_kept_and_raise_no_error(strays: dict[str, str], place: str) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder, elsewhere = Path(made, "results"), Path(made, "elsewhere")
         (folder / place).mkdir(parents=True)
@@ -83,10 +83,10 @@ def test_what_is_not_ours_stops_nothing_and_stays(strays: dict[str, str], place:
         assert store.read_bytes(folder / place / "x.bin.written") == b"content"
 
 
-@pytest.mark.fault(10)
+@pytest.mark.failure_mode("torn-file")
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
 @pytest.mark.parametrize("place", ["cache/trials", "runs", "history/data=x/configuration=y", "."])
-def test_what_a_dead_process_left_is_removed(tmp_path: Path, place: str, kind: str) -> None:
+def test_partial_file_of_dead_process_is_removed(tmp_path: Path, place: str, kind: str) -> None:
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     left = made_by_a_dead_process(tmp_path / place, kind=kind)
     assert os.path.lexists(left)
@@ -94,7 +94,7 @@ def test_what_a_dead_process_left_is_removed(tmp_path: Path, place: str, kind: s
     assert not os.path.lexists(left)
 
 
-def test_a_living_writer_is_spared_however_old_its_file(tmp_path: Path) -> None:
+def test_partial_file_of_living_process_is_kept(tmp_path: Path) -> None:
     mine = partial_path(tmp_path / "x.parquet")
     mine.touch()
     os.utime(mine, (0, 0))
@@ -102,7 +102,7 @@ def test_a_living_writer_is_spared_however_old_its_file(tmp_path: Path) -> None:
     assert mine.exists()
 
 
-def test_a_process_that_has_the_number_of_a_dead_one_is_not_its_writer(tmp_path: Path) -> None:
+def test_reused_process_id_does_not_keep_a_partial_file(tmp_path: Path) -> None:
     mine = partial_path(tmp_path / "x.parquet")
     place, pid, start, rest = mine.name.split(".")[-2].split("-")
     earlier = tmp_path / f".x.parquet.{place}-{pid}-{int(start) - 1}-{rest}.partial"
@@ -110,14 +110,14 @@ def test_a_process_that_has_the_number_of_a_dead_one_is_not_its_writer(tmp_path:
     assert store.sweep(tmp_path) == [earlier]
 
 
-def test_a_number_that_no_process_can_have_is_not_ours(tmp_path: Path) -> None:
+def test_impossible_process_id_is_not_a_writer(tmp_path: Path) -> None:
     place, _, start, rest = partial_path(tmp_path / "x").name.split(".")[-2].split("-")
     (tmp_path / f".x.{place}-9999999999-{start}-{rest}.partial").touch()
     assert store.sweep(tmp_path) == []
 
 
 @pytest.mark.parametrize(("age", "removed"), [(0, False), (DAY - 60, False), (DAY + 60, True)])
-def test_a_file_of_another_host_is_removed_after_a_day(tmp_path: Path, age: float, removed: bool) -> None:
+def test_partial_file_of_another_host_is_removed_after_a_day(tmp_path: Path, age: float, removed: bool) -> None:
     foreign = tmp_path / f".x.parquet.0123456789abcdef-1-5-{'0' * 16}.partial"
     foreign.touch()
     os.utime(foreign, (time.time() - age,) * 2)
@@ -126,12 +126,12 @@ def test_a_file_of_another_host_is_removed_after_a_day(tmp_path: Path, age: floa
     assert FOREIGN_SECONDS == DAY
 
 
-@pytest.mark.fault(24)
+@pytest.mark.failure_mode("unsafe-name")
 @given(name=WORDS.filter(lambda name: name not in (".", "..") and len(os.fsencode(name)) < 256))
 @example(name="🙂" * 63)
 @example(name="x" * 255)
 @example(name="a\nb.csv")
-def test_any_name_has_a_temporary_one_that_fits_and_is_new(name: str) -> None:
+def test_partial_name_is_new_and_short_enough_for_any_name(name: str) -> None:
     first, second = partial_path(Path("folder") / name), partial_path(Path("folder") / name)
     assert first != second
     for each in (first, second):
@@ -140,7 +140,7 @@ def test_any_name_has_a_temporary_one_that_fits_and_is_new(name: str) -> None:
         assert len(os.fsencode(each.name)) < 256
 
 
-def test_no_temporary_file_follows_a_planted_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_file_does_not_follow_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant links under the very names that will be chosen: even a guess that is right leads nowhere."""
     monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
     victim = tmp_path / "victim"
@@ -150,12 +150,15 @@ def test_no_temporary_file_follows_a_planted_link(tmp_path: Path, monkeypatch: p
     with pytest.raises(store.NotWrittenError, match="File exists"):
         store.write(tmp_path / "x.bin", b"new")
     partial_path(tmp_path / "x.bin").symlink_to(victim)
-    with pytest.raises(store.NotWrittenError, match="File exists"), store.replacing(tmp_path / "x.bin") as file:
+    with (
+        pytest.raises(store.NotWrittenError, match="File exists"),
+        atomic_files.replace_file(tmp_path / "x.bin") as file,
+    ):
         file.write(b"new")
     assert victim.read_bytes() == b"precious"
 
 
-def test_a_link_in_the_target_s_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_link_in_place_of_the_target_is_replaced(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     (tmp_path / "x.bin").symlink_to(victim)

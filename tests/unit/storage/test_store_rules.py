@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tasks.storage import store
+from tasks.storage import atomic_files, store
 from tasks.storage.partial_files import partial_path
 
 NAMES = st.sampled_from(["a.parquet", "deep/b.safetensors", "c.bin"])
@@ -69,8 +69,8 @@ class Store(RuleBasedStateMachine):
             return called
 
         with (
-            mock.patch.object(store, "partial_path", nobody_s),
-            mock.patch.object(store.os, "fsync", die_at(os.fsync)),
+            mock.patch.object(atomic_files, "partial_path", nobody_s),
+            mock.patch.object(atomic_files.os, "fsync", die_at(os.fsync)),
             mock.patch.object(Path, "replace", die_at(Path.replace)),
             mock.patch.object(Path, "unlink", return_value=None),  # a dead process tidies nothing up
         ):
@@ -122,5 +122,7 @@ class Store(RuleBasedStateMachine):
             assert name not in self.last or read == self.last[name]
 
 
-TestStore = pytest.mark.fault(8)(pytest.mark.fault(9)(pytest.mark.fault(10)(Store.TestCase)))
+TestStore = pytest.mark.failure_mode("disk-full")(
+    pytest.mark.failure_mode("damaged-file")(pytest.mark.failure_mode("torn-file")(Store.TestCase))
+)
 TestStore.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)

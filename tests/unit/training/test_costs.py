@@ -1,5 +1,6 @@
-"""Costs: arithmetic by hand, times and memory that follow what is done."""
+"""Costs: floating-point operations counted by hand, latency, and peak memory."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES
-from tasks.training.costs import flops, forget_peak_memory, latency, peak_memory_mb, training_flops
+from tasks.training.costs import flops, latency, peak_memory_mb, reset_peak_memory, training_flops
 from tests.conftest import ROOT
 
 RECIPE = Recipe(vocabulary_size=11, max_tokens=7, embedding_size=5, units=3)
@@ -24,64 +25,56 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_operations_by_hand(name):
+def test_flops_match_a_hand_count(name):
     assert flops(ARCHITECTURES[name](RECIPE)) == BY_HAND[name]
 
 
-def test_a_training_counts_three_passes_and_the_validation_one():
+def test_training_counts_three_passes_and_validation_one():
     model = ARCHITECTURES["lstm"](RECIPE)
     # 2 epochs · (3 · (192 · 100 + 12 · 10) + 192 · 50)
-    found = training_flops(model, train_words=100, checked_words=50, reviews=10, epochs=2)
+    found = training_flops(model, train_tokens=100, validation_tokens=50, reviews=10, epochs=2)
     assert found == 2 * (3 * (192 * 100 + 12 * 10) + 192 * 50)
 
 
-def test_a_layer_that_is_not_known_makes_the_count_unknown():
+def test_flops_of_unknown_layers_are_nan():
     import keras
 
     model = keras.Sequential([keras.Input((7, 5)), keras.layers.GRU(3)])
     assert np.isnan(flops(model)).all()
 
 
-def test_latency_is_of_one_review_and_of_a_batch():
-    asked = []
+def test_latency_of_one_review_and_of_a_batch():
+    sizes = []
 
-    def answer(rows):
-        asked.append(len(rows))
+    def predict(rows):
+        sizes.append(len(rows))
         time.sleep(0.002 if len(rows) == 1 else 0.02)
 
-    found = latency(answer, 300)
-    assert 2 <= found["latency_ms"] < 20
-    assert 20 / 256 <= found["batch_ms"] < 10 * 20 / 256
-    assert set(asked) == {1, 256}
+    found = latency(predict, 300)
+    assert 2 <= found.latency_ms < 20
+    assert 20 / 256 <= found.batch_ms < 10 * 20 / 256
+    assert set(sizes) == {1, 256}
 
 
-def test_fewer_reviews_than_a_batch():
-    asked = []
-    assert latency(lambda rows: asked.append(rows.max()), 3)["batch_ms"] >= 0
-    assert max(asked) == 2
+def test_latency_with_fewer_reviews_than_a_batch():
+    largest = []
+    assert latency(lambda rows: largest.append(rows.max()), 3).batch_ms >= 0
+    assert max(largest) == 2
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
-def test_what_was_freed_does_not_count_as_memory_of_what_comes_next():
-    script = """
-from tasks.training.costs import forget_peak_memory, peak_memory_mb
-from tasks.training.runtime import keep_memory
-keep_memory()
-low = peak_memory_mb()
-held = [b"1" * 1_000_000 for _ in range(300)]
-del held
-forget_peak_memory()
-print(low, peak_memory_mb())
-"""
-    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    low, since = map(float, said.stdout.split())
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="configures glibc")
+def test_freed_memory_does_not_count_for_the_next_trial():
+    program = ROOT / "tests/helpers/programs/peak_memory.py"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, check=True)
+    low, since = map(float, done.stdout.split())
     assert since < low + 50
 
 
-def test_peak_memory_is_of_what_came_since():
+def test_peak_memory_is_measured_since_the_reset():
     held = np.ones(30_000_000)
     high = peak_memory_mb()
     assert high > held.nbytes / 1e6
     del held
-    forget_peak_memory()
+    reset_peak_memory()
     assert peak_memory_mb() < high - 150

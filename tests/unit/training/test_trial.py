@@ -1,4 +1,4 @@
-"""A trial on tiny data: the same in every process, named by all that it is made of, never used when damaged."""
+"""Training of a trial on tiny data: same result in each process, complete cache key, damaged files never used."""
 
 import hashlib
 import json
@@ -7,144 +7,161 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from tasks.config.recipe import Recipe
 from tasks.models.baselines import nb_svm
-from tasks.storage import store, trials
-from tasks.storage.trials import stored_trial
+from tasks.storage import store
+from tasks.storage.layout import history_file, predictions_file, weights_file
+from tasks.storage.trial_records import TrainedTrial
+from tasks.storage.trials import RESULT_KEY, find_trial, read_result, read_trial, store_trial
 from tasks.training import trial
-from tasks.training.trial import make_baseline, make_trial, trial_name
+from tasks.training.trial import code_roots, train_baseline, train_network, trial_name
 from tests.conftest import ROOT
-
-RECIPE = Recipe(vocabulary_size=11, max_tokens=7, embedding_size=5, units=3, batch_size=8, epochs=2, learning_rate=0.01)
-
-
-def encoded(seed: int = 0) -> pa.Table:
-    """Make 60 encoded reviews of 1 to 9 tokens; token 5 tells the class."""
-    rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.repeat([0, 1], 30)).astype(np.int8)
-    tokens = [[*rng.integers(6, 11, rng.integers(1, 9)), 5 - label] for label in labels]
-    splits = ["train"] * 30 + ["validation"] * 17 + ["test"] * 13
-    return pa.table(
-        {
-            "review_id": [f"r{number}" for number in range(60)],
-            "split": splits,
-            "label": labels,
-            "tokens": pa.array(tokens, pa.large_list(pa.uint16())),
-            "length": [len(each) for each in tokens],
-        }
-    )
+from tests.helpers.encoded_reviews import RECIPE, encoded_reviews
+from tests.helpers.trial_records import make_trial
+from tests.helpers.warnings_logged import warnings_logged
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+def trained() -> TrainedTrial:
     from tasks.models.registry import lstm
 
-    return make_trial("lstm", 4, RECIPE, encoded(), build=lstm)
+    return train_network("lstm", 4, RECIPE, encoded_reviews(), build=lstm)
 
 
-def test_a_trial_has_history_predictions_and_facts(made: tuple) -> None:
-    history, predictions, weights = made
+def test_trial_has_history_predictions_and_facts(trained: TrainedTrial) -> None:
+    history, predictions, facts = trained.history, trained.predictions, trained.facts
     assert list(history)[:4] == ["architecture", "seed", "epoch", "split"]
     assert history.groupby("split").size().to_dict() == {"train": 2, "validation": 2}
     assert predictions.groupby("split").size().to_dict() == {"test": 13, "validation": 17}
     assert predictions["probability"].dtype == np.float32
     assert predictions["probability"].between(0, 1).all()
-    # embedding 11·5, LSTM 4·(5·3 + 3·3 + 3), head 2·3 + 1
-    assert history.attrs["parameters"] == 55 + 108 + 7 == sum(weight.size for weight in weights.values())
-    assert history.attrs["seed"] == 4
+    # embedding 11·5, LSTM 4·(5·3 + 3·3 + 3), classifier 2·3 + 1
+    assert facts.parameters == 55 + 108 + 7 == sum(weight.size for weight in trained.weights.values())
+    assert (facts.architecture, facts.seed, facts.status, facts.train_reviews) == ("lstm", 4, "finished", 30)
+    assert facts.latency_ms > 0
+    assert facts.batch_ms > 0
 
 
-def test_what_was_stored_is_found(made: tuple, tmp_path: Path) -> None:
-    facts = trials.store_trial(tmp_path, "lstm-seed-4-x", *made)
-    assert stored_trial(tmp_path, "lstm-seed-4-x") == facts
-    assert stored_trial(tmp_path, "lstm-seed-5-x") is None
-    weights = trials.weights_file(tmp_path, "lstm-seed-4-x")
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["weights_sha256"]
+def test_stored_trial_is_read_again(trained: TrainedTrial, tmp_path: Path) -> None:
+    result = store_trial(tmp_path, "lstm-seed-4-x", trained, train_fraction=0.5, probe_seconds=0.1)
+    assert read_trial(tmp_path, "lstm-seed-4-x") == read_result(tmp_path, "lstm-seed-4-x") == result
+    assert (result.name, result.train_fraction, result.probe_seconds) == ("lstm-seed-4-x", 0.5, 0.1)
+    assert result.model_dump().items() >= trained.facts.model_dump().items()
+    assert read_trial(tmp_path, "lstm-seed-5-x") is None
+    content = weights_file(tmp_path, "lstm-seed-4-x").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == result.weights_sha256
 
 
-@pytest.mark.fault(9)
-@pytest.mark.parametrize("ending", ["", ".sha256"])
-@pytest.mark.parametrize("file", [trials.history_file, trials.predictions_file, trials.weights_file])
+def test_measurements_that_are_nan_survive_storage(tmp_path: Path) -> None:
+    stored = store_trial(tmp_path, "x", make_trial())
+    assert np.isnan([stored.train_flops, stored.latency_ms]).all()
+    assert np.isnan([read_trial(tmp_path, "x").train_flops, read_trial(tmp_path, "x").latency_ms]).all()
+
+
+@pytest.mark.failure_mode("damaged-file")
+@pytest.mark.parametrize("suffix", ["", ".sha256"])
+@pytest.mark.parametrize("file", [history_file, predictions_file, weights_file])
 @pytest.mark.parametrize("at", [0, 0.5, 0.99])
-def test_a_trial_with_a_harmed_file_is_never_used(made: tuple, tmp_path: Path, file, ending: str, at: float) -> None:
-    trials.store_trial(tmp_path, "x", *made)
+def test_trial_with_a_damaged_file_is_not_used(trained: TrainedTrial, tmp_path: Path, file, suffix, at) -> None:
+    store_trial(tmp_path, "x", trained)
     path = file(tmp_path, "x")
-    path = path.with_name(path.name + ending)
+    path = path.with_name(path.name + suffix)
     content = path.read_bytes()
-    position = int(at * (64 if ending else len(content)))
-    for harmed in (content[:position], content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]):
-        path.write_bytes(harmed)
+    position = int(at * (64 if suffix else len(content)))
+    for damaged in (content[:position], content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]):
+        path.write_bytes(damaged)
         with pytest.raises(store.DamagedFileError, match=r"x\..* does not match its checksum"):
-            stored_trial(tmp_path, "x")
+            read_trial(tmp_path, "x")
+        with warnings_logged() as warnings:
+            assert find_trial(tmp_path, "x") is None
+        assert len(warnings) == 1
     path.unlink()
-    assert stored_trial(tmp_path, "x") is None
+    assert read_trial(tmp_path, "x") is None
 
 
-@pytest.mark.fault(22)
-def test_weights_of_another_trial_are_refused(made: tuple, tmp_path: Path) -> None:
-    trials.store_trial(tmp_path, "a", *made)
-    store.write(trials.weights_file(tmp_path, "a"), b"something else, with a checksum of its own")
-    with pytest.raises(store.DamagedFileError, match="not of this trial"):
-        stored_trial(tmp_path, "a")
+@pytest.mark.failure_mode("malicious-model-file")
+def test_weights_of_another_trial_are_refused(trained: TrainedTrial, tmp_path: Path) -> None:
+    store_trial(tmp_path, "a", trained)
+    store.write(weights_file(tmp_path, "a"), b"something else, with a checksum of its own")
+    with pytest.raises(store.DamagedFileError, match=r"a\.safetensors"):
+        read_trial(tmp_path, "a")
 
 
-@pytest.mark.fault(34)
-def test_the_name_covers_what_a_trial_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = trial_name("lstm", 0, RECIPE, "data")
-    others = [
+@pytest.mark.failure_mode("malicious-model-file")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("parameters", -1), ("epochs", 1.5), ("status", "great"), ("weights_sha256", "x"), ("weights", "other"),
+        ("architecture", "\x1b]0;OWNED"), ("train_seconds", "fast"), ("train_fraction", 2.0), ("unknown", 1),
+    ],
+)  # fmt: skip
+def test_invalid_results_are_refused(trained: TrainedTrial, tmp_path: Path, field: str, value: object) -> None:
+    result = store_trial(tmp_path, "a", trained)
+    content = json.dumps({**result.model_dump(), field: value}).encode()
+    history = store.table(history_file(tmp_path, "a")).replace_schema_metadata({RESULT_KEY: content})
+    store.write(history_file(tmp_path, "a"), history)
+    with pytest.raises(store.DamagedFileError) as refused:
+        read_trial(tmp_path, "a")
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.failure_mode("changed-input")
+def test_trial_name_covers_seed_recipe_data_code_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [
+        trial_name("lstm", 0, RECIPE, "data"),
         trial_name("lstm", 1, RECIPE, "data"),
         trial_name("lstm", 0, RECIPE.model_copy(update={"dropout": 0.1}), "data"),
         trial_name("lstm", 0, RECIPE, "other data"),
         trial_name("simple_rnn", 0, RECIPE, "data"),
     ]
     monkeypatch.setattr(trial, "version", lambda _: "0.0")
-    others.append(trial_name("lstm", 0, RECIPE, "data"))
-    keys = {each.rsplit("-", 1)[1] for each in [name, *others]}
-    assert len(keys) == 6
+    names.append(trial_name("lstm", 0, RECIPE, "data"))
+    assert len({name.rsplit("-", 1)[1] for name in names}) == 6
 
 
-def test_the_name_of_a_baseline_covers_what_it_reads_of_the_recipe_and_no_more() -> None:
+def test_baseline_key_covers_only_its_part_of_the_recipe() -> None:
     changes = [{}, {"dropout": 0.1}, {"max_tokens": 3}, {"tokenizer": "characters"}, {"class_weights": True}]
     names = [trial_name("nb_svm", 0, RECIPE.model_copy(update=change), "data") for change in changes]
     assert names[0] == names[1] == names[2]
     assert len(set(names)) == 3
 
 
+def test_code_of_a_network_and_of_a_baseline_share_no_root() -> None:
+    assert not set(code_roots("lstm")) & set(code_roots("nb_svm"))
+    assert train_network in code_roots("lstm")
+    assert train_baseline in code_roots("nb_svm")
+
+
 @pytest.mark.parametrize("tokenizer", ["words", "characters"])
-def test_a_baseline_learns_from_japanese(tokenizer: str) -> None:
+def test_baseline_learns_from_japanese(tokenizer: str) -> None:
     rng = np.random.default_rng(0)
     labels = np.tile([0, 1], 100)
-    fill = ["".join(rng.choice([*"映画監督俳優物語音楽"], rng.integers(4, 9))) for _ in labels]
-    texts = [f"{start}が{'素晴らしい' if label else 'つまらない'}。" for start, label in zip(fill, labels, strict=True)]
-    splits = np.repeat(["train", "validation", "test"], [120, 40, 40])
-    ids = [f"r{number}" for number in range(200)]
-    reviews = pa.table({"review_id": ids, "split": splits, "label": labels.astype(np.int8), "text": texts})
-    recipe = RECIPE.model_copy(update={"tokenizer": tokenizer})
-    _, predictions, _ = make_baseline("nb_svm", reviews, recipe, learn=nb_svm)
+    starts = ["".join(rng.choice([*"映画監督俳優物語音楽"], rng.integers(4, 9))) for _ in labels]
+    ends = ["素晴らしい" if label else "つまらない" for label in labels]
+    reviews = pa.table(
+        {
+            "review_id": [f"r{number}" for number in range(200)],
+            "split": np.repeat(["train", "validation", "test"], [120, 40, 40]),
+            "label": labels.astype(np.int8),
+            "text": [f"{start}が{end}。" for start, end in zip(starts, ends, strict=True)],
+        }
+    )
+    recipe: Recipe = RECIPE.model_copy(update={"tokenizer": tokenizer})
+    predictions = train_baseline("nb_svm", reviews, recipe, learn=nb_svm).predictions
     assert ((predictions["probability"] > 0.5) == predictions["label"]).all()
 
 
 @pytest.mark.slow
-@pytest.mark.fault(33)
-def test_the_same_seed_gives_the_same_weights_in_fresh_processes_alone_and_behind_another(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from tasks.execution.local import start_worker; import os; start_worker(os.getppid())\n"
-        "from tests.unit.training.test_trial import RECIPE, encoded\n"
-        "from tasks.models.registry import lstm; from tasks.training.trial import make_trial, store_trial\n"
-        "folder, *seeds = sys.argv[1:]\n"
-        "for seed in seeds:\n"
-        "    made = make_trial('lstm', int(seed), RECIPE, encoded(), build=lstm)\n"
-        "print(store_trial(Path(folder), 'x', *made)['weights_sha256'])"
-    )
+@pytest.mark.failure_mode("same-seed-twice")
+def test_same_seed_gives_same_weights_in_fresh_and_in_used_processes(tmp_path: Path) -> None:
+    program = ROOT / "tests/helpers/programs/weights_hash.py"
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / str(number)), *seeds],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            [sys.executable, program, tmp_path / str(number), *seeds],
+            cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, text=True,
         )
         for number, seeds in enumerate([["4"], ["7", "4"]])
     ]  # fmt: skip
@@ -153,14 +170,13 @@ def test_the_same_seed_gives_the_same_weights_in_fresh_processes_alone_and_behin
     assert len(hashes.pop()) == 64
 
 
-@pytest.mark.fault(16)
-def test_a_trial_that_diverges_says_so_and_predicts_nothing(tmp_path: Path) -> None:
+@pytest.mark.failure_mode("loss-diverged")
+def test_diverged_trial_has_no_predictions(tmp_path: Path) -> None:
     from tasks.models.registry import simple_rnn
 
-    reckless = RECIPE.model_copy(update={"learning_rate": 1e38})
-    history, predictions, weights = make_trial("simple_rnn", 0, reckless, encoded(), build=simple_rnn)
-    assert history.attrs["status"] == "diverged"
-    assert predictions.empty
-    facts = trials.store_trial(tmp_path, "x", history, predictions, weights)
-    assert json.loads(json.dumps(facts))["status"] == "diverged"
-    assert stored_trial(tmp_path, "x") == facts
+    recipe = RECIPE.model_copy(update={"learning_rate": 1e38})
+    diverged = train_network("simple_rnn", 0, recipe, encoded_reviews(), build=simple_rnn)
+    assert diverged.facts.status == "diverged"
+    assert diverged.predictions.empty
+    result = store_trial(tmp_path, "x", diverged)
+    assert result.status == read_trial(tmp_path, "x").status == "diverged"

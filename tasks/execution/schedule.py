@@ -1,4 +1,4 @@
-"""Decide whether a scheduled run is superseded by a newer one."""
+"""Schedule of the deployment: the date on which a run was due, and runs that a newer one supersedes."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -19,22 +19,27 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Completed
 
 
-def passed_over() -> Any:
-    """Return the state in which a flow ends at once if a newer night is due, or None where it should run.
+def superseded_state() -> Any:
+    """Return the state Skipped if a newer nightly run is due, otherwise None.
 
-    The deployment runs one at a time and lets the others wait, so that after a week without a worker seven
-    nights would follow one another.
+    The deployment runs one at a time and queues the others. After a week without a worker, seven nightly runs would
+    otherwise follow one another.
     """
-    newer = newer_night(UUID(str(runtime.flow_run.id))) if runtime.deployment.id else None
+    newer = find_newer_scheduled_time(UUID(str(runtime.flow_run.id))) if runtime.deployment.id else None
     if newer is None:
         return None
-    return Completed(name="Skipped", message=f"The night of {newer:%Y-%m-%d %H:%M} UTC is due, too, and runs instead.")
+    return Completed(
+        name="Skipped", message=f"The nightly run of {newer:%Y-%m-%d %H:%M} UTC is also due and runs instead."
+    )
 
 
-def newer_night(run: UUID) -> datetime | None:
-    """Return the time of the newest scheduled run of the same deployment that is due, if it is newer than this run.
+def find_newer_scheduled_time(run: UUID) -> datetime | None:
+    """Return the time of the newest scheduled run of the same deployment that is due, or None if `run` is the newest.
 
-    A run that a person asked for is never passed over, and passes over none: its parameters may be others.
+    A run that was started by hand is not superseded and supersedes no other run, because its parameters may differ.
+
+    Args:
+        run: Id of a flow run.
     """
     with get_client(sync_client=True) as client:
         this = client.read_flow_run(run)
@@ -46,7 +51,7 @@ def newer_night(run: UUID) -> datetime | None:
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
                 expected_start_time=FlowRunFilterExpectedStartTime(
                     after_=this.expected_start_time,
-                    before_=datetime.now(UTC),  # type: ignore[arg-type]  # pydantic makes one of Prefect's
+                    before_=datetime.now(UTC),  # type: ignore[arg-type]  # pydantic converts it to Prefect's type
                 ),
             ),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
@@ -56,7 +61,7 @@ def newer_night(run: UUID) -> datetime | None:
 
 
 def due_date() -> date:
-    """Return the date on which the run was due, by the clock of its deployment's schedule, or else in UTC."""
+    """Return the date on which the current run was due, in the time zone of its deployment's schedule, or in UTC."""
     due = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
     zone = "UTC"
     if runtime.deployment.id:

@@ -1,0 +1,103 @@
+"""The options of all subcommands. Nothing heavy is imported here: `--help` and user errors take less than a second."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.cli.parser import Positional
+from tasks.config import parameters as p
+from tasks.config.parameters import Parameters
+from tasks.inference import selection
+
+# What --quick stands for, unless an option says otherwise: a rough answer after a minute.
+QUICK: dict[str, Any] = {"architectures": ("simple_rnn", "lstm"), "seeds": 2, "train_fractions": (0.25,)}
+
+
+class RunOptions(Parameters):
+    """Compare architectures: train each with several seeds, and report scores with confidence intervals.
+
+    You can interrupt a run at any time. Finished trials are cached: run the same command again to resume.
+    """
+
+    quick: Annotated[
+        bool,
+        Field(description="First look: two architectures, two seeds, a quarter of the training reviews; one minute."),
+    ] = False
+
+    def parameters(self) -> Parameters:
+        """Return the parameters of the comparison, with those that `quick` stands for."""
+        given = self.model_dump(exclude_unset=True, exclude={"quick"})
+        return Parameters(**(QUICK | given if self.quick else given))
+
+
+class PredictOptions(selection.ModelSelection):
+    """Classify texts with a trained model: label, calibrated probability, and the most influential words."""
+
+    texts: Positional[
+        Annotated[
+            tuple[str, ...], Field(description="Texts to classify; by default those of --file, or lines of stdin.")
+        ]
+    ] = ()
+    file: Annotated[Path | None, selection.FILE] = None
+    output: Annotated[Path | None, selection.OUTPUT] = None
+    text_column: p.TextColumn = "text"
+    keep: selection.Keep = ()
+    words: Annotated[
+        int, Field(ge=0, le=100, description="Number of words to show that influence the probability most.")
+    ] = 3
+    as_json: Annotated[bool, Field(alias="json", description="Print one JSON object for each text.")] = False
+
+
+class ExportOptions(BaseModel):
+    """Write a trained model to a new folder: weights, vocabulary, calibration and model card."""
+
+    model_config = ConfigDict(frozen=True)
+
+    output: Annotated[Path, Field(description="Folder to create.")]
+    results: p.Results = "results"
+    run: selection.Run = None
+    architecture: selection.Architecture = None
+    seed: selection.Seed = None
+    onnx: Annotated[bool, Field(description="Write model.onnx as well, for programs other than this one.")] = False
+
+
+class HistoryOptions(BaseModel):
+    """Print the scores and alarms of the nightly runs, and plot them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    results: p.Results = "results"
+    configuration: Annotated[
+        str | None,
+        Field(description="Key of the configuration, as in the folder configuration=KEY; by default the latest."),
+    ] = None
+    remove: Annotated[
+        str | None,
+        Field(
+            min_length=1, description="Remove the run of exactly this name from the history, and print nothing else."
+        ),
+    ] = None
+
+
+class DiffOptions(BaseModel):
+    """Compare two runs on the same reviews, before and after a change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    before: Positional[Annotated[str, Field(description="Name of a run: its folder in results/runs.")]]
+    after: Positional[Annotated[str, Field(description="Name of the other run.")]]
+    results: p.Results = "results"
+    output: Annotated[
+        Path | None,
+        Field(description="File for the report in Markdown, which is printed as well unless --json is given."),
+    ] = None
+    as_json: Annotated[bool, Field(alias="json", description="Print one JSON object for each architecture.")] = False
+
+
+class UiOptions(BaseModel):
+    """Serve the Prefect UI with a worker, the deployments and the nightly schedule, until Ctrl-C.
+
+    Takes no options. The address is that of PREFECT_API_URL or else of pyproject.toml. PREFECT_SERVER_API_HOST selects
+    another network interface than 127.0.0.1, and then needs PREFECT_SERVER_API_AUTH_STRING=<user>:<password>.
+    """

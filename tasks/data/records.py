@@ -1,0 +1,101 @@
+"""Records that describe a data set, from loading to the report."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as validated_dataclass
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ValidationSplit = Literal["given", "by group", "at random, stratified by class"]
+STRICT = ConfigDict(strict=True)
+
+
+@validated_dataclass(frozen=True, config=STRICT)
+class Dataset:
+    """A loaded and split data set.
+
+    Attributes:
+        source: Description of the source, such as "240 reviews of own.csv".
+        fingerprint: SHA-256 of the reviews, their labels and their splits, 64 hexadecimal digits.
+        rows: Number of reviews by split (train, validation, test).
+        positives: Number of positive reviews by split.
+        classes: Names of class 0 and class 1.
+        validation: How the validation split was made.
+        duplicates: Number of reviews with the same words as an earlier one.
+        across_splits: Number of test reviews whose words are also in the training or validation split.
+        caveats: Sentences on known biases of the data set.
+        file: Name of the file of reviews in the cache; empty before they are stored.
+    """
+
+    source: str
+    fingerprint: Sha256
+    rows: dict[str, int]
+    positives: dict[str, int]
+    classes: tuple[str, str]
+    validation: ValidationSplit
+    duplicates: int
+    across_splits: int
+    caveats: tuple[str, ...]
+    file: str = ""
+
+
+@validated_dataclass(frozen=True, config=STRICT)
+class EncodedFiles:
+    """The files of an encoded data set in the cache.
+
+    Attributes:
+        file: Name of the file of token ids.
+        vocabulary: Name of the file of the vocabulary.
+        fingerprint: SHA-256 of the table of token ids, 64 hexadecimal digits.
+    """
+
+    file: str
+    vocabulary: str
+    fingerprint: Sha256
+
+
+@validated_dataclass(frozen=True, config=STRICT)
+class EncodedDataset(EncodedFiles):
+    """An encoded data set.
+
+    Attributes:
+        train_fraction: Share of the training reviews that was encoded, above 0 to 1.
+        dataset: The reviews that were encoded.
+    """
+
+    train_fraction: float
+    dataset: Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsplitReviews:
+    """Labeled reviews as they were read.
+
+    Attributes:
+        frame: Columns text and label (0 or 1); split and group where they are known.
+        source: Description of the source.
+        classes: Names of class 0 and class 1.
+        caveats: Sentences on known biases of the data set.
+        test_rows: Number of reviews to hold out for testing where no split is given; None for the default share.
+    """
+
+    frame: pd.DataFrame
+    source: str = ""
+    classes: tuple[str, str] = ("negative", "positive")
+    caveats: tuple[str, ...] = ()
+    test_rows: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedReviews:
+    """Split reviews and their description.
+
+    Attributes:
+        frame: Columns review_id, split, label (int8), text, and group where it is known; sorted by split and review_id.
+        dataset: Their description.
+    """
+
+    frame: pd.DataFrame
+    dataset: Dataset

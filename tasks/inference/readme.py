@@ -1,0 +1,108 @@
+"""README of an exported model: a model card for people.
+
+Source of its parts: Mitchell et al. 2019, "Model Cards for Model Reporting".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tasks.config.escape import escape_markdown
+from tasks.config.labels import label
+from tasks.inference.model_card import ONNX_FILE, VOCABULARY_FILE, ModelCard
+from tasks.inference.onnx import INPUT, OUTPUT
+from tasks.storage.runs import RunRecord
+from tasks.storage.trials import read_result
+
+SHOWN_METRICS = ("accuracy", "f1", "auc", "log_loss")
+
+
+def format_readme(run: RunRecord, card: ModelCard, onnx: bool = False) -> str:
+    """Format the model card as Markdown.
+
+    Names of files, classes and processors are escaped, so that they are neither Markdown nor HTML.
+
+    Args:
+        run: Run of the model.
+        card: Card of the model.
+        onnx: Whether the folder contains an ONNX model.
+
+    Raises:
+        FileNotFoundError: If the result of the trial is missing from the cache.
+        DamagedFileError: If the result of the trial is damaged.
+    """
+    sections = [
+        *_format_title(run, card), *_format_data(run), *_format_scores(run, card), *_format_cost(run, card),
+        "## Limitations", "\n".join(f"- {limitation}" for limitation in _limitations(run, card)),
+        *_format_usage(run, card, onnx),
+        "## License", "The code of imdb-compare is under the MIT license. The reviews belong to their owners.",
+    ]  # fmt: skip
+    return "\n\n".join(sections) + "\n"
+
+
+def _format_title(run: RunRecord, card: ModelCard) -> list[str]:
+    title = escape_markdown(f"{label(card.architecture)}: {card.classes[0]} or {card.classes[1]}")
+    origin = f"Trained by imdb-compare: trial {card.name} of run {run.name}, {run.info.started}."
+    return [f"# {title}", escape_markdown(origin)]
+
+
+def _format_data(run: RunRecord) -> list[str]:
+    rows = ", ".join(f"{number:,} {split}" for split, number in run.info.rows.items())
+    return ["## Data", escape_markdown(f"{run.info.source}: {rows}. Fingerprint {run.info.fingerprint}.")]
+
+
+def _format_scores(run: RunRecord, card: ModelCard) -> list[str]:
+    summary = run.table("summary")
+    rows = summary[(summary["architecture"] == card.architecture) & (summary["split"] == "test")]
+    scores = [_format_score(row) for row in rows.to_dict("records") if row["metric"] in SHOWN_METRICS]
+    return [
+        "## Scores on the test split",
+        "Mean of the architecture over its seeds, with the 95% confidence interval.",
+        "\n".join(scores),
+        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. Its probabilities are calibrated with "
+        f"the temperature {card.temperature:.3f}. A text is positive if its probability is above 0.5. The threshold "
+        f"with the highest validation accuracy, {card.threshold:.3f} before calibration, is not used.",
+    ]
+
+
+def _format_score(row: Mapping[Any, Any]) -> str:
+    factor, unit, digits = (1, "", 4) if row["metric"] == "log_loss" else (100, "%", 2)
+    mean, low, high = (f"{factor * row[name]:.{digits}f}{unit}" for name in ("mean", "low", "high"))
+    return f"- {label(row['metric'])}: {mean} [{low}, {high}], {row['seeds']:.0f} seeds"
+
+
+def _format_cost(run: RunRecord, card: ModelCard) -> list[str]:
+    result = read_result(run.cache_dir, card.name)
+    processor = escape_markdown(run.info.hardware.get("processor"))
+    return [
+        "## Cost",
+        f"{result.parameters:,} parameters. Trained in {result.train_seconds:.0f} s with one thread on {processor}.",
+    ]
+
+
+def _limitations(run: RunRecord, card: ModelCard) -> list[str]:
+    tokens = f"the last {card.recipe.max_tokens} tokens" if card.is_network else "all tokens"
+    return [
+        *map(escape_markdown, run.info.caveats),
+        f"The model reads {tokens} of a text, in lower case, and knows only words of its training split.",
+        "The scores do not hold for other kinds of text, other languages or other times.",
+        "The model learned which words occur with which class. It does not explain its predictions.",
+    ]
+
+
+def _format_usage(run: RunRecord, card: ModelCard, onnx: bool) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in run.info.versions.items())
+    return [
+        "## Usage",
+        '`imdb-compare predict --model <folder> "a text"`',
+        *([_describe_onnx(card)] if onnx else []),
+        escape_markdown(f"Versions: {versions}."),
+    ]
+
+
+def _describe_onnx(card: ModelCard) -> str:
+    return (
+        f"`{ONNX_FILE}` is the same network for programs that run ONNX models. Input `{INPUT}`: (texts, width) int64, "
+        f"the ids in `{VOCABULARY_FILE}` of the last {card.recipe.max_tokens} tokens of each text (1 for unknown "
+        f"tokens), with 0 as padding on the left. Output `{OUTPUT}`: (texts,) float32, the calibrated probability of "
+        f"{escape_markdown(card.classes[1])}."
+    )

@@ -1,0 +1,54 @@
+"""Alarms of a history, as a table."""
+
+from dataclasses import asdict
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from tasks.config.labels import BASELINE_NAMES, in_display_order
+from tasks.nightly.detection import Alarm, detect_alarms, format_detector
+from tasks.nightly.losses import MONITORED_METRICS, CumulativeLosses, loss_array
+
+ALARM_COLUMNS = [
+    "night", "architecture", "metric", "detector", "deterioration", "new_values", "earlier_values", "p",
+]  # fmt: skip
+
+
+def alarm_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return all alarms of a history of one data set and configuration, the oldest first.
+
+    Args:
+        trials: Each trial at its first occurrence, with the columns night, architecture and one per monitored metric.
+
+    Returns:
+        Columns `ALARM_COLUMNS`, as in `Alarm`; night is the date of the nightly run.
+    """
+    networks = trials[~trials["architecture"].isin(BASELINE_NAMES)]
+    losses = CumulativeLosses.from_losses(loss_array(networks), in_display_order(networks["architecture"]))
+    rows = _with_dates(detect_alarms(losses), sorted(set(networks["night"])))
+    for name in BASELINE_NAMES:
+        baseline = trials[trials["architecture"] == name]
+        rows += _with_dates(_detect_baseline_changes(name, baseline), baseline["night"].tolist())
+    return pd.DataFrame(rows, columns=ALARM_COLUMNS).sort_values("night", kind="stable", ignore_index=True)
+
+
+def _with_dates(alarms: list[Alarm], nights: list[date]) -> list[dict[str, object]]:
+    return [{"night": nights[alarm.run], **asdict(alarm)} for alarm in alarms]
+
+
+def _detect_baseline_changes(name: str, trials: pd.DataFrame) -> list[Alarm]:
+    """Return an alarm for every deterioration of a baseline.
+
+    A baseline has no seed, so every difference comes from code, libraries or the machine. Its training time is not
+    monitored. `Alarm.run` is the position of the row.
+    """
+    alarms, detector = [], format_detector(1)
+    for metric, monitored in MONITORED_METRICS.items():
+        if metric != "relative_seconds":
+            increases = np.diff(monitored.to_loss(trials[metric].to_numpy(dtype=float)))
+            alarms += [
+                Alarm(int(row) + 1, name, metric, detector, float(increases[row]), new_values=1, earlier_values=1)
+                for row in np.flatnonzero(increases >= monitored.min_deterioration)
+            ]
+    return alarms

@@ -1,0 +1,138 @@
+"""Tables of the statistical comparison, of calibration and of errors."""
+
+import textwrap
+from collections.abc import Sequence
+
+import pandas as pd
+
+from tasks.config.labels import in_display_order
+from tasks.figures.verdict_labels import verdict_label
+from tasks.reporting.formatting import (
+    FormattedNumber,
+    combine,
+    format_interval,
+    format_intervals,
+    format_number,
+    format_p_value,
+    format_percentages,
+    pivot_architectures,
+)
+from tasks.reporting.summary_tables import DEFAULT_CLASSES
+
+EXCERPT_CHARACTERS, LINE_CHARACTERS = 300, 90
+
+
+def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Tabulate difference, tests and effect sizes of each pair in one metric; the majority class is left out.
+
+    Args:
+        pairs: The frame pairs.
+        metric: A metric whose scores are in [0, 1]; differences are in percentage points.
+    """
+    rows = pairs[(pairs["metric"] == metric) & _without_majority(pairs)]
+    columns = {
+        "first": rows["first"],
+        "second": rows["second"],
+        "Difference [95% interval]": format_intervals(rows, "difference", "low", "high"),
+        "p (Holm)": rows["p_holm"].map(format_p_value),
+        "Result": rows["verdict"].map(verdict_label),
+        "p, sign-flip test": rows["p_sign_flip"].map(format_p_value),
+        "Smallest possible p, sign-flip test": rows["smallest_p"].map(format_p_value),
+        "p, McNemar": rows["mcnemar_p"].map(format_p_value),
+        "P(first better) (%)": format_intervals(
+            rows, "probability_first_better", "probability_low", "probability_high"
+        ),
+        "Cliff's delta": rows["cliffs_delta"].map(lambda value: format_number(value, 2)),
+        "Effect size d_z": rows["d_z"].map(lambda value: format_number(value, 2)),
+        "Shared seeds": rows["seeds"],
+    }
+    return pd.DataFrame(columns)
+
+
+def other_metrics_table(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate differences and results of each pair in all metrics except accuracy, one column per metric."""
+    rows = pairs[(pairs["metric"] != "accuracy") & _without_majority(pairs)]
+    factors = rows["metric"].map(lambda name: 1 if name == "log_loss" else 100)
+    values = zip(*(rows[name] for name in ("difference", "low", "high")), factors, strict=True)
+    intervals = [format_interval(*value, factor=factor) for *value, factor in values]
+    cells = [
+        combine("{}\n{}", interval, verdict_label(verdict))
+        for interval, verdict in zip(intervals, rows["verdict"], strict=True)
+    ]
+    table = rows.assign(value=pd.Series(cells, rows.index, dtype=object)).pivot_table(
+        index=["first", "second"], columns="metric", values="value", sort=False, aggfunc="first"
+    )
+    return table.reset_index().rename_axis(columns=None)
+
+
+def _without_majority(pairs: pd.DataFrame) -> pd.Series:
+    return (pairs[["first", "second"]] != "majority").all(axis=1)
+
+
+def omnibus_table(omnibus: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the tests of whether any two architectures differ."""
+    return omnibus.assign(p=omnibus["p"].map(format_p_value)).rename(columns={"p": "p-value"})
+
+
+def variance_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the standard deviation of a single run's test accuracy, by source, in percentage points."""
+    rows = summary.query("split == 'test' and metric == 'accuracy'").set_index("architecture")
+    columns = {
+        "Seed": rows["seed_variance"].map(lambda value: format_number(value**0.5, 2, 100)),
+        "Sampling of test reviews": rows["item_variance"].map(lambda value: format_number(value**0.5, 2, 100)),
+        "Note": rows["note"],
+    }
+    return pd.DataFrame(columns).loc[in_display_order(rows.index)].reset_index()
+
+
+def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate calibration on the test reviews as "before → after", averaged over the seeds."""
+    means = calibration.groupby("architecture", sort=False).mean(numeric_only=True)
+
+    def change(before: str, after: str, digits: int, factor: float = 1) -> list[FormattedNumber]:
+        return [
+            combine("{} → {}", format_number(a, digits, factor), format_number(b, digits, factor))
+            for a, b in zip(means[before], means[after], strict=True)
+        ]
+
+    columns = {
+        "Temperature": means["temperature"].map(lambda value: format_number(value, 2)),
+        "Log-loss": change("log_loss", "log_loss_scaled", 4),
+        "Brier score": change("brier", "brier_scaled", 4),
+        "Calibration error (points)": change("ece", "ece_scaled", 2, 100),
+        "Threshold": means["threshold"].map(lambda value: format_number(value, 3)),
+        "Accuracy (%)": change("accuracy", "accuracy_threshold", 2, 100),
+    }
+    return pd.DataFrame(columns, index=means.index).loc[in_display_order(means.index)].reset_index()
+
+
+def slice_table(slices: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate test accuracy by slice in percent, one column per architecture; the majority class is left out."""
+    rows = slices.query("architecture != 'majority'")
+    names = rows["slice"] + " (" + rows["reviews"].astype(str) + ")"
+    cells = format_intervals(rows, "accuracy", "low", "high")
+    table = pivot_architectures(rows.assign(slice=names, value=cells), rows="slice")
+    return table.rename(columns={"slice": "Slice (reviews)"})
+
+
+def disagreement_table(disagreement: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the share of test reviews with different predictions, in percent."""
+    return format_percentages(disagreement.set_index("architecture")).reset_index()
+
+
+def error_table(mistakes: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> pd.DataFrame:
+    """Tabulate the reviews that every trial misclassifies, with an excerpt of their text.
+
+    Args:
+        mistakes: Columns label (0 or 1), probability (of class 1, mean over the trials), text.
+        classes: Names of the classes 0 and 1.
+    """
+    excerpts = mistakes["text"].str.slice(0, EXCERPT_CHARACTERS).map(lambda text: textwrap.fill(text, LINE_CHARACTERS))
+    names = dict(enumerate(classes))
+    columns = {
+        "True label": mistakes["label"].map(names),
+        "Predicted label": (1 - mistakes["label"]).map(names),
+        f"Probability of {classes[1]} (%)": mistakes["probability"].map(lambda p: format_number(float(p), 1, 100)),
+        "Review": excerpts,
+    }
+    return pd.DataFrame(columns)

@@ -1,0 +1,147 @@
+"""Sections of the report: tables with a title and a note."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tasks.reporting.comparison_tables import (
+    EXCERPT_CHARACTERS,
+    calibration_table,
+    disagreement_table,
+    error_table,
+    omnibus_table,
+    other_metrics_table,
+    pair_table,
+    slice_table,
+    variance_table,
+)
+from tasks.reporting.formatting import TextTable, text_table
+from tasks.reporting.nightly_text import nightly_table
+from tasks.reporting.summary_tables import DEFAULT_CLASSES, class_table, cost_table, gap_table, learning_curve_table
+from tasks.statistics.evaluation_tables import Frames
+
+INTERVALS = "Intervals are 95% confidence intervals."
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the report with its title and a note on how to read it."""
+
+    title: str
+    table: TextTable
+    note: str = ""
+
+
+def report_sections(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> list[Section]:
+    """Return the sections that follow the summary and the figures.
+
+    Args:
+        frames: Frames of an evaluation by name; nights and alarms if there are several nightly runs.
+        classes: Names of the classes 0 and 1.
+    """
+    return [
+        *score_sections(frames, classes),
+        *comparison_sections(frames),
+        *error_sections(frames, classes),
+        *nightly_sections(frames),
+    ]
+
+
+def score_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
+    """Return the sections on scores by class, overfitting, cost, and the learning curve."""
+    sections = [
+        Section(
+            "Precision, recall and F1 by class",
+            class_table(frames["predictions"], classes),
+            "Test reviews, mean over the seeds.",
+        ),
+        Section(
+            "Training and validation accuracy",
+            gap_table(frames["history"], frames["trials"]),
+            "At the epoch whose weights are kept, mean over the seeds. A large gap indicates overfitting.",
+        ),
+        Section(
+            "Cost",
+            text_table(cost_table(frames["trials"])),
+            "Mean over the seeds. Training (TFLOP) is the number of floating-point operations of the training in 10¹². "
+            "Latency is measured while another training runs.",
+        ),
+    ]
+    if "learning_curve" in frames:
+        table = text_table(learning_curve_table(frames["learning_curve"]))
+        note = f"Test accuracy (%) after training on subsets of the training reviews. {INTERVALS}"
+        sections.append(Section("Learning curve", table, note))
+    return sections
+
+
+def comparison_sections(frames: Frames) -> list[Section]:
+    """Return the sections on pairwise comparisons, omnibus tests and sources of variance."""
+    return [
+        Section(
+            "Pairwise comparison of test accuracy",
+            text_table(pair_table(frames["pairs"], "accuracy")),
+            "Difference is first minus second, in percentage points. The result is based on p (Holm), the p-value of "
+            "a paired t test with seed and review variance, after Holm’s correction over all pairs; intervals are not "
+            "corrected. The other tests and the effect sizes do not affect the result.",
+        ),
+        Section(
+            "Pairwise comparison of other metrics",
+            text_table(other_metrics_table(frames["pairs"])),
+            f"Difference is first minus second: F1 and AUC in percentage points, log-loss in nats. {INTERVALS} "
+            "A difference is significant only if the difference in accuracy is significant as well.",
+        ),
+        Section(
+            "Omnibus tests",
+            text_table(omnibus_table(frames["omnibus"])),
+            "Null hypothesis: all architectures are equally accurate. Cochran’s Q compares predictions on the test "
+            "reviews; Friedman’s test compares the scores of the shared seeds.",
+        ),
+        Section(
+            "Sources of variance",
+            text_table(variance_table(frames["summary"])),
+            "Standard deviation of the test accuracy of a single run, in percentage points.",
+        ),
+    ]
+
+
+def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
+    """Return the sections on calibration, accuracy by slice, disagreement and misclassified reviews."""
+    return [
+        Section(
+            "Calibration",
+            text_table(calibration_table(frames["calibration"])),
+            "Test reviews, mean over the seeds, before → after temperature scaling; accuracy with the threshold 0.5 → "
+            "with the best threshold. Temperature and threshold are fitted on the validation reviews.",
+        ),
+        Section(
+            "Test accuracy by slice",
+            text_table(slice_table(frames["slices"])),
+            "Accuracy (%) of the mean probability over the seeds. Intervals are 95% confidence intervals and reflect "
+            "sampling of reviews only.",
+        ),
+        Section(
+            "Disagreement between architectures",
+            text_table(disagreement_table(frames["disagreement"])),
+            "Share of test reviews (%) with different predicted labels, by the mean probability over the seeds.",
+        ),
+        misclassified_section(frames["mistakes"], classes),
+    ]
+
+
+def misclassified_section(mistakes: pd.DataFrame, classes: Sequence[str]) -> Section:
+    """Return the section on the reviews that every trial misclassifies."""
+    note = (
+        f"Most confident predictions first, at most {EXCERPT_CHARACTERS} characters of each review. Probabilities are "
+        "means over all trials."
+    )
+    table = text_table(error_table(mistakes, classes))
+    return Section("Reviews that every trial misclassifies", table, note if len(mistakes) else "There are none.")
+
+
+def nightly_sections(frames: Frames) -> list[Section]:
+    """Return the section on the nightly runs; none if there are fewer than two."""
+    if "nights" not in frames or frames["nights"]["night"].nunique() < 2:
+        return []
+    note = "Mean test accuracy (%) of all seeds so far ± half the width of the 95% confidence interval over the seeds."
+    return [Section("Nightly runs", text_table(nightly_table(frames)), note)]

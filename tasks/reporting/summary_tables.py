@@ -1,0 +1,204 @@
+"""Tables of scores and costs by architecture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from tasks.config.labels import in_display_order, label
+from tasks.data.balance import is_imbalanced
+from tasks.evaluation.scores import CLASS_NAMES, classification_reports, generalization_gaps, rank_by_validation
+from tasks.reporting.formatting import (
+    Cell,
+    FormattedNumber,
+    TextTable,
+    combine,
+    format_intervals,
+    format_number,
+    label_in_sentence,
+)
+from tasks.statistics.evaluation_tables import Frames
+
+DEFAULT_CLASSES = tuple(CLASS_NAMES.values())
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """A column of the summary: split, metric, decimals, and factor to the shown unit."""
+
+    split: str
+    metric: str
+    digits: int = 2
+    factor: float = 100
+
+    @property
+    def header(self) -> str:
+        """Header of the column, with its unit."""
+        return f"{label(self.split)} {label_in_sentence(self.metric)}{' (%)' if self.factor == 100 else ''}"
+
+
+def summary_table(frames: Frames) -> TextTable:
+    """Tabulate one row per architecture: seeds, scores, parameters and training time.
+
+    Args:
+        frames: The frames scores and trials; summary with the intervals and predictions if they exist.
+
+    Returns:
+        The table. Rows are in the order of validation accuracy; architectures without a score are last.
+    """
+    scores, trials = frames["scores"], frames["trials"]
+    ranked = list(rank_by_validation(scores, trials)["architecture"])
+    names = [*ranked, *in_display_order(set(trials["architecture"]) - set(ranked))]
+    columns = summary_columns(frames)
+    rows: list[list[Cell]] = []
+    for name in names:
+        own_trials = trials[trials["architecture"] == name]
+        cells = [format_score(frames, name, column) for column in columns]
+        parameters, seconds = float(own_trials["parameters"].max()), float(own_trials["train_seconds"].mean())
+        costs = [format_number(parameters, 0), format_number(seconds, 1)]
+        rows.append([label(name), format_seed_count(own_trials), *cells, *costs])
+    headers = [column.header for column in columns]
+    return TextTable(["Architecture", "Seeds", *headers, "Parameters", "Training (s)"], rows)
+
+
+def summary_columns(frames: Frames) -> list[ScoreColumn]:
+    """Return the score columns of the summary; imbalanced test reviews add balanced accuracy and PR-AUC."""
+    imbalance_metrics = ["balanced_accuracy", "average_precision"] if has_rare_class(frames) else []
+    test = [ScoreColumn("test", metric) for metric in ("accuracy", *imbalance_metrics, "f1", "auc")]
+    return [*test, ScoreColumn("test", "log_loss", digits=3, factor=1), ScoreColumn("validation", "accuracy")]
+
+
+def format_score(frames: Frames, architecture: str, column: ScoreColumn) -> FormattedNumber:
+    """Format one score of one architecture over its seeds, with its interval if it is known."""
+
+    def select(frame: pd.DataFrame) -> pd.DataFrame:
+        rows = (frame["architecture"] == architecture) & (frame["split"] == column.split)
+        return frame[rows & (frame["metric"] == column.metric)]
+
+    has_interval = "summary" in frames and column.split == "test"
+    interval = select(frames["summary"]) if has_interval else None
+    return format_seed_mean(select(frames["scores"])["value"], interval, column.digits, column.factor)
+
+
+def format_seed_mean(values: pd.Series, interval: pd.DataFrame | None, digits: int, factor: float) -> FormattedNumber:
+    """Format mean ± standard deviation [interval] of one metric over the seeds.
+
+    Args:
+        values: Scores of the seeds; NaN is ignored.
+        interval: Columns low and high, at most one row; None if it is not known.
+        digits: Number of decimals.
+        factor: Factor to the shown unit.
+    """
+    known = values.dropna()
+    pattern, numbers = "{}", [float(known.mean())]
+    if len(known) > 1:
+        pattern, numbers = "{} ± {}", [*numbers, float(known.std())]
+    if len(known) and interval is not None and len(interval):
+        pattern += "\n[{}, {}]"  # on its own line, so that the table fits on a page
+        numbers += [float(interval[end].iloc[0]) for end in ("low", "high")]
+    return combine(pattern, *(format_number(number, digits, factor) for number in numbers))
+
+
+def format_seed_count(trials: pd.DataFrame) -> FormattedNumber:
+    """Format the number of finished and diverged seeds of one architecture."""
+    finished, count = int((trials["status"] == "finished").sum()), len(trials)
+    text = str(finished) if finished == count else f"{finished} of {count} ({count - finished} diverged)"
+    return FormattedNumber(text, text, finished)
+
+
+def has_rare_class(frames: Frames) -> bool:
+    """Return whether the test reviews are so imbalanced that accuracy is misleading; False without predictions."""
+    if "predictions" not in frames:
+        return False
+    predictions = frames["predictions"]
+    labels = predictions.loc[predictions["split"] == "test", "label"]
+    return len(labels) > 0 and is_imbalanced(labels)
+
+
+def format_best(frames: Frames) -> str:
+    """Format which architecture has the highest validation accuracy, and by how much."""
+    ranking = rank_by_validation(frames["scores"], frames["trials"])
+    if ranking.empty:
+        return "No architecture has a validation score."
+    first = ranking.iloc[0]
+    text = f"Highest validation accuracy: {label(first['architecture'])} with {100 * first['mean']:.2f}%"
+    if len(ranking) == 1:
+        return f"{text}. There is no other architecture to compare it with."
+    second = ranking.iloc[1]
+    margin = 100 * (first["mean"] - second["mean"])
+    next_best = f"{label(second['architecture'])} ({100 * second['mean']:.2f}%)"
+    return f"{text}, {margin:.2f} points above the next, {next_best}."
+
+
+def class_table(predictions: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> TextTable:
+    """Tabulate precision, recall and F1 of each class on the test reviews, averaged over the seeds.
+
+    Args:
+        predictions: Columns architecture, seed, split, review_id, label, probability.
+        classes: Names of the classes 0 and 1.
+    """
+    class_names = dict(zip(DEFAULT_CLASSES, classes, strict=True))
+    reports = classification_reports(predictions[predictions["split"] == "test"])
+    means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
+    rows: list[list[Cell]] = [
+        [
+            label(name),
+            class_names[str(class_name)],
+            *(format_number(100 * float(row[metric])) for metric in ("precision", "recall", "f1")),
+            format_number(row["support"], 0),
+        ]
+        for name in in_display_order(reports["architecture"])
+        for class_name, row in means.loc[name].iterrows()
+    ]
+    return TextTable(["Architecture", "Class", "Precision (%)", "Recall (%)", "F1 (%)", "Reviews"], rows)
+
+
+def gap_table(history: pd.DataFrame, trials: pd.DataFrame) -> TextTable:
+    """Tabulate training and validation accuracy at the epoch that is kept, averaged over the seeds."""
+    gaps = generalization_gaps(history, trials)
+    rows: list[list[Cell]] = []
+    for name in in_display_order(gaps["architecture"]):
+        own = gaps[gaps["architecture"] == name]
+        means = [format_number(float(own[f"{split}_accuracy"].mean()), 2, 100) for split in ("train", "validation")]
+        gap = format_number(100 * float(own["accuracy_gap"].mean()))
+        if gap.value is not None:
+            gap = replace(gap, text=f"{round(gap.value, 2) + 0.0:+.2f}")  # + 0.0 turns -0.0 into 0.0
+        epochs = ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])
+        rows.append([label(name), *means, gap, FormattedNumber(epochs, epochs, float(own["best_epoch"].mean()))])
+    header = ["Architecture", "Training accuracy (%)", "Validation accuracy (%)", "Gap (points)", "Epochs kept"]
+    return TextTable(header, rows)
+
+
+def cost_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the costs of each architecture, averaged over its seeds.
+
+    Returns:
+        One row per architecture. Floating-point operations are in 10^12 (TFLOP), memory in 10^6 bytes.
+    """
+    means = trials.groupby("architecture", sort=False).mean(numeric_only=True)
+    columns = {
+        "Parameters": means["parameters"].map(lambda value: format_number(value, 0)),
+        "Training (s)": means["train_seconds"].map(lambda value: format_number(value, 1)),
+        "Training to the epoch kept (s)": means["best_seconds"].map(lambda value: format_number(value, 1)),
+        "Training (TFLOP)": means["train_flops"].map(lambda value: format_number(value, 2, 1e-12)),
+        "Latency, one review (ms)": means["latency_ms"].map(lambda value: format_number(value, 2)),
+        "Latency in a batch (ms per review)": means["batch_ms"].map(lambda value: format_number(value, 3)),
+        "Peak memory (MB)": means["peak_memory_mb"].map(lambda value: format_number(value, 0)),
+    }
+    return pd.DataFrame(columns).loc[in_display_order(means.index)].reset_index()
+
+
+def learning_curve_table(curve: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate test accuracy by number of training reviews, and the gain of the last step in points.
+
+    Args:
+        curve: Columns architecture, train_reviews, mean, low, high, gain, gain_low, gain_high.
+    """
+    points = curve.assign(value=format_intervals(curve, "mean", "low", "high"))
+    points = points.sort_values("train_reviews", kind="stable")
+    table = points.pivot_table(
+        index="architecture", columns="train_reviews", values="value", sort=False, aggfunc="first"
+    )
+    table.columns = pd.Index([f"{reviews:,} reviews" for reviews in table.columns])
+    gains = format_intervals(curve.groupby("architecture").last(), "gain", "gain_low", "gain_high")
+    return table.assign(**{"Gain of the last step (points)": gains}).loc[in_display_order(table.index)].reset_index()

@@ -1,0 +1,86 @@
+"""Tables of an evaluation: their columns, and reading them from an archive."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.config.errors import DamagedFileError
+from tasks.config.escape import escape_terminal
+from tasks.storage.archives import Files
+from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, parquet_table
+
+Frames = dict[str, pd.DataFrame]  # table name to table
+# The table learning_curve exists only if there are several train fractions.
+TABLE_COLUMNS = {
+    "trials": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights "
+    "weights_sha256",
+    "history": "architecture seed epoch split loss accuracy precision recall seconds",
+    "predictions": "architecture seed review_id split label probability",
+    "scores": "architecture seed split metric value",
+    "classes": "architecture seed split class precision recall f1 support",
+    "confusions": "architecture seed split label predicted count",
+    "gaps": (
+        "architecture seed best_epoch train_accuracy validation_accuracy accuracy_gap train_loss "
+        "validation_loss loss_gap"
+    ),
+    "setup": "metric alpha margin pairs min_seeds seeds_for_exact_test draws validation_reviews test_reviews",
+    "summary": (
+        "architecture split metric mean std min max low high seeds diverged seed_variance item_variance "
+        "bootstrap_low bootstrap_high note"
+    ),
+    "pairs": (
+        "first second metric difference low high p p_holm p_sign_flip smallest_p verdict p_equivalent_holm "
+        "seeds noise bootstrap_low bootstrap_high probability_first_better probability_low probability_high "
+        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance note"
+    ),
+    "power": (
+        "first second seeds level minimum_detectable_difference power_one_point power_low power_high target_difference "
+        "seeds_needed"
+    ),
+    "omnibus": "test statistic p observations note",
+    "groups": (
+        "architecture group best cheapest validation_mean test_mean difference low high verdict parameters "
+        "latency_ms train_seconds"
+    ),
+    "expected": "architecture runs expected train_seconds",
+    "calibration": (
+        "architecture seed temperature threshold log_loss brier ece log_loss_scaled brier_scaled ece_scaled "
+        "accuracy accuracy_threshold"
+    ),
+    "reliability": "architecture seed bin predicted observed low high reviews",
+    "slices": "architecture slice accuracy low high reviews rest_accuracy p p_adjusted note",
+    "disagreement": "architecture",
+    "mistakes": "review_id label probability text",
+    "learning_curve": "architecture fraction train_reviews mean std low high seeds gain gain_low gain_high",
+}  # fmt: skip
+TEXT_COLUMNS = {
+    "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
+    "noise", "note", "test", "slice", "review_id", "text",
+}  # fmt: skip
+NON_EMPTY_TABLES = {"trials", "history", "predictions", "scores", "setup", "summary", "groups", "calibration", "slices"}
+
+
+def parse_frames(files: Files, path: Path) -> Frames:
+    """Return the tables of an evaluation.
+
+    Args:
+        files: Parquet files by table name.
+        path: Archive of the files, named in messages.
+
+    Raises:
+        DamagedFileError: If a table, a column or the rows of a table that cannot be empty are missing.
+    """
+    if set(files) - {"learning_curve"} != set(TABLE_COLUMNS) - {"learning_curve"}:
+        raise DamagedFileError(f"{escape_terminal(path)} does not contain the tables of an evaluation")
+    frames = {}
+    for name, content in files.items():
+        table = parquet_table(content, path, TABLE if name == "predictions" else SMALL_TABLE)
+        check_columns(table, {column: _kind(column) for column in TABLE_COLUMNS[name].split()}, path)
+        if not len(table) and name in NON_EMPTY_TABLES:
+            raise DamagedFileError(f"{escape_terminal(path)} contains an empty table {name}")
+        frames[name] = as_frame(table, path)
+    return frames
+
+
+def _kind(column: str) -> Kind:
+    return "text" if column in TEXT_COLUMNS else "number"

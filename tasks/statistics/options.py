@@ -1,0 +1,29 @@
+"""Options of a comparison of architectures."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tasks.config.labels import BASELINE_NAMES
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """Options of a comparison of architectures.
+
+    Attributes:
+        metric: Main metric. The architectures are ranked by it, and its p-values form a family of their own.
+        metrics: Metrics to compare; None for every metric that the labels allow.
+        margin: Equivalence margin. Two scores in [0, 1] that differ by less are practically equivalent.
+        alpha: Family-wise error rate over all pairs, in (0, 1).
+        draws: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+        deterministic: Architectures that do not depend on the seed. A single run of them has no seed variance.
+    """
+
+    metric: str = "accuracy"
+    metrics: Collection[str] | None = None
+    margin: float = 0.005
+    alpha: float = 0.05
+    draws: int = 10_000
+    seed: int = 0
+    deterministic: Collection[str] = BASELINE_NAMES

@@ -1,0 +1,20 @@
+"""Train LSTMs with several seeds in a worker process; print the SHA-256 of the last weights: FOLDER SEED [SEED …]."""
+
+import os
+import sys
+from pathlib import Path
+
+from tasks.execution.local import start_worker
+
+if __name__ == "__main__":
+    start_worker(os.getppid())
+
+    from tasks.models.registry import lstm
+    from tasks.storage.trials import store_trial
+    from tasks.training.trial import train_network
+    from tests.helpers.encoded_reviews import RECIPE, encoded_reviews
+
+    folder, *seeds = sys.argv[1:]
+    for seed in seeds:
+        trial = train_network("lstm", int(seed), RECIPE, encoded_reviews(), build=lstm)
+    print(store_trial(Path(folder), "x", trial).weights_sha256)  # noqa: T201
