@@ -12,7 +12,7 @@ from scipy.stats import t as student_t
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
 from tasks.evaluation.metrics import Floats
-from tasks.nightly.alarms import alarm_table
+from tasks.nightly.alarm_table import alarm_table
 from tasks.nightly.history import HistoryPartition, select_first_occurrences
 
 TREND_COLUMNS = [

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.labels import in_display_order, label
-from tasks.nightly.detection import ALL_ARCHITECTURES, DRIFT, WINDOW
+from tasks.nightly.alarm_detection import ALL_ARCHITECTURES, DRIFT, WINDOW
 from tasks.reporting.formatting import FormattedNumber, combine, format_number, label_in_sentence
 from tasks.reporting.verdict_format import pluralize
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.predictions import Predictions, metric_contributions, predictions_of_split
-from tasks.statistics.variance_components import confidence_interval, estimate_variance, wilson_interval
+from tasks.statistics.confidence_intervals import confidence_interval, estimate_variance, wilson_interval
 
 METRIC = "accuracy"
 SeedRows = dict[int, Floats]  # seed to (reviews,) contributions

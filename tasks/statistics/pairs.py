@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions
-from tasks.statistics.options import ComparisonOptions
-from tasks.statistics.paired_tests import McNemarResult, cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
-from tasks.statistics.resampling import bootstrap_seed_weights
-from tasks.statistics.significance import add_verdicts
-from tasks.statistics.variance_components import (
+from tasks.statistics.confidence_intervals import (
     VarianceComponents,
     confidence_interval,
     estimate_variance,
     two_sided_p_value,
 )
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.paired_tests import McNemarResult, cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
+from tasks.statistics.resampling import bootstrap_seed_weights
+from tasks.statistics.significance import add_verdicts
 
 PAIR_COLUMNS = [
     "first", "second", "metric", "difference", "low", "high", "p", "p_holm", "p_sign_flip", "smallest_p", "verdict",

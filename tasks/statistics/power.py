@@ -20,10 +20,10 @@ import pandas as pd
 import scipy  # submodules load on first use, so training processes do not pay for them
 
 from tasks.evaluation.metrics import Floats
+from tasks.statistics.confidence_intervals import VarianceComponents
 from tasks.statistics.multiple_testing import holm_level
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.significance import MIN_SEEDS
-from tasks.statistics.variance_components import VarianceComponents
 
 MAX_SEEDS = 1_000
 ONE_POINT = 0.01

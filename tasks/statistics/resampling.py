@@ -1,7 +1,7 @@
 """Two-level bootstrap: test reviews and seeds.
 
 The bootstrap serves P(A > B), for which there is no closed form, and is reported next to the intervals of
-`variance_components`. Reviews and seeds are drawn independently, so the draws of reviews can be shared by all trials.
+`confidence_intervals`. Reviews and seeds are drawn independently, so the draws of reviews can be shared by all trials.
 """
 
 import numpy as np

@@ -8,9 +8,9 @@ import pandas as pd
 
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions
+from tasks.statistics.confidence_intervals import confidence_interval, estimate_variance, wilson_interval
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.resampling import bootstrap_seed_weights
-from tasks.statistics.variance_components import confidence_interval, estimate_variance, wilson_interval
 
 SUMMARY_COLUMNS = [
     "architecture", "split", "metric", "mean", "std", "min", "max", "low", "high", "seeds", "diverged",

@@ -139,19 +139,15 @@ def fit(
         if on_epoch:
             on_epoch(epoch, {"train_loss": trained["loss"], **{f"validation_{k}": v for k, v in validated.items()}})
     model.set_weights(best.weights)
-    validation_tokens = int(padded_widths(validation, recipe.max_tokens).sum())
     facts = FitFacts(
         parameters=model.count_params(),
         train_seconds=time.perf_counter() - start,
-        train_flops=training_flops(
-            model, train_tokens=int(row_widths.sum()), validation_tokens=validation_tokens,
-            reviews=len(train.labels), epochs=epoch,
-        ),
+        train_flops=_count_flops(model, row_widths, padded_widths(validation, recipe.max_tokens), epoch),
         epochs=epoch,
         best_epoch=best.epoch,
         best_seconds=best.seconds,
         status="diverged" if diverged else "finished",
-    )  # fmt: skip
+    )
     history = pd.DataFrame(rows, columns=["epoch", "split", *HISTORY_METRICS, "seconds"])
     return FittedModel(model, history, facts, best.probabilities)
 
@@ -189,6 +185,17 @@ def _train_epoch(
         step.update(pad_left(train, rows, width), train.labels[rows].astype(np.float32))
     loss, true_positives, false_positives, false_negatives = step.totals.numpy().tolist()
     return scores_from_totals(loss, true_positives, false_positives, false_negatives, len(train.labels))
+
+
+def _count_flops(model: keras.Model, train_widths: np.ndarray, validation_widths: np.ndarray, epochs: int) -> float:
+    """Count the operations of a training, given the padded widths of the reviews; see `costs.training_flops`."""
+    return training_flops(
+        model,
+        train_tokens=int(train_widths.sum()),
+        validation_tokens=int(validation_widths.sum()),
+        reviews=len(train_widths),
+        epochs=epochs,
+    )
 
 
 def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> TrainingStep:

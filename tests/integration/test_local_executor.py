@@ -1,4 +1,4 @@
-"""Processes that die, hang or run out of memory: real ones, by their own hand, in a real flow."""
+"""Worker processes that die, hang or run out of memory, in a real flow."""
 
 import json
 import os
@@ -15,12 +15,12 @@ from tests.conftest import ROOT, TINY
 
 
 @pytest.fixture(scope="module")
-def supervised(api: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    folder = tmp_path_factory.mktemp("supervised")
+def executed(api: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("executed")
     deaths = {"healthy": 0, "stopped": 1, "once": 1, "left": 0, "wrong": 0, "hungry": 0, "always": 99, "late": 0}
     program = [sys.executable, "-m", "tests.helpers.programs.run_trials"]
     done = subprocess.run(
-        [*program, "local", json.dumps(deaths), "0.2", str(folder)],
+        [*program, "local", json.dumps(deaths), "0.4", str(folder)],
         cwd=ROOT, env=os.environ | {"PREFECT_API_URL": api}, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -29,25 +29,25 @@ def supervised(api: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 @pytest.mark.failure_mode("worker-killed")
-def test_a_death_costs_one_try_of_its_own_call(supervised: dict) -> None:
-    assert isinstance(supervised["outcomes"]["once"], int)
-    assert ["once", 1, "its process died"] in supervised["failures"]
-    assert {"healthy-0", "late-0", "once-0", "once-1"} <= set(supervised["tries"])
-    assert not {"healthy-1", "late-1", "once-2"} & set(supervised["tries"])
+def test_death_of_a_process_costs_one_attempt_of_its_trial(executed: dict) -> None:
+    assert isinstance(executed["outcomes"]["once"], int)
+    assert ["once", 1, "its process died"] in executed["failures"]
+    assert {"healthy-0", "late-0", "once-0", "once-1"} <= set(executed["tries"])
+    assert not {"healthy-1", "late-1", "once-2"} & set(executed["tries"])
 
 
 @pytest.mark.failure_mode("worker-always-killed")
-def test_a_call_that_always_dies_is_given_up_and_the_others_finish(supervised: dict) -> None:
-    assert "died 3 times" in supervised["outcomes"]["always"]
-    assert "--workers" in supervised["outcomes"]["always"]
-    assert sum(name.startswith("always-") for name in supervised["tries"]) == 3
-    assert isinstance(supervised["outcomes"]["late"], int)
+def test_trial_that_always_dies_ends_and_the_others_finish(executed: dict) -> None:
+    assert "died 3 times" in executed["outcomes"]["always"]
+    assert "--workers" in executed["outcomes"]["always"]
+    assert sum(name.startswith("always-") for name in executed["tries"]) == 3
+    assert isinstance(executed["outcomes"]["late"], int)
 
 
 @pytest.mark.failure_mode("worker-always-killed")
 @pytest.mark.failure_mode("stale-running-state")
-def test_no_task_of_a_dead_process_runs_for_ever_on_prefects_page(supervised: dict, api: str) -> None:
-    query = {"flow_runs": {"id": {"any_": [supervised["run"]]}}}
+def test_task_runs_of_dead_processes_are_crashed(executed: dict, api: str) -> None:
+    query = {"flow_runs": {"id": {"any_": [executed["run"]]}}}
     deadline = time.monotonic() + 20
     ended: list[tuple[str, str]] = []
     while len(ended) < 13 and time.monotonic() < deadline:  # Prefect writes them down a moment later
@@ -63,39 +63,37 @@ def test_no_task_of_a_dead_process_runs_for_ever_on_prefects_page(supervised: di
 
 
 @pytest.mark.failure_mode("out-of-memory")
-def test_a_call_without_memory_says_what_it_needed_once(supervised: dict) -> None:
-    said = supervised["outcomes"]["hungry"]
+def test_trial_out_of_memory_fails_without_another_attempt(executed: dict) -> None:
+    said = executed["outcomes"]["hungry"]
     assert "out of memory (Unable to allocate 8.00 GiB" in said
     assert "--workers" in said
-    assert sum(name.startswith("hungry-") for name in supervised["tries"]) == 1
-    assert "Traceback" not in supervised["said"].split("not this one")[0]
+    assert sum(name.startswith("hungry-") for name in executed["tries"]) == 1
+    assert "Traceback" not in executed["said"].split("not this one")[0]
 
 
 @pytest.mark.failure_mode("training-hangs")
-def test_a_call_that_hangs_is_ended_at_the_limit_and_tried_again(supervised: dict) -> None:
-    assert isinstance(supervised["outcomes"]["stopped"], int)
-    assert {"stopped-0", "stopped-1"} <= set(supervised["tries"])
-    assert ["stopped", 1, "it ran longer than 0.2 minutes (--trial-timeout-minutes)"] in supervised["failures"]
+def test_trial_above_the_time_limit_is_killed_and_tried_again(executed: dict) -> None:
+    assert isinstance(executed["outcomes"]["stopped"], int)
+    assert {"stopped-0", "stopped-1"} <= set(executed["tries"])
+    assert ["stopped", 1, "it ran longer than 0.4 minutes (--trial-timeout-minutes)"] in executed["failures"]
 
 
 @pytest.mark.failure_mode("server-down")
-def test_a_process_that_leaves_by_exit_costs_one_try_and_nobody_waits_for_it(supervised: dict) -> None:
-    assert isinstance(supervised["outcomes"]["left"], int)
-    assert ["left", 1, "its process died"] in supervised["failures"]
+def test_exit_of_a_process_costs_one_attempt(executed: dict) -> None:
+    assert isinstance(executed["outcomes"]["left"], int)
+    assert ["left", 1, "its process died"] in executed["failures"]
 
 
-def test_an_error_is_handed_over_and_not_tried_again(supervised: dict) -> None:
-    assert "not this one" in supervised["outcomes"]["wrong"]
-    assert sum(name.startswith("wrong-") for name in supervised["tries"]) == 1
+def test_error_of_a_trial_is_returned_without_another_attempt(executed: dict) -> None:
+    assert "not this one" in executed["outcomes"]["wrong"]
+    assert sum(name.startswith("wrong-") for name in executed["tries"]) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.failure_mode("worker-always-killed")
 @pytest.mark.failure_mode("out-of-memory")
 @pytest.mark.failure_mode("loss-diverged")
-def test_out_of_memory_killed_and_diverged_are_told_apart_and_the_others_reported(
-    api: str, tiny: Path, tmp_path: Path
-) -> None:
+def test_failed_and_diverged_trials_are_reported_with_the_others(api: str, tiny: Path, tmp_path: Path) -> None:
     options = TINY | {"--architectures": "gru,lstm,deep_lstm,simple_rnn", "--data": str(tiny)}
     done = subprocess.run(
         [

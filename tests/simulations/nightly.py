@@ -100,7 +100,7 @@ def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int
     """Run the flow for each date; return the positions (from 1) of nightly runs with an alarm, and of failed ones."""
     from flows.imdb_compare import imdb_compare
     from tasks.config.errors import TrialsFailedError
-    from tasks.nightly.alarms import alarm_table
+    from tasks.nightly.alarm_table import alarm_table
     from tasks.nightly.history import read_history, select_first_occurrences
 
     options = OPTIONS | {"data": str(write_reviews(folder / "reviews.csv")), "results": str(folder)}

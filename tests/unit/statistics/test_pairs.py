@@ -9,10 +9,10 @@ from scipy import stats
 
 from tasks.evaluation.predictions import Predictions, metric_contributions
 from tasks.statistics.comparison import compare_splits, resample_trials
+from tasks.statistics.confidence_intervals import VarianceComponents, estimate_variance, two_sided_p_value
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.pairs import PAIR_COLUMNS, compare_pairs, match_seeds, p_value
 from tasks.statistics.summary import summarize
-from tasks.statistics.variance_components import VarianceComponents, estimate_variance, two_sided_p_value
 from tests.helpers.simulated_predictions import simulate_predictions
 
 

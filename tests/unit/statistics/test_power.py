@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from tasks.statistics.confidence_intervals import VarianceComponents, estimate_variance, margin_of_error
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.power import (
     POWER_COLUMNS,
@@ -19,7 +20,6 @@ from tasks.statistics.power import (
     seeds_needed,
     std_bias_factor,
 )
-from tasks.statistics.variance_components import VarianceComponents, estimate_variance, margin_of_error
 
 TEST = {"estimated_variance": 4e-6, "df": 6.0, "alpha": 0.01}
 

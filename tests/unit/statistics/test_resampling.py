@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tasks.statistics.confidence_intervals import estimate_variance
 from tasks.statistics.resampling import bootstrap_seed_weights, resample_reviews
-from tasks.statistics.variance_components import estimate_variance
 from tests.helpers.mean_squares import TABLE, mean_squares
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from tasks.evaluation.predictions import Predictions, metric_contributions
+from tasks.statistics.confidence_intervals import confidence_interval, estimate_variance, wilson_interval
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.summary import SUMMARY_COLUMNS, count_diverged, summarize
-from tasks.statistics.variance_components import confidence_interval, estimate_variance, wilson_interval
 from tests.helpers.simulated_predictions import simulate_predictions
 
 TRIALS = pd.DataFrame(

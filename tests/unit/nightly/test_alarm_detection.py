@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
-from tasks.nightly import detection
-from tasks.nightly.alarms import alarm_table
-from tasks.nightly.detection import ALL_ARCHITECTURES, compare_losses, detect_alarms
+from tasks.nightly import alarm_detection
+from tasks.nightly.alarm_detection import ALL_ARCHITECTURES, compare_losses, detect_alarms
+from tasks.nightly.alarm_table import alarm_table
 from tasks.nightly.losses import MONITORED_METRICS, CumulativeLosses, loss_array
 
 ARCHITECTURES = ["simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm"]
@@ -81,7 +81,7 @@ def test_drift_of_a_tenth_of_a_point_per_run_is_detected_within_fifteen_runs(nam
 def test_cusum_detects_drift_earlier_than_t_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     drift, architectures = 0.1 * np.arange(1, 16), [ARCHITECTURES.index("simple_rnn")]
     with_cusum = detection_rate(9, drift, architectures, histories=15)
-    monkeypatch.setattr(detection, "CUSUM_LIMIT", np.inf)
+    monkeypatch.setattr(alarm_detection, "CUSUM_LIMIT", np.inf)
     assert detection_rate(9, drift, architectures, histories=15) < with_cusum
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from tasks.statistics.variance_components import (
+from tasks.statistics.confidence_intervals import (
     VarianceComponents,
     confidence_interval,
     estimate_variance,

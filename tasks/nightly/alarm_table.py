@@ -1,4 +1,4 @@
-"""Alarms of a history, as a table."""
+"""The table of all alarms of a history: those of the networks, and changes of the baselines."""
 
 from dataclasses import asdict
 from datetime import date
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.labels import BASELINE_NAMES, in_display_order
-from tasks.nightly.detection import Alarm, detect_alarms, format_detector
+from tasks.nightly.alarm_detection import Alarm, detect_alarms, format_detector
 from tasks.nightly.losses import MONITORED_METRICS, CumulativeLosses, loss_array
 
 ALARM_COLUMNS = [
