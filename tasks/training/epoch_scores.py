@@ -3,6 +3,7 @@
 import numpy as np
 
 HISTORY_METRICS = ("loss", "accuracy", "precision", "recall")
+HISTORY_COLUMNS = ["epoch", "split", *HISTORY_METRICS, "seconds"]
 
 
 def class_weights(labels: np.ndarray, balanced: bool) -> np.ndarray:

@@ -20,7 +20,7 @@ import pandas as pd
 from tasks.config.recipe import Recipe
 from tasks.training.batches import Split, make_batches, pad_left, padded_widths
 from tasks.training.costs import training_flops
-from tasks.training.epoch_scores import HISTORY_METRICS, class_weights, epoch_scores, scores_from_totals
+from tasks.training.epoch_scores import HISTORY_COLUMNS, class_weights, epoch_scores, scores_from_totals
 from tasks.training.prediction import predict
 
 if TYPE_CHECKING:
@@ -134,22 +134,17 @@ def fit(
             seconds = time.perf_counter() - start
             if validated["loss"] < best.loss:
                 best = Checkpoint(epoch, validated["loss"], seconds, model.get_weights(), probabilities)
-        rows.append({"epoch": epoch, "split": "train", **trained, "seconds": seconds})
-        rows.append({"epoch": epoch, "split": "validation", **validated, "seconds": seconds})
+        for split, scores in (("train", trained), ("validation", validated)):
+            rows.append({"epoch": epoch, "split": split, **scores, "seconds": seconds})
         if on_epoch:
             on_epoch(epoch, {"train_loss": trained["loss"], **{f"validation_{k}": v for k, v in validated.items()}})
     model.set_weights(best.weights)
+    flops = _count_flops(model, row_widths, padded_widths(validation, recipe.max_tokens), epoch)
     facts = FitFacts(
-        parameters=model.count_params(),
-        train_seconds=time.perf_counter() - start,
-        train_flops=_count_flops(model, row_widths, padded_widths(validation, recipe.max_tokens), epoch),
-        epochs=epoch,
-        best_epoch=best.epoch,
-        best_seconds=best.seconds,
-        status="diverged" if diverged else "finished",
-    )
-    history = pd.DataFrame(rows, columns=["epoch", "split", *HISTORY_METRICS, "seconds"])
-    return FittedModel(model, history, facts, best.probabilities)
+        parameters=model.count_params(), train_seconds=time.perf_counter() - start, train_flops=flops, epochs=epoch,
+        best_epoch=best.epoch, best_seconds=best.seconds, status="diverged" if diverged else "finished",
+    )  # fmt: skip
+    return FittedModel(model, pd.DataFrame(rows, columns=HISTORY_COLUMNS), facts, best.probabilities)
 
 
 def _reset_keras(seed: int) -> None:

@@ -25,7 +25,7 @@ from tasks.storage.trial_records import TrainedTrial, TrainingFacts
 from tasks.storage.trials import PREDICTED_SPLITS
 from tasks.training.batches import Split
 from tasks.training.costs import latency, peak_memory_mb, reset_peak_memory
-from tasks.training.epoch_scores import HISTORY_METRICS
+from tasks.training.epoch_scores import HISTORY_COLUMNS
 from tasks.training.loop import OnEpoch, fit
 from tasks.training.prediction import predict
 
@@ -136,7 +136,7 @@ def train_baseline(
         "best_seconds": seconds, "status": "finished", "train_reviews": len(rows["train"]),
         **asdict(latency(lambda chosen: baseline.predict(texts[chosen]), len(texts))),
     }  # fmt: skip
-    history = pd.DataFrame(columns=["epoch", "split", *HISTORY_METRICS, "seconds"])
+    history = pd.DataFrame(columns=HISTORY_COLUMNS)
     return _trained(name, 0, history, _predictions(rows, probabilities), facts, baseline.weights)
 
 

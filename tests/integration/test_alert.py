@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from prefect.blocks.core import Block
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.blocks.webhook import Webhook
@@ -102,6 +103,15 @@ def received() -> Iterator[tuple[str, list[dict[str, str]]]]:
         hook.shutdown()
 
 
+@pytest.fixture
+def removed_blocks(server: str) -> Iterator[None]:
+    """Delete the blocks of alerts after the test: other tests of the session use the same server."""
+    yield
+    for name, _ in notify.load_blocks():
+        Block.delete(name)
+
+
+@pytest.mark.usefixtures("removed_blocks")
 def test_every_block_of_the_name_sends_the_alert(server: str, received: tuple[str, list[dict[str, str]]]) -> None:
     address, bodies = received
     Webhook(url=f"{address}/hook", allow_private_urls=True).save(notify.BLOCK_NAME, overwrite=True)

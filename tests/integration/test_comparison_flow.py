@@ -183,7 +183,7 @@ def test_user_error_of_the_command_is_one_line() -> None:
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "", "x" * 300, "a\nb", "-rf", "🙂"])
 def test_run_name_cannot_leave_its_folder(refused: Callable[..., str], name: str, tmp_path: Path) -> None:
     message = refused(f"--run-name={name}", f"--results={tmp_path}")
-    assert "run_name" in message or "line break" in message
+    assert "--run-name" in message
     assert not list(tmp_path.iterdir())
 
 
