@@ -30,5 +30,5 @@ def evaluate_trials(trials: list[TrialResult], reviews: str, folder: Path) -> Fr
     frames = load_or_compute_frames(trials, reviews, folder)
     with ignore_api_errors(retries=2):
         create_table_artifact(table_records(frames["scores"]), key="scores", description="Scores of all trials")
-        create_table_artifact(table_records(frames["trials"]), key="trials", description="Costs of all trials")
+        create_table_artifact(table_records(frames["trials"]), key="cells", description="Costs of all trials")
     return frames

@@ -9,6 +9,7 @@ the others. Sources are parsed and never imported: computing a fingerprint loads
 import ast
 import copy
 import hashlib
+import importlib.util
 import symtable
 import sysconfig
 from collections.abc import Callable
@@ -69,9 +70,15 @@ def code_version(*roots: Callable[..., Any]) -> str:
 
 
 def reached(*roots: Callable[..., Any]) -> dict[Definition, Code]:
-    """Return the content of `roots` and of every definition outside of libraries that they use, however indirectly."""
+    """Return the content of `roots` and of every definition outside of libraries that they use, however indirectly.
+
+    Raises:
+        LookupError: If the source of a root is not found: a fingerprint without it would never change.
+    """
     found: dict[Definition, Code] = {}
     pending = [Definition(root.__module__, root.__qualname__) for root in roots]
+    if missing := [root for root in pending if root.name not in _source(root.module).definitions]:
+        raise LookupError(f"No source of {', '.join(map('.'.join, missing))} was found.")
     while pending:
         definition = pending.pop()
         if definition not in found:
@@ -92,21 +99,26 @@ def _sha256(*texts: str) -> str:
 @cache
 def _is_library(package: str) -> bool:
     """Return whether a top-level package is installed, or part of Python, instead of being read from the project."""
-    spec = PathFinder.find_spec(package)
+    spec = _spec(package)
     places = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin or ""])]
     return not places or any(Path(place).is_relative_to(library) for place in places for library in LIBRARY_DIRS)
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """Find a module without importing its parent packages, which `importlib.util.find_spec` would do."""
-    path: list[str] | None = None
-    spec: ModuleSpec | None = None
-    parts = module.split(".")
-    for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), path)
-        if spec is None or (count < len(parts) and spec.submodule_search_locations is None):
+    """Find a module without importing its parent packages, which `importlib.util.find_spec` would do.
+
+    All finders of Python are asked for the top-level package, because an editable installation has one of its own.
+    """
+    first, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except ValueError:  # `__main__` has no specification
+        return None
+    for name in rest:
+        if spec is None or spec.submodule_search_locations is None:
             return None
-        path = list(spec.submodule_search_locations or [])
+        # By its last name only: a dotted one makes Python look for the parent of a namespace package in `sys.modules`.
+        spec = PathFinder.find_spec(name, list(spec.submodule_search_locations))
     return spec
 
 

@@ -55,7 +55,7 @@ def test_prefect_has_the_task_runs_and_artifacts(finished: Path, api: str) -> No
     always = {"load-reviews", "encode-reviews-1.0", "evaluate", "check-nights", "report"}
     assert tasks == {"simple_rnn-seed-0", "simple_rnn-seed-1"} | always | baselines
     artifacts = {each["key"] for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
-    assert artifacts >= {"report", "summary", "scores", "trials", "nights", "training-simple-rnn-seed-0"}
+    assert artifacts >= {"report", "summary", "scores", "cells", "nights", "training-simple-rnn-seed-0"}
 
 
 def test_second_run_trains_nothing_and_gives_the_same_scores(finished: Path, compare: Command) -> None:

@@ -142,6 +142,21 @@ def test_cache_key_covers_the_source_of_a_user_architecture(tmp_path: Path, monk
     assert (MODULE, "cnn") not in code
 
 
+def test_trial_of_a_function_in_nested_folders_has_a_name(tmp_path: Path) -> None:
+    """The folders are packages without `__init__.py`, which no module has imported in a new process."""
+    (tmp_path / "nested" / "deep").mkdir(parents=True)
+    (tmp_path / "nested" / "deep" / "models.py").write_text(BUILDS)
+    program = (
+        "from tasks.config.recipe import Recipe; from tasks.training.trial import trial_name; "
+        "print(trial_name('nested.deep.models:gru', 0, Recipe(), 'data'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("nested.deep.models.gru-seed-0-"), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("with_tensorflow")
 def test_user_architectures_are_compared_and_predict(

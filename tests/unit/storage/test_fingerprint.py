@@ -9,6 +9,7 @@ import pytest
 from tasks.storage import fingerprint as module
 from tasks.storage.fingerprint import code_version
 
+PROJECT = Path(__file__).parents[3]
 HELPERS = '''
 FACTOR = 2
 
@@ -241,3 +242,30 @@ def test_library_of_a_name_changes_the_fingerprint(fingerprint) -> None:
         }
 
     assert fingerprint(files("math"), "loop.train") != fingerprint(files("cmath"), "loop.train")
+
+
+def test_code_is_found_from_any_working_directory(tmp_path: Path) -> None:
+    """The console script of an editable installation does not have the project folder in `sys.path`."""
+    program = (
+        "import sys, importlib.util; from importlib.machinery import PathFinder;"
+        "finder = type('Finder', (), {'find_spec': staticmethod(lambda name, path=None, target=None: "
+        "importlib.util.spec_from_file_location(name, sys.argv[1] + '/tasks/__init__.py', "
+        "submodule_search_locations=[sys.argv[1] + '/tasks']) if name == 'tasks' else None)});"
+        "sys.meta_path.insert(0, finder) if len(sys.argv) > 2 else sys.path.insert(0, sys.argv[1]);"
+        "from tasks.storage.fingerprint import code_version, reached; from tasks.models.registry import lstm;"
+        "print(code_version(lstm), len(reached(lstm)))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-I", "-c", program, str(PROJECT), *words],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        ).stdout
+        for words in ([], ["editable"])
+    }  # fmt: skip
+    assert len(outputs) == 1
+    assert int(outputs.pop().split()[1]) > 20
+
+
+def test_missing_source_is_an_error() -> None:
+    with pytest.raises(LookupError, match="len"):
+        code_version(len)
