@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from flows.cli.console import log_to_stderr
-from flows.cli.errors import RESUME, SUCCESS, exit_on_sigterm, report_error
+from flows.cli.exit_codes import RESUME, SUCCESS, exit_on_sigterm, report_error
 from flows.cli.options import DiffOptions, ExportOptions, HistoryOptions, PredictOptions, RunOptions, UiOptions
 from flows.cli.parser import Command, read_command_line
 from tasks.execution.process import end_with_parent
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words behind the program's name; by default those of this process.
 
     Returns:
-        The exit code, see `flows.cli.errors`.
+        The exit code, see `flows.cli.exit_codes`.
     """
     hint = ""
     try:

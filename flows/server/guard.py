@@ -22,7 +22,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
-from flows.cli.errors import report_error
+from flows.cli.exit_codes import report_error
 from flows.server.database import make_private
 from flows.server.lifecycle import LOOPBACK_NAMES, check_host, is_loopback
 from tasks.config.errors import UserError

@@ -13,7 +13,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from flows.cli.errors import RESUME
+from flows.cli.exit_codes import RESUME
 from tests.conftest import TINY
 from tests.helpers import runs
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.cli.errors import RESUME
+from flows.cli.exit_codes import RESUME
 from flows.server.lifecycle import server_process, wait_until_healthy
 from tests.conftest import TINY
 from tests.helpers import runs

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.cli.errors import report_error
+from flows.cli.exit_codes import report_error
 from flows.cli.main import COMMANDS, EPILOG, main
 from flows.cli.options import PredictOptions, RunOptions
 from flows.cli.parser import read_command_line, read_options

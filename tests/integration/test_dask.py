@@ -21,7 +21,7 @@ import httpx
 import pytest
 from distributed import LocalCluster
 
-from flows.cli.errors import RESUME
+from flows.cli.exit_codes import RESUME
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
 from tasks.execution.dask_worker import WorkerSetup, trial_versions
