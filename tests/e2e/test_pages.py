@@ -11,6 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tasks.config.parameters import Parameters
 from tests.conftest import ROOT
 from tests.helpers.browser import BROWSER
 from tests.helpers.runs import query_api, run_prefect, run_ui, tiny_parameters
@@ -125,7 +126,7 @@ def test_the_form_of_the_deployment_describes_its_parameters(served: dict[str, A
     expect(page.get_by_text("imdb-compare").first).to_be_visible()
     shot(page, "deployment")
     page.goto(f"{served['site']}/deployments/deployment/{found['id']}/run")
-    expect(page.get_by_text("Trainings of each architecture").first).to_be_visible()
+    expect(page.get_by_text(str(Parameters.model_fields["seeds"].description)).first).to_be_visible()
     shot(page, "form")
 
 
