@@ -2,7 +2,7 @@
 
 import logging
 
-from prefect.logging.handlers import PrefectConsoleHandler
+from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 
 from tasks.config.log_filters import escape_record, hide_user_error_tracebacks
 
@@ -16,7 +16,8 @@ def configure_run_logging() -> None:
     the working directory. Control characters in the messages, such as in names of files, are escaped.
     """
     hide_user_error_tracebacks()
-    api_handlers = logging.getLogger("prefect.extra").handlers
+    extra_handlers = logging.getLogger("prefect.extra").handlers
+    api_handlers: list[logging.Handler] = [each for each in extra_handlers if isinstance(each, APILogHandler)]
     for name in PROJECT_LOGGERS:
         logger = logging.getLogger(name)
         for handler in api_handlers:

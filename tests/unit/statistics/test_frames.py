@@ -1,6 +1,5 @@
 """Cache of evaluations: an evaluation is reused only for the same trials, files and code."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tasks.storage.layout import predictions_file, reviews_file
 from tasks.storage.trial_records import TrainedTrial, TrainingFacts, TrialResult
 from tasks.storage.trials import store_trial
 from tests.helpers import synthetic
+from tests.helpers.warnings_logged import warnings_logged
 
 REVIEWS = "reviews-x.parquet"
 
@@ -94,15 +94,13 @@ def test_evaluation_of_other_code_is_not_reused(
     assert resampling.count == 4
 
 
-def test_damaged_evaluation_is_computed_again_with_a_warning(
-    trials: list[TrialResult], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damaged_evaluation_is_computed_again_with_a_warning(trials: list[TrialResult], tmp_path: Path) -> None:
     first = load_or_compute_frames(trials, REVIEWS, tmp_path)
     (archive,) = (tmp_path / "evaluations").glob("*.zip")
     content = bytearray(archive.read_bytes())
     content[len(content) // 3] ^= 1
     archive.write_bytes(content)
-    with caplog.at_level(logging.WARNING):
+    with warnings_logged("tasks") as messages:
         again = load_or_compute_frames(trials, REVIEWS, tmp_path)
     pd.testing.assert_frame_equal(again["pairs"], first["pairs"], check_exact=True)
-    assert len(caplog.records) == 1
+    assert len(messages) == 1
