@@ -7,11 +7,6 @@ if __name__ == "__main__":  # like `imdb-compare run`, and before the imports be
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
-if __name__ == "__mp_main__":  # a worker process: it must not outlive the run, even while it imports the modules below
-    from tasks.execution.process import end_with_parent
-
-    end_with_parent()
-
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,12 +20,15 @@ from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials
-from tasks.execution.executor import ExecutionConfig, check_engine, train_all
-from tasks.execution.plan import plan_trials
+from tasks.execution.executor import check_engine, open_executor
+from tasks.execution.outcomes import collect_trials
+from tasks.execution.plan import find_cached_trials, most_expensive_first, plan_trials
 from tasks.execution.run_logging import configure_run_logging
 from tasks.execution.schedule import due_date, superseded_state
+from tasks.figures.render import plan_figures
 from tasks.load import load
 from tasks.nightly.selection import NightlySelection
+from tasks.plot import plot
 from tasks.report import publish
 from tasks.storage import store
 from tasks.storage.layout import cache_dir
@@ -90,35 +88,48 @@ def imdb_compare(
     started = datetime.now(UTC)  # the scheduled time may be long before the start
     configure_run_logging()
     check_engine(engine, dask_address)
-    recipe = parameters.recipe()
+    recipe, settings = parameters.recipe(), parameters.model_dump(mode="json")
     check_user_architectures(parameters.architectures, recipe)
     results_folder = results_place(results)
     cache = cache_dir(results_folder)
     store.sweep(results_folder)
     loading = load.submit(data, text_column, label_column, positive, group, Path(data_folder), cache)
     dataset = loading.result()  # a user error in the data ends the run before any training
-    encodings = [
-        encode.submit(
-            dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False
+    with open_executor(parameters, warm_up=loading.state.name != "Cached") as (executor, in_workers):
+        encodings = [
+            encode.submit(
+                dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False
+            )
+            for fraction in parameters.train_fractions
+        ]
+        encoded = [encoding.result() for encoding in encodings]
+        selection = NightlySelection.read(parameters, dataset.fingerprint, results_folder, nightly_date or due_date())
+        specs = selection.select_trials(
+            lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache)
         )
-        for fraction in parameters.train_fractions
-    ]
-    encoded = [encoding.result() for encoding in encodings]
-    selection = NightlySelection.read(parameters, dataset.fingerprint, results_folder, nightly_date or due_date())
-    specs = selection.select_trials(lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache))
-    execution = ExecutionConfig(engine, dask_address, workers, trial_timeout_minutes)
-    trained = train_all(train, specs, wait_for=encodings, config=execution)
-    settings = parameters.model_dump(mode="json")
-    if all(trial.architecture in BASELINE_NAMES for trial in trained.results):
-        check_nightly(selection, specs, [], None, settings, started, results_folder)
-        raise TrialsFailedError(trained.failures)
-    evaluation = evaluate_trials.submit(
-        trained.results, dataset.file, cache, wait_for=trained.states, return_state=False
-    )
-    frames = evaluation.result()
-    frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
+        cached = find_cached_trials(specs)
+        trainings = {
+            spec.name: in_workers.submit(
+                train, {"spec": spec, "cached": cached.get(spec.name), "executor": executor}, wait_for=encodings
+            )
+            for spec in most_expensive_first(specs)
+        }
+        trained = collect_trials(specs, trainings)
+        if all(trial.architecture in BASELINE_NAMES for trial in trained.results):
+            check_nightly(selection, specs, [], None, settings, started, results_folder)
+            raise TrialsFailedError(trained.failures)
+        evaluation = evaluate_trials.submit(
+            trained.results, dataset.file, cache, wait_for=trained.succeeded, return_state=False
+        )
+        frames = evaluation.result()
+        frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
+        plots = [
+            in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
+            for spec in plan_figures(frames, cache)
+        ]
+        figures = [figure for plotting in plots for figure in plotting.result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
-    summary = publish(frames, compared_data, settings, trained.failures, started, results_folder)
+    summary = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
     if trained.failures:
         raise TrialsFailedError(trained.failures, summary)
     if missing := selection.find_missing_trials(specs, frames["scores"]):

@@ -1,5 +1,6 @@
 """The task that writes the run directory and creates the artifacts of the report."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from prefect.logging import get_run_logger
 from tasks.config.escape import escape_markdown, escape_terminal
 from tasks.data.records import EncodedDataset
 from tasks.execution.prefect_api import ignore_api_errors
+from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.figure_links import thumbnail_uri
 from tasks.reporting.formatting import TextTable
 from tasks.reporting.markdown import render_markdown
@@ -23,7 +25,7 @@ from tasks.reporting.verdict import verdict
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage import atomic_files
 from tasks.storage.environment import environment_info
-from tasks.storage.layout import cache_dir, run_dir
+from tasks.storage.layout import run_dir
 from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo
 from tasks.storage.s3 import in_bucket, written_nearby
@@ -37,6 +39,7 @@ PRINTED_SENTENCES = 2
 @task(name="report", task_run_name="report")
 def publish(
     frames: Frames,
+    figures: Sequence[RenderedFigure],
     encoded: EncodedDataset,
     settings: dict[str, Any],
     failures: dict[str, str],
@@ -47,6 +50,7 @@ def publish(
 
     Args:
         frames: Frames of the evaluation and of the nightly runs, by name.
+        figures: The figures, in the order of the report.
         encoded: Encoded data set of the compared trials.
         settings: Parameters of the run by name, as JSON values.
         failures: Reason of each failed trial by its name.
@@ -66,8 +70,9 @@ def publish(
         frames=frames,
         verdict=[*verdict(frames), *nightly],
         sections=report_sections(frames, dataset.classes),
+        figures=list(figures),
     )
-    report, directory = write_run_dir(report, results)
+    directory = write_run_dir(report, results)
     create_artifacts(report, directory)
     location = escape_terminal(f"Report: {directory / 'report.html'}")
     get_run_logger().info("%s", location)
@@ -113,18 +118,14 @@ def create_run_info(
     )
 
 
-def write_run_dir(report: Report, results: Path) -> tuple[Report, Path]:
-    """Write the run directory and publish it when it is complete.
-
-    Returns:
-        The report with its figures, and the run directory.
-    """
+def write_run_dir(report: Report, results: Path) -> Path:
+    """Write the run directory, publish it when it is complete, and return its path."""
     name = report.info.run_name
     with written_nearby(results) as local_results:
         partial = partial_path(run_dir(local_results, name))
         with atomic_files.create_dir(partial):
-            report = write_run(report, partial, cache_dir(results))
-        return report, publish_run_dir(partial, results, name)
+            write_run(report, partial)
+        return publish_run_dir(partial, results, name)
 
 
 def create_artifacts(report: Report, directory: Path) -> None:

@@ -1,6 +1,5 @@
 """The command `imdb-compare`: read the command line, execute a subcommand, return its exit code."""
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -10,10 +9,6 @@ from flows.cli.console import log_to_stderr
 from flows.cli.exit_codes import RESUME, SUCCESS, exit_on_sigterm, report_error
 from flows.cli.options import DiffOptions, ExportOptions, HistoryOptions, PredictOptions, RunOptions, UiOptions
 from flows.cli.parser import Command, read_command_line
-from tasks.execution.process import end_with_parent
-
-if multiprocessing.parent_process() is not None:  # a worker process of a run: from its start it ends with the run
-    end_with_parent()
 
 COMMANDS = {
     "run": Command(

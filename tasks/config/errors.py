@@ -60,6 +60,28 @@ class TrialAbortedError(RuntimeError):
     """A trial ended because of missing memory, its time limit, or the death of its worker process."""
 
 
+class WorkerDiedError(TrialAbortedError):
+    """The worker process of a trial died."""
+
+    def __init__(self) -> None:
+        """Create the message."""
+        super().__init__(
+            "its worker process died (killed, or out of memory: try fewer --workers or a smaller --batch-size)"
+        )
+
+
+class TrialTimeoutError(TrialAbortedError, TimeoutError):
+    """A trial exceeded its time limit."""
+
+    def __init__(self, minutes: float | None) -> None:
+        """Create the message.
+
+        Args:
+            minutes: The time limit.
+        """
+        super().__init__(f"it ran longer than {minutes:g} minutes (--trial-timeout-minutes)")
+
+
 class ExecutorLostError(RuntimeError):
     """The executor that runs the trials does not answer."""
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
-from distributed import Worker, WorkerPlugin
+from distributed import Worker, WorkerPlugin, get_worker
 
 from tasks.config.errors import UserError
-from tasks.execution.local import attach_to_parent
-from tasks.execution.run_logging import configure_run_logging
+from tasks.execution.worker import attach_to_parent
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.fingerprint import code_version
@@ -52,7 +52,6 @@ class WorkerSetup(WorkerPlugin):
             )
         if self.parent:
             attach_to_parent(self.parent)
-        configure_run_logging()
         self.load(gpu=self.gpus[int(worker.name)] if self.gpus else None)
         await worker.set_resources(**{TRIAL_RESOURCE: 1})
 
@@ -62,3 +61,22 @@ def trial_versions() -> dict[str, str]:
     roots = dict.fromkeys(root for name in (*ARCHITECTURES, *BASELINES) for root in code_roots(name))
     libraries = {*TRIAL_LIBRARIES, *BASELINE_LIBRARIES}
     return {"code": code_version(*roots)[:16], **{name: version(name) for name in libraries}}
+
+
+def call_on_worker(function: Callable[..., Any], arguments: Sequence[Any], call: str, topic: str | None) -> Any:
+    """Call a function on a Dask worker.
+
+    Args:
+        function: The function.
+        arguments: Its positional arguments.
+        call: Id of the call.
+        topic: If given, the function also receives `on_epoch`, which logs an event with the id on this topic.
+    """
+    if topic is None:
+        return function(*arguments)
+    worker = get_worker()
+
+    def on_epoch(epoch: int, scores: dict[str, float]) -> None:
+        worker.log_event(topic, {"call": call, "epoch": epoch, "scores": scores})
+
+    return function(*arguments, on_epoch=on_epoch)

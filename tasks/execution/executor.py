@@ -1,62 +1,60 @@
-"""Execution of all trials of a comparison, on local processes or on a Dask cluster."""
+"""Executors: where the work of tasks runs. A task waits in a thread of the run while its function runs elsewhere."""
 
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
-from uuid import UUID
+from typing import Any, Protocol, Self, TypeVar
 
-from prefect import Task
-from prefect.client.schemas.objects import State, StateDetails
-from prefect.futures import PrefectFuture
-from prefect.logging import get_run_logger
-from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks.config.errors import TrialAbortedError, UserError
-from tasks.execution import local
-from tasks.execution.attempts import TrialOutcome
-from tasks.execution.plan import training_time_rank
+from tasks.config.errors import UserError
+from tasks.config.parameters import Parameters
 from tasks.models.gpus import parallel_trials, visible_gpus
-from tasks.storage.trial_records import TrialResult, TrialSpec
-from tasks.storage.trials import find_trial
 
-DASK_PACKAGE = "prefect-dask>=0.3.7"
-READ_THREADS = 16  # reading from a bucket is mostly waiting
+DASK_PACKAGE = "distributed>=2026.8"
+Result = TypeVar("Result")
+OnEpoch = Callable[[int, dict[str, float]], None]  # number of the epoch from 1, and its scores by name
 
 
-@dataclass(frozen=True)
-class ExecutionConfig:
-    """Where and how trials run.
+class Executor(Protocol):
+    """Runs functions outside of this process.
 
     Attributes:
-        engine: "processes" or "dask".
-        dask_address: Address of a running Dask scheduler; None for a cluster of the run's own.
-        workers: Number of trials at a time; None for the default.
-        trial_timeout_minutes: Time limit of one attempt at a trial.
+        threads: Number of threads that keep its workers busy.
     """
 
-    engine: str
-    dask_address: str | None
-    workers: int | None
-    trial_timeout_minutes: float
+    threads: int
 
+    def run(self, function: Callable[..., Result], *arguments: Any, on_epoch: OnEpoch | None = None) -> Result:
+        """Run a function in a worker, and wait for its result.
 
-@dataclass(frozen=True)
-class TrainingOutcome:
-    """Outcome of all trials of a comparison.
+        If it runs longer than the time limit of the executor, the worker is killed and replaced.
 
-    Attributes:
-        results: Result of each trial that succeeded, in the order of the plan.
-        failures: Reason by label of each trial that failed.
-        states: States that a later task can wait for, so that Prefect's run graph shows the dependency.
-    """
+        Args:
+            function: A function of a module.
+            arguments: Its arguments.
+            on_epoch: Called in this thread for each epoch; the function then receives the keyword `on_epoch`, too.
 
-    results: list[TrialResult]
-    failures: dict[str, str]
-    states: list[State[Any]]
+        Raises:
+            WorkerDiedError: If the worker died.
+            TrialTimeoutError: If the time limit was exceeded.
+            ExecutorLostError: If there is no executor any more.
+            TerminationSignal: If the run ends.
+            Exception: What the function raised.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Start the workers, so that they load their libraries while this process does something else."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return this executor."""
+        ...
+
+    def __exit__(self, *error: object) -> None:
+        """End the workers at once. Calls of `run` that wait for them raise `TerminationSignal`."""
+        ...
 
 
 def check_engine(engine: str, address: str | None) -> None:
@@ -69,102 +67,40 @@ def check_engine(engine: str, address: str | None) -> None:
         if address:
             raise UserError(f"dask_address: received {address!r:.120}, but engine is 'processes'. Add --engine dask.")
         return
-    if find_spec("prefect_dask") is None:
+    if find_spec("distributed") is None:
         raise UserError(f"engine: 'dask' needs a package that is not installed: pip install '{DASK_PACKAGE}'")
     if address:
-        from tasks.execution.dask import check_scheduler
+        from tasks.execution.dask_scheduler import check_scheduler
 
         check_scheduler(address)
 
 
-def train_all(
-    train: Task[[TrialSpec], TrialResult],
-    specs: Sequence[TrialSpec],
-    *,
-    wait_for: Sequence[PrefectFuture[Any]],
-    config: ExecutionConfig,
-) -> TrainingOutcome:
-    """Load the trials that are in the cache, and train the others, those with the longest training first.
+@contextmanager
+def open_executor(parameters: Parameters, warm_up: bool) -> Iterator[tuple[Executor, ThreadPoolTaskRunner[Any]]]:
+    """Open the executor of a run, and a task runner with a thread for each of its workers.
+
+    So a task that waits for a worker is not shown as running. If the run is interrupted, the workers end first, and
+    with them the tasks that wait for their results.
 
     Args:
-        train: The task that trains a trial or loads it from the cache.
-        specs: The trials.
-        wait_for: Futures that the trials depend on, for Prefect's run graph.
-        config: Where and how trials run.
+        parameters: Parameters of the run.
+        warm_up: Whether to start the workers now; otherwise they start at the first call.
     """
-    cached = _cached_names(specs)
-    futures = {
-        spec.name: train.submit(spec, wait_for=wait_for, return_state=False) for spec in specs if spec.name in cached
-    }
-    results = {name: future.result() for name, future in futures.items()}
-    task_runs = {name: future.task_run_id for name, future in futures.items()}
-    missing = [spec for spec in specs if spec.name not in cached]
-    get_run_logger().info(
-        "%d of %d trials are in the cache; training %d.", len(specs) - len(missing), len(specs), len(missing)
-    )
-    # Long trainings start first, so that no core is idle at the end.
-    missing.sort(key=lambda spec: (spec.train_fraction, training_time_rank(spec.architecture)), reverse=True)
-    failures: dict[str, str] = {}
-    for outcome in _with_progress(run_trials(train, missing, config, wait_for), len(missing)):
-        name = outcome.spec.name
-        if outcome.result is None:
-            failures[outcome.spec.label] = _reason(outcome.error)
-            continue
-        results[name] = outcome.result
-        if outcome.task_run_id:
-            task_runs[name] = outcome.task_run_id
-    # Two fractions with the same reviews share one trial.
-    found = [
-        results[spec.name].model_copy(update={"train_fraction": spec.train_fraction})
-        for spec in specs if spec.name in results
-    ]  # fmt: skip
-    return TrainingOutcome(found, failures, [_finished_state(task_runs[name]) for name in results if name in task_runs])
+    executor = _create_executor(parameters)
+    task_runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=executor.threads)
+    with task_runner, executor:
+        if warm_up:
+            executor.warm_up()
+        yield executor, task_runner
 
 
-def _cached_names(specs: Sequence[TrialSpec]) -> set[str]:
-    """Return the names of the trials that are in the cache and not damaged."""
-    with ThreadPoolExecutor(READ_THREADS) as pool:
-        # In a copy of the context, so that warnings appear in the log of the flow run.
-        futures = [pool.submit(copy_context().run, find_trial, spec.folder, spec.name) for spec in specs]
-        return {spec.name for spec, future in zip(specs, futures, strict=True) if future.result() is not None}
+def _create_executor(parameters: Parameters) -> Executor:
+    gpus = [] if parameters.dask_address else visible_gpus()
+    workers, timeout_minutes = parallel_trials(parameters.workers, gpus), parameters.trial_timeout_minutes
+    if parameters.engine == "processes":
+        from tasks.execution.local import LocalExecutor
 
+        return LocalExecutor(workers, gpus, timeout_minutes)
+    from tasks.execution.dask import DaskExecutor
 
-def run_trials(
-    train: Task[[TrialSpec], TrialResult],
-    specs: Sequence[TrialSpec],
-    config: ExecutionConfig,
-    wait_for: Sequence[PrefectFuture[Any]],
-) -> Iterator[TrialOutcome]:
-    """Run `train` for each of `specs` with the configured engine; see `local.run_trials`."""
-    if not specs:
-        return iter(())
-    gpus = [] if config.dask_address else visible_gpus()
-    workers, timeout = parallel_trials(config.workers, gpus), config.trial_timeout_minutes
-    if config.engine == "processes":
-        return local.run_trials(train, specs, workers=workers, gpus=gpus, wait_for=wait_for, timeout_minutes=timeout)
-    from tasks.execution import dask
-
-    return dask.run_trials(
-        train, specs, address=config.dask_address, workers=workers, gpus=gpus, wait_for=wait_for,
-        timeout_minutes=timeout,
-    )  # fmt: skip
-
-
-def _with_progress(outcomes: Iterator[TrialOutcome], total: int) -> Iterator[TrialOutcome]:
-    """Log the number of finished trainings and an upper bound of the remaining time after each outcome."""
-    started = time.monotonic()
-    for count, outcome in enumerate(outcomes, start=1):
-        yield outcome
-        # Long trainings start first, so the mean duration so far is an upper bound for the others.
-        minutes = (time.monotonic() - started) / count * (total - count) / 60
-        get_run_logger().info("%d of %d trainings done, at most about %.0f min left", count, total, minutes)
-
-
-def _reason(error: Exception | None) -> str:
-    """Format why a trial failed."""
-    return str(error) if isinstance(error, TrialAbortedError) else f"{type(error).__name__}: {error}"
-
-
-def _finished_state(task_run: UUID) -> State[Any]:
-    """Return a state of a task run that a task can wait for; the pool of its future is already closed."""
-    return Completed(data=True, state_details=StateDetails(task_run_id=task_run))
+    return DaskExecutor(workers, gpus, timeout_minutes, parameters.dask_address)

@@ -1,197 +1,126 @@
-"""Execution of trials in local worker processes.
+"""Executor with worker processes on this machine."""
 
-Each slot has a pool with a single process, so the death of a process affects only the trial that it was training.
-"""
-
-import builtins
-import math
-import multiprocessing
+import itertools
+import json
 import os
 import signal
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Self, TypeVar
 
-from prefect import Task
-from prefect.futures import PrefectFuture, as_completed
-from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner
+from loky.backend import get_context
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from prefect.exceptions import TerminationSignal
 
-from tasks.execution.attempts import (
-    MAX_ATTEMPTS,
-    Attempt,
-    PendingTrial,
-    TrialOutcome,
-    ended_outcome,
-    mark_crashed,
-    result_of,
-    retry,
-)
-from tasks.execution.process import end_with_parent
-from tasks.execution.run_logging import configure_run_logging
-from tasks.storage.trial_records import TrialResult, TrialSpec
+from tasks.config.errors import TrialTimeoutError, WorkerDiedError
+from tasks.execution.executor import OnEpoch
+from tasks.execution.worker import Prepare, call, do_nothing, start_worker
 from tasks.training.runtime import load_tensorflow
 
-SharedInteger = Any  # multiprocessing ships no public type
+Result = TypeVar("Result")
+Event = tuple[int, dict[str, float]] | None  # an epoch; None if the call ended
 
 
-@dataclass(frozen=True)
-class WorkerSlot:
-    """A place for one worker process.
+class LocalExecutor:
+    """Runs functions in worker processes on this machine.
 
-    Attributes:
-        stack: Closing it ends the process.
-        pool: Task runner with this process only.
-        process_id: Id of the process, in shared memory; 0 before it has started.
-        gpu: GPU that this process uses alone, if any.
+    A worker that dies or exceeds a time limit affects only the call that it runs, and is replaced. Workers end with
+    this process, however it ends.
     """
 
-    stack: ExitStack
-    pool: ProcessPoolTaskRunner
-    process_id: SharedInteger
-    gpu: str | None = None
+    def __init__(
+        self,
+        workers: int,
+        gpus: Sequence[str] = (),
+        timeout_minutes: float | None = None,
+        prepare: Prepare = load_tensorflow,
+    ) -> None:
+        """Prepare the executor. The processes start at the first call.
+
+        Args:
+            workers: Number of processes.
+            gpus: Names of the GPUs, at least one for each process; empty without GPUs.
+            timeout_minutes: Time limit of a call; None for no limit.
+            prepare: Loads libraries into a new process; called with the keyword `gpu`.
+        """
+        self.threads = workers
+        self._timeout_minutes = timeout_minutes
+        self._locks = tempfile.TemporaryDirectory(prefix="imdb-compare-")
+        self._reader, self._writer = Pipe(duplex=False)
+        self._setup = (os.getpid(), self._writer, tuple(gpus), Path(self._locks.name), prepare)
+        self._pool = self._new_pool()
+        self._pool_changes = threading.Lock()
+        self._ending = False
+        self._numbers = itertools.count()
+        self._events: dict[int, SimpleQueue[Event]] = {}
+        threading.Thread(target=_distribute, args=(self._reader, self._events), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        """Return this executor."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the workers at once. Calls of `run` that wait for them raise `TerminationSignal`."""
+        with self._pool_changes:
+            self._ending = True
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+        for events in list(self._events.values()):
+            events.put(None)
+        self._writer.close()
+        self._locks.cleanup()
+
+    def warm_up(self) -> None:
+        """Start the processes, so that they load their libraries while this process does something else."""
+        self._schedule(do_nothing)
+
+    def run(self, function: Callable[..., Result], *arguments: Any, on_epoch: OnEpoch | None = None) -> Result:
+        """Run a function in a worker process; see `executor.Executor.run`."""
+        number = next(self._numbers)
+        events = self._events[number] = SimpleQueue()
+        try:
+            future = self._schedule(call, function, arguments, number if on_epoch else None)
+            future.add_done_callback(lambda done: events.put(None) if not on_epoch or done.exception() else None)
+            for epoch in iter(events.get, None):
+                if on_epoch:
+                    on_epoch(*epoch)
+            if self._ending:
+                raise TerminationSignal(signal.SIGTERM)
+            return future.result()
+        except (ProcessExpired, BrokenProcessPool):
+            raise WorkerDiedError from None
+        except TimeoutError:
+            raise TrialTimeoutError(self._timeout_minutes) from None
+        finally:
+            del self._events[number]
+
+    def _schedule(self, function: Callable[..., Any], *arguments: Any) -> ProcessFuture[Any]:
+        """Schedule a call; in a new pool if all processes of the last one died before their first call."""
+        seconds = None if self._timeout_minutes is None else 60 * self._timeout_minutes
+        with self._pool_changes:
+            if self._ending:
+                raise TerminationSignal(signal.SIGTERM)
+            if not self._pool.active:
+                self._pool.stop()  # type: ignore[no-untyped-call]
+                self._pool.join()
+                self._pool = self._new_pool()
+            return self._pool.schedule(function, args=arguments, timeout=seconds)
+
+    def _new_pool(self) -> ProcessPool:
+        context = get_context("loky")
+        return ProcessPool(self.threads, initializer=start_worker, initargs=self._setup, context=context)
 
 
-Running = dict[PrefectFuture[Any], Attempt[WorkerSlot]]
-
-
-def start_worker(parent: int, threads: int = 1, process_id: SharedInteger = None, gpu: str | None = None) -> None:
-    """Initialize a worker process: it ends with its parent, and has TensorFlow loaded.
-
-    Args:
-        parent: Id of the parent process.
-        threads: Number of threads of TensorFlow.
-        process_id: Shared integer that receives the id of this process.
-        gpu: GPU that this process uses alone, if any.
-    """
-    attach_to_parent(parent, process_id)
-    load_tensorflow(threads, gpu)
-
-
-def attach_to_parent(parent: int, process_id: SharedInteger = None) -> None:
-    """Make this process ignore Ctrl-C and end with its parent.
-
-    Prefect calls `exit()` if it cannot start a task. A pool would return that SystemExit as a result, on which
-    Prefect's thread in the parent process ends, and the run would wait forever. Therefore `exit()` ends the process at
-    once, which costs one attempt.
-
-    Args:
-        parent: Id of the parent process.
-        process_id: Shared integer that receives the id of this process.
-    """
-    builtins.exit = os._exit  # type: ignore[assignment]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
-    end_with_parent(parent)
-    if process_id is not None:
-        process_id.value = os.getpid()
-    configure_run_logging()
-
-
-def run_trials(
-    task: Task[[TrialSpec], TrialResult],
-    specs: Sequence[TrialSpec],
-    *,
-    workers: int,
-    gpus: Sequence[str] = (),
-    wait_for: Sequence[PrefectFuture[Any]] = (),
-    max_attempts: int = MAX_ATTEMPTS,
-    timeout_minutes: float = math.inf,
-) -> Iterator[TrialOutcome]:
-    """Run `task` for each of `specs` in worker processes, and yield the outcomes in the order of completion.
-
-    If a process dies (killed, out of memory) or exceeds the time limit (it is then killed), its trial loses one
-    attempt; the other trials are not affected. If the caller stops early, because of an error or a signal, all worker
-    processes are killed.
-
-    Args:
-        task: The task; its module is imported in the worker processes.
-        specs: The trials, in the order in which they start.
-        workers: Number of worker processes.
-        gpus: Names of the GPUs, one for each process; empty without GPUs.
-        wait_for: Futures that the trials depend on, for Prefect's run graph.
-        max_attempts: Number of attempts at a trial whose process dies.
-        timeout_minutes: Time limit of an attempt, including the start of its process.
-    """
-    pending = deque(PendingTrial(spec) for spec in specs)
-    running: Running = {}
-    crashed: dict[UUID, str] = {}
-    with ExitStack() as stack, _kill_workers_on_error(running):
-        idle = _open_slots(stack, min(workers, len(specs)), gpus)
-        while pending or running:
-            while idle and pending:
-                _start(task, pending.popleft(), idle.pop(), running, wait_for)
-            future = _wait_for_first(running, 60 * timeout_minutes)
-            attempt = running.pop(future)
-            result = result_of(future)
-            if isinstance(result, BrokenProcessPool):
-                idle.append(_open_slot(stack, attempt.worker.gpu))
-                reason = attempt.failure_reason(timeout_minutes)
-                crashed[future.task_run_id] = reason
-                mark_crashed(crashed)
-                if outcome := retry(attempt, reason, pending, max_attempts):
-                    yield outcome
-                continue
-            idle.append(attempt.worker)
-            yield ended_outcome(attempt, result, future.task_run_id)
-            if not pending and running:  # ending a process takes a second, for which no trial waits now
-                idle.pop().stack.close()
-        mark_crashed(crashed)
-
-
-def _open_slots(stack: ExitStack, count: int, gpus: Sequence[str]) -> list[WorkerSlot]:
-    """Open slots, each with a GPU of its own if there are GPUs."""
-    assigned: Sequence[str | None] = gpus[:count] or [None] * count
-    return [_open_slot(stack, gpu) for gpu in assigned]
-
-
-def _open_slot(stack: ExitStack, gpu: str | None) -> WorkerSlot:
-    process_id = multiprocessing.get_context("spawn").Value("i", 0, lock=False)
-    pool = ProcessPoolTaskRunner(max_workers=1, initializer=start_worker, initargs=(os.getpid(), 1, process_id, gpu))
-    own_stack = stack.enter_context(ExitStack())
-    return WorkerSlot(own_stack, own_stack.enter_context(pool), process_id, gpu)
-
-
-def _start(
-    task: Task[[TrialSpec], TrialResult],
-    trial: PendingTrial,
-    slot: WorkerSlot,
-    running: Running,
-    wait_for: Sequence[PrefectFuture[Any]],
-) -> None:
-    """Submit a trial to a slot."""
-    with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):  # this process has checked it
-        future = slot.pool.submit(task, {"spec": trial.spec}, wait_for=wait_for)
-    running[future] = Attempt(trial.spec, slot, trial.failures)
-
-
-def _wait_for_first(running: Running, timeout_seconds: float) -> PrefectFuture[Any]:
-    """Wait until an attempt ends, and return its future; kill the process of each attempt above the time limit.
-
-    Only the parent process can enforce the limit: a process that hangs in native code does not check its own clock.
-    """
-    while True:
-        for attempt in running.values():
-            process = attempt.worker.process_id.value
-            if not attempt.timed_out and time.monotonic() - attempt.started > timeout_seconds and process:
-                attempt.timed_out = True
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-        with suppress(TimeoutError):
-            return next(as_completed(list(running), timeout=None if math.isinf(timeout_seconds) else 1))
-
-
-@contextmanager
-def _kill_workers_on_error(running: Running) -> Iterator[None]:
-    """Kill the worker processes if the caller stops early."""
-    try:
-        yield
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.kill()
-        mark_crashed({future.task_run_id: "the run was ended" for future in running})
-        raise
+def _distribute(reader: Connection, events: dict[int, SimpleQueue[Event]]) -> None:
+    """Pass the epochs that workers report to the threads that wait for them, until all writers have closed the pipe."""
+    with suppress(EOFError, OSError):
+        while True:
+            number, epoch, scores = json.loads(reader.recv_bytes())
+            if number in events:
+                events[number].put((epoch, scores) if epoch else None)

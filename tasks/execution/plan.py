@@ -1,18 +1,23 @@
 """Plan of a comparison: the trials that it consists of."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 from tasks.config.recipe import Recipe
 from tasks.data.records import EncodedDataset
+from tasks.execution.progress import TrialsPlanned, report_event
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.layout import encoded_file, reviews_file
-from tasks.storage.trial_records import TrialSpec, select_largest_fraction
+from tasks.storage.trial_records import TrialResult, TrialSpec, select_largest_fraction
+from tasks.storage.trials import find_trial
 from tasks.training.trial import trial_name
 
 # Ordered by training time. With tens of thousands of reviews, the linear baselines take longer than a simple RNN.
 BY_TRAINING_TIME = ["majority", "simple_rnn", *BASELINES, *ARCHITECTURES]
+READ_THREADS = 16  # reading from a bucket is mostly waiting
 
 
 def plan_trials(
@@ -48,3 +53,23 @@ def plan_trials(
 def training_time_rank(architecture: str) -> int:
     """Return the rank of an architecture by training time, from 0; user-defined architectures rank last."""
     return BY_TRAINING_TIME.index(architecture) if architecture in BY_TRAINING_TIME else len(BY_TRAINING_TIME)
+
+
+def find_cached_trials(specs: Sequence[TrialSpec]) -> dict[str, TrialResult]:
+    """Return the results of the trials that are in the cache and not damaged, by the name of the trial."""
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        # In a copy of the context, so that warnings appear in the log of the flow run.
+        futures = [pool.submit(copy_context().run, find_trial, spec.folder, spec.name) for spec in specs]
+        found = {spec.name: future.result() for spec, future in zip(specs, futures, strict=True)}
+    cached = {name: result for name, result in found.items() if result is not None}
+    report_event(TrialsPlanned(len(found), len(cached)))
+    return cached
+
+
+def most_expensive_first(specs: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """Return distinct trials in the order of their start: long ones first, so that no core is idle at the end.
+
+    Two fractions with the same reviews share one trial.
+    """
+    distinct = {spec.name: spec for spec in specs}.values()
+    return sorted(distinct, key=lambda spec: (-spec.train_fraction, -training_time_rank(spec.architecture)))

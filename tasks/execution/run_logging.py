@@ -5,6 +5,7 @@ import logging
 from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 
 from tasks.config.log_filters import escape_record, hide_user_error_tracebacks
+from tasks.execution.progress import EVENT_LOGGER
 
 PROJECT_LOGGERS = ("flows", "tasks")
 
@@ -23,6 +24,7 @@ def configure_run_logging() -> None:
         for handler in api_handlers:
             if handler not in logger.handlers:
                 logger.addHandler(handler)
+    logging.getLogger(EVENT_LOGGER).setLevel(logging.INFO)
     console_handlers = [each for each in logging.getLogger().handlers if isinstance(each, PrefectConsoleHandler)]
     for handler in (*api_handlers, *console_handlers):
         if escape_record not in handler.filters:

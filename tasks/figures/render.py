@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,25 +42,49 @@ class FigureText(BaseModel):
     caption: str = Field(max_length=10_000)
 
 
-def render_figures(frames: Mapping[str, pd.DataFrame], cache_dir: Path) -> list[RenderedFigure]:
-    """Render every figure that has something to show, or read it from the cache.
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure that has the frames that it needs.
+
+    Attributes:
+        name: Key in `FIGURES`.
+        arguments: Keyword arguments of its function.
+        path: Archive in the cache; its name contains the cache key.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    path: Path
+
+
+def plan_figures(frames: Mapping[str, pd.DataFrame], cache_dir: Path) -> list[FigureSpec]:
+    """Return the figures for which there are frames, in the order of `FIGURES`.
 
     Args:
         frames: Frame name to frame.
         cache_dir: Cache of the results folder.
-
-    Returns:
-        The figures, in the order of `FIGURES`.
     """
     fingerprints = {name: fingerprint(frame) for name, frame in frames.items()}
-    figures: list[RenderedFigure] = []
+    specs = []
     for name, arguments in figure_arguments(frames).items():
         inputs = {argument: fingerprints.get(argument, value) for argument, value in arguments.items()}
         key = cache_key([FIGURES[name], render_files], LIBRARIES, name=name, inputs=inputs)
-        path = figure_file(cache_dir, name, key)
-        compute = partial(render_files, name, FIGURES[name], arguments)
-        figures += load_or_compute(path, compute, partial(parse_files, name=name, path=path))
-    return figures
+        specs.append(FigureSpec(name, arguments, figure_file(cache_dir, name, key)))
+    return specs
+
+
+def load_or_render(spec: FigureSpec, render: Callable[..., Files]) -> tuple[list[RenderedFigure], bool]:
+    """Return a figure from the cache, or render and store it.
+
+    Args:
+        spec: The figure.
+        render: `render_files`, or a function that runs it elsewhere.
+
+    Returns:
+        The figure, in an empty list if it has nothing to show, and whether it was in the cache.
+    """
+    compute = partial(render, spec.name, FIGURES[spec.name], spec.arguments)
+    return load_or_compute(spec.path, compute, partial(parse_files, name=spec.name, path=spec.path))
 
 
 def render_files(name: str, plot: Callable[..., Figure | None], arguments: Mapping[str, Any]) -> Files:

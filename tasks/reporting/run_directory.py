@@ -6,12 +6,10 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tasks.config.parameters import Parameters
-from tasks.figures.render import render_figures
 from tasks.reporting.figure_links import file_uri
 from tasks.reporting.html import render_html
 from tasks.reporting.markdown import render_markdown
@@ -48,18 +46,13 @@ def format_option(name: str, value: Any) -> list[str]:
     return [f"--{name.replace('_', '-')}", *values]
 
 
-def write_run(report: Report, folder: Path, cache_dir: Path) -> Report:
+def write_run(report: Report, folder: Path) -> None:
     """Write the tables, figures, report.html, report.md and run.json.
 
     Args:
-        report: The report without figures.
+        report: The report.
         folder: Directory of the files; it is created if it does not exist.
-        cache_dir: Cache of the results folder, from which figures are read and to which they are added.
-
-    Returns:
-        The report with its figures.
     """
-    report = replace(report, figures=render_figures(report.frames, cache_dir))
     write_tables(report, folder)
     figures_dir = folder / "figures"
     atomic_files.make_private_dir(figures_dir)
@@ -69,7 +62,6 @@ def write_run(report: Report, folder: Path, cache_dir: Path) -> Report:
     _write(folder / "report.html", render_html(report).encode())
     _write(folder / "report.md", render_markdown(report, file_uri).encode())
     _write(folder / "run.json", json.dumps(report.info.model_dump(mode="json"), indent=2).encode())
-    return report
 
 
 def write_tables(report: Report, folder: Path) -> None:

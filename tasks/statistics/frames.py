@@ -46,7 +46,7 @@ def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: 
             raise DamagedFileError(f"{escape_terminal(path)} belongs to other trials")
         return frames
 
-    return load_or_compute(path, compute, parse)
+    return load_or_compute(path, compute, parse)[0]
 
 
 def _evaluation_key(trials: Sequence[TrialResult], reviews: str, folder: Path) -> str:

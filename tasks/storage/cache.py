@@ -44,7 +44,7 @@ def cache_key(code: Collection[Callable[..., Any]], libraries: Collection[str], 
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def load_or_compute(path: Path, compute: Callable[[], Files], parse: Callable[[Files], Result]) -> Result:
+def load_or_compute(path: Path, compute: Callable[[], Files], parse: Callable[[Files], Result]) -> tuple[Result, bool]:
     """Return the result in an archive of the cache, or compute and store it.
 
     A damaged archive is computed again, with a warning in the log. If several processes ask for a result at the same
@@ -54,6 +54,9 @@ def load_or_compute(path: Path, compute: Callable[[], Files], parse: Callable[[F
         path: Zip archive, named by a `cache_key`.
         compute: Returns the files of the result by name.
         parse: Returns the result of the files. Raises `DamagedFileError` if they are not as `compute` returns them.
+
+    Returns:
+        The result, and whether it was in the cache.
     """
 
     def load() -> Result | None:
@@ -66,7 +69,7 @@ def load_or_compute(path: Path, compute: Callable[[], Files], parse: Callable[[F
         store.write(path, pack_files(files))
         return result
 
-    return _load_or_compute(path, load, compute_and_store)[0]
+    return _load_or_compute(path, load, compute_and_store)
 
 
 def load_or_compute_table(

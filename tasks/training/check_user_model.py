@@ -4,14 +4,13 @@ import ast
 import sys
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.machinery import PathFinder
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loky.process_executor import ProcessPoolExecutor
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
@@ -39,7 +38,7 @@ def check_user_architectures(architectures: Sequence[str], recipe: Recipe) -> No
     if not names:
         return
     files = {name: user_module_file(name) for name in names}
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1) as pool:  # loky does not import the main module again, so a script needs no guard
         try:
             problems = pool.submit(find_problems, files, recipe).result()
         except BrokenProcessPool:

@@ -40,7 +40,7 @@ def test_two_concurrent_runs_train_each_trial_once_with_the_same_scores(twice: t
     results, both = twice
     assert [run.process.returncode for run in both] == [0, 0], both[0].output + both[1].output
     outputs = [run.output for run in both]
-    trained = re.findall(r"Task run '(\S+)' - epoch 1 of", "".join(outputs))
+    trained = re.findall(r"(\S+): epoch 1 of", "".join(outputs))
     assert trained == ["lstm-seed-0"]
     one, other = (
         pd.read_parquet(re.search(r"Report: (\S+)/report.html", each).group(1) + "/tables/scores.parquet")
@@ -170,7 +170,7 @@ def test_trial_whose_worker_is_always_killed_is_named_and_others_are_kept(api: s
         seen.add(worker)
     assert run.process.wait(timeout=240) == 1, run.output
     end = run.output.split("1 trainings failed:")[1]
-    assert "lstm-seed-0: its process died 3 times" in end
+    assert "lstm-seed-0: its worker process died" in end
     assert "Traceback" not in run.output
     assert len(runs.finished_trials(tmp_path)) == 3
     assert not runs.find_violations(tmp_path)
@@ -187,7 +187,7 @@ def test_trials_beyond_the_time_limit_fail_after_three_attempts(api: str, tiny: 
     run = runs.start(options, tmp_path / "output", {"PREFECT_API_URL": api})
     assert run.process.wait(timeout=240) == 1, run.output
     end = run.output.split("4 trainings failed:")[1]
-    assert "lstm-seed-0: it ran longer than 0.01 minutes (--trial-timeout-minutes) 3 times" in end
+    assert "lstm-seed-0: it ran longer than 0.01 minutes (--trial-timeout-minutes), in the last of 3 attempts" in end
     assert "Traceback" not in run.output
     assert not runs.find_violations(tmp_path)
     assert run.wait_for_exit() < 2

@@ -58,7 +58,7 @@ def test_run_continues_if_the_server_returns(seconds: int, port: int, tiny: Path
     assert run.process.poll() is None, run.output
     with run_killed_server(port, tmp_path):
         assert run.process.wait(timeout=240) == 0, run.output
-    assert re.findall(r"Task run '(\S+)' - epoch 1 of", run.output) == ["simple_rnn-seed-0"]
+    assert re.findall(r"(\S+): epoch 1 of", run.output) == ["simple_rnn-seed-0"]
     assert "\nReport: " in run.output
     assert "Traceback" not in run.output
     assert not runs.find_violations(tmp_path / "results")

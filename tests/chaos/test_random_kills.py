@@ -23,7 +23,7 @@ pytestmark = [
 def start_sleeping(folder: Path, output: str = "") -> runs.Run:
     """Start a process that sleeps and looks like a worker process with this output."""
     marker = f"IMDB_COMPARE_TEST={folder}"
-    words = [sys.executable, "-c", "import time; time.sleep(60)", "spawn_main"]
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "popen_loky"]
     process = subprocess.Popen(words, env=os.environ | {"IMDB_COMPARE_TEST": str(folder)})
     (folder / f"{process.pid}.err").write_text(output)
     return runs.Run(process, folder, marker)

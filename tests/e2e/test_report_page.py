@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tasks.figures.render import render_figures
 from tasks.reporting import html, model
 from tasks.reporting.formatting import text_table
 from tasks.reporting.sections import Section, report_sections
 from tests.helpers import synthetic
 from tests.helpers.browser import BROWSER, needs_browser
+from tests.helpers.rendered import render_figures
 from tests.helpers.report_inputs import make_run_info
 
 pytestmark = [pytest.mark.e2e, needs_browser]

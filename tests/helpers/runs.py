@@ -22,7 +22,7 @@ from flows.server.lifecycle import server_process, wait_until_healthy
 from tests.conftest import ROOT, TINY
 
 # A word in the command line of each kind of process.
-KINDS = {"flow": "flows.imdb_compare", "server": "server", "worker": "spawn_main"}
+KINDS = {"flow": "flows.imdb_compare", "server": "server", "worker": "popen_loky"}
 
 
 @dataclass

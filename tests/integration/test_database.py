@@ -145,7 +145,7 @@ def test_a_run_survives_twenty_locked_seconds_at_its_start_and_later(file: Path,
         assert holder.poll() is not None or "\nReport: " in run.output
     assert "Traceback" not in run.output
     assert "\nReport: " in run.output
-    assert re.findall(r"Task run '(\S+)' - epoch 1 of", run.output) == ["simple_rnn-seed-0"]
+    assert re.findall(r"(\S+): epoch 1 of", run.output) == ["simple_rnn-seed-0"]
     assert not runs.find_violations(tmp_path / "results")
     assert not run.living_processes()
 

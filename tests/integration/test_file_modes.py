@@ -17,6 +17,7 @@ from tasks.reporting import run_directory
 from tasks.reporting.model import Report
 from tasks.storage import atomic_files, cache, store
 from tasks.storage.partial_files import partial_path
+from tests.helpers.rendered import render_figures
 from tests.helpers.report_inputs import make_run_info
 from tests.helpers.synthetic import make_frames as synthetic_frames
 
@@ -60,10 +61,11 @@ def test_stored_files_are_private_in_any_directory(
 
 @pytest.mark.failure_mode("malicious-pickle")
 def test_run_directory_is_private(tmp_path: Path) -> None:
-    report = Report(make_run_info(), synthetic_frames(reviews=60, seeds=2))
+    frames = synthetic_frames(reviews=60, seeds=2)
+    report = Report(make_run_info(), frames, render_figures(frames, tmp_path / "cache"))
     tmp_path.chmod(0o755)
     with umask(0o022):
-        run_directory.write_run(report, tmp_path / "runs" / "x", tmp_path / "cache")
+        run_directory.write_run(report, tmp_path / "runs" / "x")
     assert {path.suffix for path in tmp_path.rglob("*")} >= {
         ".csv",
         ".parquet",

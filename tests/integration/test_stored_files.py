@@ -301,11 +301,11 @@ def read_notes(place: Path, path: Path) -> None:
 
 def read_evaluation(place: Path, path: Path) -> None:
     whole = unpack_files((place / "whole.zip").read_bytes(), path)
-    check_computed_again(lambda: load_or_compute(path, lambda: whole, lambda files: parse_frames(files, path)))
+    check_computed_again(lambda: load_or_compute(path, lambda: whole, lambda files: parse_frames(files, path))[0])
 
 
 def read_figure(place: Path, path: Path) -> None:
-    check_computed_again(lambda: load_or_compute(path, dict, lambda files: parse_files(files, "x", path)))
+    check_computed_again(lambda: load_or_compute(path, dict, lambda files: parse_files(files, "x", path))[0])
 
 
 def read_history(place: Path, _: Path) -> None:
@@ -473,9 +473,9 @@ def test_damaged_archive_is_computed_again_within_limits(tmp_path: Path, kind: s
                 archive.writestr("a", b"3")
     corrected(path, b"hi" if kind == "no archive" else content.getvalue())
     with bounded(megabytes=100), warnings_logged() as messages:
-        assert load_or_compute(path, lambda: {"a": b"1"}, dict) == {"a": b"1"}
+        assert load_or_compute(path, lambda: {"a": b"1"}, dict) == ({"a": b"1"}, False)
     assert len(messages) == 1
-    assert load_or_compute(path, dict, dict) == {"a": b"1"}
+    assert load_or_compute(path, dict, dict) == ({"a": b"1"}, True)
 
 
 def test_encoded_record_names_only_its_own_files(past: Path, tmp_path: Path) -> None:

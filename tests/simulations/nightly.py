@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -53,17 +53,6 @@ def write_reviews(path: Path, rows: int = 4_000) -> Path:
     return path
 
 
-def run_in_process(train: Any, specs: Sequence[Any], _: object, wait_for: Sequence[Any]) -> Iterator[Any]:
-    """Train one trial after another in this process, so that TensorFlow is loaded once for all nightly runs."""
-    from tasks.execution.attempts import TrialOutcome
-
-    for spec in specs:
-        try:
-            yield TrialOutcome(spec, train.submit(spec, wait_for=wait_for, return_state=False).result())
-        except Exception as error:
-            yield TrialOutcome(spec, error=error)
-
-
 @contextmanager
 def simulate_drop() -> Iterator[None]:
     """Give Keras another version, and invert some predictions of the networks."""
@@ -82,7 +71,7 @@ def simulate_drop() -> Iterator[None]:
         return "9.9.9" if name == "keras" else version(name)
 
     with (
-        patch("tasks.train.train_network", train_worse_network),
+        patch("tasks.training.cached_trial.train_network", train_worse_network),
         patch("tasks.training.trial.version", other_version),
         patch("tasks.storage.environment.version", other_version),
     ):
@@ -92,7 +81,7 @@ def simulate_drop() -> Iterator[None]:
 @contextmanager
 def simulate_failure() -> Iterator[None]:
     """Let every training of a network fail."""
-    with patch("tasks.train.train_network", side_effect=OSError("simulated failure")):
+    with patch("tasks.training.cached_trial.train_network", side_effect=OSError("simulated failure")):
         yield
 
 
@@ -100,6 +89,7 @@ def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int
     """Run the flow for each date; return the positions (from 1) of nightly runs with an alarm, and of failed ones."""
     from flows.imdb_compare import imdb_compare
     from tasks.config.errors import TrialsFailedError
+    from tasks.execution.in_process import InProcessExecutor
     from tasks.nightly.alarm_table import alarm_table
     from tasks.nightly.history import read_history, select_first_occurrences
 
@@ -108,7 +98,7 @@ def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int
     for position in range(1, nights + 1):
         night, started, state = FIRST + timedelta(days=position - 1), time.monotonic(), "completed"
         with ExitStack() as changes:
-            changes.enter_context(patch("tasks.execution.executor.run_trials", run_in_process))
+            changes.enter_context(patch("tasks.execution.executor._create_executor", lambda _: InProcessExecutor()))
             if position >= drop:
                 changes.enter_context(simulate_drop())
             if position == empty:

@@ -1,10 +1,11 @@
-"""Architectures that run out of memory, are killed, or diverge.
+"""User-defined architectures that run out of memory, are killed, or diverge when a worker of a run trains them.
 
-TensorFlow is imported late, because a worker process sets the number of threads first.
+Elsewhere, such as in the check at the start of a run, they are ordinary.
 """
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,20 +17,30 @@ if TYPE_CHECKING:
     import keras
 
 
-def hungry(recipe: Recipe) -> object:
-    """Allocate 4 TiB."""
-    import tensorflow as tf
-
-    return tf.ones([1 << 20, 1 << 20])
+def in_worker() -> bool:
+    """Return whether this process is a worker of a run."""
+    return "tasks.execution.worker" in sys.modules
 
 
-def killed(recipe: Recipe) -> None:
-    """Kill this process."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def hungry(recipe: Recipe) -> "keras.Model":
+    """Allocate 4 TiB in a worker."""
+    import tensorflow as tf  # late, because a worker process sets the number of threads first
+
+    if in_worker():
+        tf.ones([1 << 20, 1 << 20])
+    return ARCHITECTURES["gru"](recipe)
+
+
+def killed(recipe: Recipe) -> "keras.Model":
+    """Kill a worker."""
+    if in_worker():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ARCHITECTURES["lstm"](recipe)
 
 
 def diverging(recipe: Recipe) -> "keras.Model":
-    """Return a model whose weights are NaN."""
+    """Return a model whose weights are NaN in a worker."""
     model = ARCHITECTURES["simple_rnn"](recipe)
-    model.set_weights([np.full_like(each, np.nan) for each in model.get_weights()])
+    if in_worker():
+        model.set_weights([np.full_like(each, np.nan) for each in model.get_weights()])
     return model

@@ -4,10 +4,12 @@ import os
 import sys
 from pathlib import Path
 
-from tasks.execution.local import start_worker
+from tasks.execution.worker import attach_to_parent
+from tasks.training.runtime import load_tensorflow
 
 if __name__ == "__main__":
-    start_worker(os.getppid())
+    attach_to_parent(os.getppid())
+    load_tensorflow()
 
     from tasks.models.registry import lstm
     from tasks.storage.trials import store_trial

@@ -8,6 +8,7 @@ import pytest
 from tasks.config.errors import DamagedFileError
 from tasks.figures import render
 from tests.helpers import synthetic
+from tests.helpers.rendered import render_figures
 
 
 @pytest.fixture
@@ -33,26 +34,26 @@ def frames() -> dict[str, pd.DataFrame]:
 def test_second_call_reads_figures_from_cache(
     frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
 ) -> None:
-    first = render.render_figures(frames, tmp_path)
+    first = render_figures(frames, tmp_path)
     assert encoded == [figure.name for figure in first]
     assert {"costs", "learning_curves"} <= set(encoded)
     encoded.clear()
-    assert render.render_figures(frames, tmp_path) == first
+    assert render_figures(frames, tmp_path) == first
     assert not encoded
 
 
 def test_changed_frame_renders_only_figures_that_read_it(
     frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
 ) -> None:
-    render.render_figures(frames, tmp_path)
+    render_figures(frames, tmp_path)
     encoded.clear()
     history = frames["history"].assign(loss=lambda frame: frame["loss"] + 0.1)
-    render.render_figures({**frames, "history": history}, tmp_path)
+    render_figures({**frames, "history": history}, tmp_path)
     assert encoded == ["learning_curves"]
 
 
 def test_rendered_figure_has_texts_and_all_formats(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    (figure,) = render.render_figures({"trials": frames["trials"]}, tmp_path)
+    (figure,) = render_figures({"trials": frames["trials"]}, tmp_path)
     assert figure.name == "costs"
     assert figure.title
     assert len(figure.caption) > 40
@@ -68,7 +69,7 @@ def test_figure_without_content_is_left_out(
 ) -> None:
     unknown = {"trials": frames["trials"], "scores": frames["scores"].assign(value=float("nan"))}
     for _ in range(2):
-        names = [figure.name for figure in render.render_figures(unknown, tmp_path)]
+        names = [figure.name for figure in render_figures(unknown, tmp_path)]
         assert "costs" in names
         assert "scores_on_test" not in names
     assert encoded == names

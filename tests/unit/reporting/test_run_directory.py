@@ -15,26 +15,28 @@ from tasks.report import format_fraction_caveat
 from tasks.reporting import run_directory
 from tasks.reporting.model import Report
 from tasks.storage.run_info import RunInfo
+from tests.helpers.rendered import render_figures
 from tests.helpers.report_inputs import make_run_info
 from tests.helpers.synthetic import make_frames
 
 
 @pytest.fixture
-def report() -> Report:
-    return Report(make_run_info(), make_frames(reviews=60, seeds=2))
+def report(tmp_path: Path) -> Report:
+    frames = make_frames(reviews=60, seeds=2)
+    return Report(make_run_info(), frames, render_figures(frames, tmp_path / "cache"))
 
 
 def test_run_directory_has_tables_figures_and_record(report: Report, tmp_path: Path) -> None:
-    written = run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
+    run_directory.write_run(report, tmp_path / "run")
     for name, frame in report.frames.items():
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
     files = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert {figure.name: figure.png for figure in written.figures} == files
-    assert sum(len(figure.thumbnail) for figure in written.figures) < 1_000_000
+    assert {figure.name: figure.png for figure in report.figures} == files
+    assert sum(len(figure.thumbnail) for figure in report.figures) < 1_000_000
 
 
 def test_run_record_is_read_back_unchanged(report: Report, tmp_path: Path) -> None:
-    run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
+    run_directory.write_run(report, tmp_path / "run")
     content = (tmp_path / "run" / "run.json").read_bytes()
     assert RunInfo.model_validate_json(content) == report.info
     assert set(json.loads(content)) == {

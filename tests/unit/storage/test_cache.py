@@ -74,7 +74,7 @@ def test_files_in_the_cache_are_not_computed_again(tmp_path: Path) -> None:
 
     for _ in range(2):
         with warnings_logged() as messages:
-            found = load_or_compute(tmp_path / "figures" / "x.zip", compute, dict)
+            found, _ = load_or_compute(tmp_path / "figures" / "x.zip", compute, dict)
         assert found == files
         assert list(found) == list(files)
         assert messages == []
@@ -88,8 +88,8 @@ def test_damaged_files_are_computed_again_with_one_warning(tmp_path: Path) -> No
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with warnings_logged() as messages:
-        assert load_or_compute(path, lambda: {"a": b"second"}, dict) == {"a": b"second"}
-        assert load_or_compute(path, dict, dict) == {"a": b"second"}
+        assert load_or_compute(path, lambda: {"a": b"second"}, dict) == ({"a": b"second"}, False)
+        assert load_or_compute(path, dict, dict) == ({"a": b"second"}, True)
     (message,) = messages
     assert "x.zip" in message
     assert "checksum" in message

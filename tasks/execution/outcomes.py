@@ -1,0 +1,91 @@
+"""Outcomes of the trials of a run, collected from their Prefect futures."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.futures import PrefectFuture, as_completed
+from prefect.logging import get_run_logger
+
+from tasks.config.errors import ExecutorLostError, TrialAbortedError, TrialTimeoutError, WorkerDiedError
+from tasks.storage.trial_records import TrialResult, TrialSpec
+
+MAX_ATTEMPTS = 3  # at a trial whose worker dies or exceeds the time limit
+
+
+@dataclass(frozen=True)
+class TrialOutcomes:
+    """Outcomes of all trials of a comparison.
+
+    Attributes:
+        results: Result of each trial that succeeded, in the order of the plan.
+        failures: Reason by label of each trial that failed.
+        succeeded: Futures of the trials that succeeded.
+    """
+
+    results: list[TrialResult]
+    failures: dict[str, str]
+    succeeded: list[PrefectFuture[TrialResult]]
+
+
+def collect_trials(specs: Sequence[TrialSpec], futures: Mapping[str, PrefectFuture[TrialResult]]) -> TrialOutcomes:
+    """Wait for trials, and return their outcomes.
+
+    Args:
+        specs: The trials. Two with the same name share a future, and differ only in their train fraction.
+        futures: Future by the name of the trial.
+
+    Raises:
+        ExecutorLostError: If there is no executor any more.
+    """
+    outcomes = _wait_for_all(futures)
+    results = [
+        result.model_copy(update={"train_fraction": spec.train_fraction})
+        for spec in specs if isinstance(result := outcomes[spec.name], TrialResult)
+    ]  # fmt: skip
+    failures = {
+        spec.label: _reason(error)
+        for spec in specs if isinstance(error := outcomes[spec.name], Exception)
+    }  # fmt: skip
+    succeeded = [futures[name] for name, outcome in outcomes.items() if isinstance(outcome, TrialResult)]
+    return TrialOutcomes(results, failures, succeeded)
+
+
+def _wait_for_all(futures: Mapping[str, PrefectFuture[TrialResult]]) -> dict[str, TrialResult | Exception]:
+    """Wait for futures, log the progress of those that are not cached, and return each result or exception by name."""
+    names = {future.task_run_id: name for name, future in futures.items()}
+    outcomes: dict[str, TrialResult | Exception] = {}
+    started, cached = time.monotonic(), 0
+    for future in as_completed(list(futures.values())):
+        outcome = _outcome(future)
+        outcomes[names[future.task_run_id]] = outcome
+        cached += future.state.name == "Cached"
+        done, left = len(outcomes) - cached, len(futures) - len(outcomes)
+        if done and future.state.name != "Cached":
+            # Long trainings start first, so the mean duration so far is an upper bound for the others.
+            minutes = (time.monotonic() - started) / done * left / 60
+            get_run_logger().info("%d of %d trainings done, at most about %.0f min left", done, done + left, minutes)
+    return outcomes
+
+
+def _outcome(future: PrefectFuture[Any]) -> TrialResult | Exception:
+    """Return the result of a future that is done, or its exception.
+
+    Raises:
+        ExecutorLostError: If this is the exception.
+    """
+    try:
+        result: TrialResult = future.result()
+        return result
+    except ExecutorLostError:
+        raise
+    except Exception as error:
+        return error
+
+
+def _reason(error: Exception) -> str:
+    """Format why a trial failed."""
+    if isinstance(error, WorkerDiedError | TrialTimeoutError):
+        return f"{error}, in the last of {MAX_ATTEMPTS} attempts"
+    return str(error) if isinstance(error, TrialAbortedError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,49 @@
+"""A trial in a worker: find it in the cache, or train and store it."""
+
+from contextlib import suppress
+
+from tasks.config.errors import DamagedFileError, translate_out_of_memory
+from tasks.data.subsample import keep_training_fraction
+from tasks.models.baselines import BASELINES
+from tasks.models.registry import builder
+from tasks.storage import store
+from tasks.storage.layout import history_file
+from tasks.storage.trial_records import TrainedTrial, TrialResult, TrialSpec
+from tasks.storage.trials import read_trial, store_trial
+from tasks.training.loop import OnEpoch
+from tasks.training.probe import sgemm_seconds
+from tasks.training.trial import train_baseline, train_network
+
+
+def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResult:
+    """Return the result of a trial in the cache, or train the trial and store it.
+
+    If several processes ask for a trial at the same time, one trains it and the others wait.
+
+    Args:
+        spec: The trial.
+        on_epoch: Called after each epoch, see `loop.fit`.
+
+    Raises:
+        TrialAbortedError: If there is not enough memory.
+        NotWrittenError: If a file cannot be written.
+    """
+    with store.locked(history_file(spec.folder, spec.name)):
+        with suppress(DamagedFileError):  # already logged when the cache was searched
+            if result := read_trial(spec.folder, spec.name):
+                return result
+        with translate_out_of_memory():
+            probe = sgemm_seconds()
+            trial = _train(spec, on_epoch)
+            probe = (probe + sgemm_seconds()) / 2
+            return store_trial(spec.folder, spec.name, trial, probe_seconds=probe)
+
+
+def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
+    """Train a network or a baseline."""
+    data = store.table(spec.data)
+    if spec.architecture in BASELINES:
+        reviews = keep_training_fraction(data, spec.train_fraction)
+        return train_baseline(spec.architecture, reviews, spec.recipe, learn=BASELINES[spec.architecture])
+    build = builder(spec.architecture)
+    return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)
