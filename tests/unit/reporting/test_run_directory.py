@@ -19,23 +19,29 @@ from tests.helpers.report_inputs import make_run_info
 from tests.helpers.synthetic import make_frames
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def report() -> Report:
     return Report(make_run_info(), make_frames(reviews=60, seeds=2))
 
 
-def test_run_directory_has_tables_figures_and_record(report: Report, tmp_path: Path) -> None:
-    written = run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
+@pytest.fixture(scope="module")
+def written(report: Report, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """Return the report as it was written, and its run directory."""
+    folder = tmp_path_factory.mktemp("results")
+    return run_directory.write_run(report, folder / "run", folder / "cache"), folder / "run"
+
+
+def test_run_directory_has_tables_figures_and_record(report: Report, written: tuple[Report, Path]) -> None:
+    written_report, run = written
     for name, frame in report.frames.items():
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
-    files = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert {figure.name: figure.png for figure in written.figures} == files
-    assert sum(len(figure.thumbnail) for figure in written.figures) < 1_000_000
+        pd.testing.assert_frame_equal(pd.read_parquet(run / "tables" / f"{name}.parquet"), frame)
+    files = {path.stem: path.read_bytes() for path in (run / "figures").glob("*.png")}
+    assert {figure.name: figure.png for figure in written_report.figures} == files
+    assert sum(len(figure.thumbnail) for figure in written_report.figures) < 1_000_000
 
 
-def test_run_record_is_read_back_unchanged(report: Report, tmp_path: Path) -> None:
-    run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
-    content = (tmp_path / "run" / "run.json").read_bytes()
+def test_run_record_is_read_back_unchanged(report: Report, written: tuple[Report, Path]) -> None:
+    content = (written[1] / "run.json").read_bytes()
     assert RunInfo.model_validate_json(content) == report.info
     assert set(json.loads(content)) == {
         "source", "rows", "fingerprint", "classes", "vocabulary", "caveats", "settings", "versions", "hardware",
