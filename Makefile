@@ -38,7 +38,9 @@ check: .venv/ready
 prove: .venv/ready
 	@$(BIN)/python -m tests.simulations.prove $(ARGS)
 
-# The slow tests, then runs that are killed at random moments. Only the last line of stdout is JSON.
+# All tests marked slow, of every folder but tests/e2e: interrupted runs, lost and restarted servers, Dask, databases,
+# a bucket, shared results, memory, and property tests with many examples. Then runs that are killed at random moments,
+# which alone take 17 minutes; ARGS are theirs. The tests print on stderr; only the last line of stdout is JSON.
 soak: .venv/ready
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup 1>&2
 	@$(BIN)/python -m tests.chaos.soak $(ARGS)

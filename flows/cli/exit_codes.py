@@ -13,6 +13,7 @@ from flows.server.lifecycle import ServerError
 from tasks.config.errors import (
     DamagedFileError,
     ExecutorLostError,
+    MissingFileError,
     NightlyRunIncompleteError,
     TrialsFailedError,
     UserError,
@@ -47,7 +48,7 @@ def report_error(error: BaseException, hint: str = "") -> int:
             print_error(error)
         case ExecutorLostError():
             print_error(f"{error} {hint}".rstrip())
-        case DamagedFileError() | FileNotFoundError():
+        case DamagedFileError() | MissingFileError():
             print_error(f"{error}. {RECREATE}")
         case httpx.HTTPError():
             print_error(f"Prefect's server no longer answers ({error}). {hint}".rstrip())

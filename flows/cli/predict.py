@@ -94,7 +94,7 @@ def format_json(text: str, row: Mapping[Hashable, Any], influence: list[tuple[st
 def format_text(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]]) -> str:
     """Format a prediction for a person; for the arguments see `format_json`."""
     shown = escape_terminal(text, SHOWN_CHARACTERS)
-    changes = (f"{escape_terminal(word, SHOWN_CHARACTERS)} {change:+.3f}" for word, change in influence)
+    changes = (f"{escape_terminal(word, SHOWN_CHARACTERS)} {change:+z.3f}" for word, change in influence)
     words = f"\n    most influential words: {', '.join(changes)}" if influence else ""
     unknown = f"\n    unknown: {row['unknown']:.0%} of the words" if row["unknown"] else ""
     return f"{escape_terminal(row['label'])}  {row['probability']:.3f}  {shown}{words}{unknown}"

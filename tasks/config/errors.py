@@ -25,6 +25,13 @@ class DamagedFileError(Exception):
     """A stored file does not match its checksum, is not valid, or is beyond a limit."""
 
 
+class MissingFileError(FileNotFoundError):
+    """A stored file that must exist does not, or only a part of it was written.
+
+    Other missing files, such as one of the program itself, are faults and raise a plain `FileNotFoundError`.
+    """
+
+
 class TrialsFailedError(RuntimeError):
     """Some trials failed. The others are stored and reported."""
 

@@ -166,7 +166,7 @@ def plot_difference(axes: Axes, row: int, to_best: PairDifference, color: str) -
             axes.plot(edge, row, arrow, color=color, markersize=7, clip_on=False, zorder=4)
     if left <= difference <= right:
         axes.scatter(difference, row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4)
-    number = "" if to_best.verdict == "best" else f"{difference:+.2f}".replace("-", "−")
+    number = "" if to_best.verdict == "best" else f"{difference:+z.2f}".replace("-", "−")
     verdict = verdict_label(to_best.verdict)
     annotate_beside(axes, (1, row), number, verdict, xycoords=("axes fraction", "data"), va="center")
 

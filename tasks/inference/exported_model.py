@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tasks.config.errors import UserError
+from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
 from tasks.inference.model_card import (  # fmt: skip
@@ -44,14 +44,14 @@ def export_model(run: RunRecord, model: SelectedModel, folder: Path, onnx: bool 
 
     Raises:
         UserError: If the folder exists or cannot be written, or if the model cannot be exported.
-        FileNotFoundError: If a file of the trial is missing.
+        MissingFileError: If a file of the trial is missing.
         DamagedFileError: If a file of the trial is damaged.
     """
     check_export(model.architecture, folder, onnx)
     path = weights_file(run.cache_dir, model.name)
     weights = store.read_bytes(path)
     if weights is None:
-        raise FileNotFoundError(f"{escape_terminal(path)} is missing")
+        raise MissingFileError(f"{escape_terminal(path)} is missing")
     card = _make_card(run, model)
     with atomic_files.create_dir(folder):
         store.write(folder / WEIGHTS_FILE, weights)

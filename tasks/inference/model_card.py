@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tasks.config.errors import UserError
+from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.recipe import Recipe
@@ -55,7 +55,7 @@ def read_model_card(folder: Path) -> ModelCard:
     path = folder / CARD_FILE
     try:
         get(path, LARGEST_CARD)
-    except FileNotFoundError:
+    except MissingFileError:
         raise UserError(
             f"model: {str(folder)!r:.300} contains no {CARD_FILE}. Give a folder that `imdb-compare export` wrote."
         ) from None

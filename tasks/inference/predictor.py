@@ -134,7 +134,7 @@ def load_predictor(selection: ModelSelection) -> Predictor:
 
     Raises:
         UserError: If there is no such model.
-        FileNotFoundError: If a file of the model is missing.
+        MissingFileError: If a file of the model is missing.
         DamagedFileError: If a file of the model is damaged.
     """
     if selection.model is not None:

@@ -27,7 +27,7 @@ def format_readme(run: RunRecord, card: ModelCard, onnx: bool = False) -> str:
         onnx: Whether the folder contains an ONNX model.
 
     Raises:
-        FileNotFoundError: If the result of the trial is missing from the cache.
+        MissingFileError: If the result of the trial is missing from the cache.
         DamagedFileError: If the result of the trial is damaged.
     """
     sections = [

@@ -47,7 +47,7 @@ class TextTable:
 
 
 def format_number(value: object, digits: int = 2, factor: float = 1.0) -> FormattedNumber:
-    """Format a number with thousands separators.
+    """Format a number with thousands separators; a number that is rounded to zero has no sign.
 
     Args:
         value: The number. Anything that is not a finite number is shown as not known.
@@ -57,7 +57,7 @@ def format_number(value: object, digits: int = 2, factor: float = 1.0) -> Format
     if value is None or not isinstance(value, (int, float)) or not math.isfinite(value):
         return FormattedNumber(NOT_KNOWN, NOT_KNOWN)
     scaled = factor * float(value)
-    return FormattedNumber(f"{scaled:,.{digits}f}", f"{scaled:,.{EXACT_DIGITS}g}", scaled)
+    return FormattedNumber(f"{scaled:z,.{digits}f}", f"{scaled:z,.{EXACT_DIGITS}g}", scaled)
 
 
 def combine(pattern: str, *parts: Cell) -> FormattedNumber:

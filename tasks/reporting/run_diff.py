@@ -122,7 +122,7 @@ def _format_row(row: dict[object, object]) -> str:
     )
     cells = [
         escape_markdown(label(str(row["architecture"]))), f"{100 * before:.2f}", f"{100 * after:.2f}",
-        f"{100 * difference:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]", f"{p:.4f}", str(row["seeds"]),
+        f"{100 * difference:+z.2f} [{100 * low:+z.2f}, {100 * high:+z.2f}]", f"{p:.4f}", str(row["seeds"]),
         verdict_label(str(row["verdict"])), f"×{slower:.2f}",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"

@@ -162,7 +162,7 @@ def gap_table(history: pd.DataFrame, trials: pd.DataFrame) -> TextTable:
         means = [format_number(float(own[f"{split}_accuracy"].mean()), 2, 100) for split in ("train", "validation")]
         gap = format_number(100 * float(own["accuracy_gap"].mean()))
         if gap.value is not None:
-            gap = replace(gap, text=f"{round(gap.value, 2) + 0.0:+.2f}")  # + 0.0 turns -0.0 into 0.0
+            gap = replace(gap, text=f"{gap.value:+z.2f}")
         epochs = ", ".join(f"{epoch:.0f}" for epoch in own["best_epoch"])
         rows.append([label(name), *means, gap, FormattedNumber(epochs, epochs, float(own["best_epoch"].mean()))])
     header = ["Architecture", "Training accuracy (%)", "Validation accuracy (%)", "Gap (points)", "Epochs kept"]

@@ -32,7 +32,7 @@ def to_plain_value(value: object, digits: int) -> object:
     value = value.item() if hasattr(value, "item") else value
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
         return NOT_KNOWN
-    return round(value, digits) if isinstance(value, float) else value
+    return round(value, digits) + 0.0 if isinstance(value, float) else value  # + 0.0 turns -0.0 into 0.0
 
 
 def guard_formula(value: object) -> object:

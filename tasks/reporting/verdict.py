@@ -179,7 +179,7 @@ def learning_curve_sentences(frames: Frames, groups: pd.DataFrame) -> list[str]:
     before, last = rows.iloc[-2], rows.iloc[-1]
     sentence = (
         f"From {before['train_reviews']:,} to {last['train_reviews']:,} training reviews, the test accuracy of "
-        f"{label(best)} changed by {100 * last['gain']:+.2f} points (95% interval "
+        f"{label(best)} changed by {100 * last['gain']:+z.2f} points (95% interval "
         f"{format_limits(last['gain_low'], last['gain_high'], 'accuracy')})."
     )
     lowest = groups[~groups["architecture"].isin(BASELINE_NAMES)].sort_values("test_mean").iloc[0]

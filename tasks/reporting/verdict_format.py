@@ -18,12 +18,12 @@ def format_size(difference: float, metric: str) -> str:
 
 def format_difference(difference: float, metric: str) -> str:
     """Format a difference with its sign, in the unit of `format_size`."""
-    return f"{difference:+.4f} nats" if metric in LOWER_IS_BETTER else f"{100 * difference:+.2f} points"
+    return f"{difference:+z.4f} nats" if metric in LOWER_IS_BETTER else f"{100 * difference:+z.2f} points"
 
 
 def format_limits(low: float, high: float, metric: str) -> str:
     """Format the limits of an interval of differences, in the unit of `format_size`."""
-    return f"[{low:+.4f}, {high:+.4f}]" if metric in LOWER_IS_BETTER else f"[{100 * low:+.2f}, {100 * high:+.2f}]"
+    return f"[{low:+z.4f}, {high:+z.4f}]" if metric in LOWER_IS_BETTER else f"[{100 * low:+z.2f}, {100 * high:+z.2f}]"
 
 
 def join_labels(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
-from tasks.config.errors import DamagedFileError, UserError
+from tasks.config.errors import DamagedFileError, MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.parameters import SAFE_NAME
 from tasks.config.recipe import Recipe
@@ -87,7 +87,7 @@ def open_run(results: Path, name: str | None) -> RunRecord:
     try:
         info = json_model(get(path, LARGEST_RUN_INFO), RunInfo, path)
         tables = {table: _read_table(run_dir, table) for table in ("trials", "scores", "calibration")}
-    except FileNotFoundError:
+    except MissingFileError:
         raise UserError(_describe_missing_run(results, name)) from None
     if info.vocabulary is None:
         raise UserError(_describe_old_version(run_dir, info))

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from tasks.config.errors import DamagedFileError, UserError
+from tasks.config.errors import DamagedFileError, MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.storage.safe_files import read_limited
 
@@ -59,14 +59,17 @@ def get(path: Path, limit: int) -> bytes:
         limit: Maximum number of bytes; no more are downloaded.
 
     Raises:
-        FileNotFoundError: If it does not exist.
+        MissingFileError: If it does not exist.
         DamagedFileError: If it is larger, or if a local file cannot be read.
         OSError: If an object cannot be downloaded.
     """
     if not in_bucket(path):
         return read_limited(path, limit)
-    with _as_system_error():
-        content = _first_bytes(cast(Any, path), limit + 1)
+    try:
+        with _as_system_error():
+            content = _first_bytes(cast(Any, path), limit + 1)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{escape_terminal(path)} does not exist") from error
     if len(content) > limit:
         raise DamagedFileError(f"{escape_terminal(path)} is larger than {limit:,} bytes")
     return content

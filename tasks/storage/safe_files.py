@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from tasks.config.errors import DamagedFileError
+from tasks.config.errors import DamagedFileError, MissingFileError
 from tasks.config.escape import escape_terminal
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -50,7 +50,7 @@ def read_limited(path: Path, limit: int) -> bytes:
         limit: Maximum number of bytes.
 
     Raises:
-        FileNotFoundError: If it does not exist.
+        MissingFileError: If it does not exist.
         DamagedFileError: If it is larger, cannot be read, or is not a regular file (a link, directory, pipe, …).
     """
     try:
@@ -61,7 +61,7 @@ def read_limited(path: Path, limit: int) -> bytes:
             _check_regular(path, os.fstat(descriptor), limit)  # another file may have replaced it
             content = file.read(limit + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(f"{escape_terminal(path)} does not exist") from error
+        raise MissingFileError(f"{escape_terminal(path)} does not exist") from error
     except OSError as error:
         raise DamagedFileError(f"{escape_terminal(path)} cannot be read: {error.strerror}") from error
     if len(content) > limit:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from tasks.config.errors import DamagedFileError as DamagedFileError
+from tasks.config.errors import MissingFileError
 from tasks.config.errors import NotWrittenError as NotWrittenError
 from tasks.config.escape import escape_terminal
 from tasks.storage import safe_parquet
@@ -72,7 +73,7 @@ def read_bytes(path: Path, limit: int = LARGEST_FILE) -> bytes | None:
     """
     try:
         expected, data = checksum(path), get(path, limit)
-    except FileNotFoundError:
+    except MissingFileError:
         return None
     if hashlib.sha256(data).hexdigest() != expected:
         raise DamagedFileError(f"{escape_terminal(path)} does not match its checksum")
@@ -83,7 +84,7 @@ def checksum(path: Path) -> str:
     """Return the stored SHA-256 of a file (hexadecimal) without reading the file.
 
     Raises:
-        FileNotFoundError: If the file is not stored (completely).
+        MissingFileError: If the file is not stored (completely).
         DamagedFileError: If the checksum cannot be read.
     """
     return get(_checksum_file(path), LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
@@ -121,12 +122,12 @@ def table(path: Path, limits: Limits = TABLE) -> pa.Table:
         limits: Maximum numbers of bytes and rows.
 
     Raises:
-        FileNotFoundError: If it is not stored (completely).
+        MissingFileError: If it is not stored (completely).
         DamagedFileError: As `read`.
     """
     found = read(path, limits)
     if found is None:
-        raise FileNotFoundError(f"{escape_terminal(path)} does not exist. Run the command again.")
+        raise MissingFileError(f"{escape_terminal(path)} does not exist")
     return found
 
 

@@ -79,7 +79,7 @@ def read_result(folder: Path, name: str) -> TrialResult:
     """Return the result of a stored trial, without a check of its other files.
 
     Raises:
-        FileNotFoundError: If the history of the trial is missing.
+        MissingFileError: If the history of the trial is missing.
         DamagedFileError: If the history is damaged.
     """
     path = history_file(folder, name)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from tasks.config.errors import UserError
+from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.recipe import Recipe
 from tasks.data.tokenization import FIRST_TOKEN_ID
@@ -45,7 +45,7 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
 
     Raises:
         ValueError: If the name is not that of a trial of a network.
-        FileNotFoundError: If a file of the trial is missing.
+        MissingFileError: If a file of the trial is missing.
         DamagedFileError: If a file is damaged, or the weights do not fit the architecture.
     """
     path = weights_file(folder, name)
@@ -58,7 +58,7 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
             raise ValueError(f"{name!r:.200} is not a trial of a network. Networks: {known}. {error}") from None
     model = build_network(architecture, recipe, path)
     if read_trial(folder, name) is None:
-        raise FileNotFoundError(f"{path} is incomplete; run again")
+        raise MissingFileError(f"{escape_terminal(path)} is incomplete")
     return model
 
 
@@ -84,7 +84,7 @@ def read_vocabulary(path: Path, recipe: Recipe) -> pd.DataFrame:
     """Return the vocabulary of a network: columns word, count, index, as from `tokenization.build_vocabulary`.
 
     Raises:
-        FileNotFoundError: If the file is missing.
+        MissingFileError: If the file is missing.
         DamagedFileError: If the file is damaged, or not a vocabulary of this recipe.
     """
     table = store.table(path, VOCABULARY)
@@ -110,7 +110,7 @@ def load_baseline(folder: Path, name: str) -> Baseline:
     if architecture not in BASELINES:
         raise ValueError(f"{name!r:.200} is not a trial of a baseline. Baselines: {', '.join(BASELINES)}")
     if read_trial(folder, name) is None:
-        raise FileNotFoundError(f"{path} is incomplete; run again")
+        raise MissingFileError(f"{escape_terminal(path)} is incomplete")
     return build_baseline(architecture, path)
 
 
@@ -143,7 +143,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays in a file of weights, by name.
 
     Raises:
-        FileNotFoundError: If the file is missing.
+        MissingFileError: If the file is missing.
         DamagedFileError: If the file is damaged, is not a safetensors file, or contains NaN or infinity.
     """
     from safetensors import SafetensorError
@@ -151,7 +151,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 
     content = store.read_bytes(path, LARGEST_FILE)
     if content is None:
-        raise FileNotFoundError(f"{escape_terminal(path)} is missing; run again")
+        raise MissingFileError(f"{escape_terminal(path)} is missing")
     if int.from_bytes(content[:8], "little") > min(MAX_HEADER_BYTES, len(content)):
         raise store.DamagedFileError(f"{escape_terminal(path)} is not a safetensors file: its header is too long")
     try:

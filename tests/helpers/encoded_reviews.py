@@ -1,9 +1,13 @@
 """Small encoded reviews, and a recipe of a small network for them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from tasks.config.recipe import Recipe
+from tasks.training.batches import Split
 
 RECIPE = Recipe(vocabulary_size=11, max_tokens=7, embedding_size=5, units=3, batch_size=8, epochs=2, learning_rate=0.01)
 
@@ -22,3 +26,10 @@ def encoded_reviews(seed: int = 0) -> pa.Table:
             "length": [len(each) for each in tokens],
         }
     )
+
+
+def split_of(reviews: Sequence[Sequence[int]], labels: ArrayLike | None = None) -> Split:
+    """Return a split of reviews given as token ids; without labels all are 0."""
+    lengths = [len(review) for review in reviews]
+    labels = np.zeros(len(reviews), np.int8) if labels is None else np.asarray(labels, np.int8)
+    return Split(np.array([w for review in reviews for w in review], np.uint16), np.cumsum([0, *lengths]), labels)

@@ -66,6 +66,11 @@ def make_frames(
         epochs: Number of epochs of each network.
         baselines: Whether to include the baselines.
     """
+    return {name: frame.copy() for name, frame in _cached_frames(reviews, seeds, epochs, baselines).items()}
+
+
+@functools.cache
+def _cached_frames(reviews: int, seeds: int, epochs: int, baselines: bool) -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(7)
     labels = {split: rng.permutation(np.arange(reviews) % 2).astype(np.int8) for split in ("validation", "test")}
     difficulty = {split: rng.standard_normal(reviews) for split in labels}

@@ -26,6 +26,7 @@ from flows.server.lifecycle import ServerError
 from tasks.config.errors import (
     DamagedFileError,
     ExecutorLostError,
+    MissingFileError,
     NightlyRunIncompleteError,
     TrialsFailedError,
     UserError,
@@ -255,7 +256,7 @@ def test_control_characters_in_a_value_are_a_user_error(name: str) -> None:
         (NightlyRunIncompleteError.__new__(NightlyRunIncompleteError), 1),
         (ExecutorLostError("x"), 1),
         (DamagedFileError("x"), 1),
-        (FileNotFoundError("x"), 1),
+        (MissingFileError("x"), 1),
         (ServerError("x"), 1),
         (KeyboardInterrupt(), 130),
     ],
@@ -268,9 +269,11 @@ def test_each_exception_has_an_exit_code_and_no_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_an_unexpected_exception_has_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_error(ZeroDivisionError("\x1b[2J")) == 1
-    assert "ZeroDivisionError: \\x1b[2J" in capsys.readouterr().err
+# A missing file that is no stored file is a fault of the program, such as a template that was not installed.
+@pytest.mark.parametrize("error", [ZeroDivisionError, FileNotFoundError])
+def test_an_unexpected_exception_has_a_traceback(error: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_error(error("\x1b[2J")) == 1
+    assert f"{error.__name__}: \\x1b[2J" in capsys.readouterr().err
 
 
 def test_a_lost_server_ends_the_process_at_once(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.config.errors import UserError
+from tasks.config.errors import MissingFileError, UserError
 from tasks.data.tokenization import text_array, tokenize
 from tasks.inference import exported_model
 from tasks.inference.model_card import CARD_FILE, ONNX_FILE, README_FILE, VOCABULARY_FILE, WEIGHTS_FILE
@@ -117,7 +117,7 @@ def test_file_that_does_not_match_its_checksum_is_not_used(past: Path, tmp_path:
         path.write_bytes(content)
     else:
         path.with_name(f"{name}.sha256").unlink()
-    with pytest.raises((store.DamagedFileError, FileNotFoundError)):
+    with pytest.raises((store.DamagedFileError, MissingFileError)):
         load_predictor(ModelSelection(model=folder))
 
 

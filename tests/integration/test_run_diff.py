@@ -88,7 +88,9 @@ def test_command_compares_a_run_with_itself(past: Path, tmp_path: Path, capsys: 
     assert {row["architecture"] for row in rows} == {"simple_rnn", "tfidf_logistic", "nb_svm"}
     assert {row["difference"] for row in rows} == {0.0}
     assert not {row["verdict"] for row in rows} & {"better", "worse"}
-    assert "nothing that the runs recorded" in (tmp_path / "report.md").read_text()
+    report = (tmp_path / "report.md").read_text()
+    assert "nothing that the runs recorded" in report
+    assert "-0.00" not in report
     assert run_subcommand("diff", "first", "other", "--results", str(past)) == 2
     assert "no finished run 'other'" in capsys.readouterr().err
     assert open_run(past, "first").name == "first"

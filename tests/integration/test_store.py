@@ -213,6 +213,18 @@ def test_process_killed_before_rename_stores_nothing(tmp_path: Path, step: int) 
     assert not list(tmp_path.glob(".*partial"))
 
 
+@pytest.mark.failure_mode("torn-file")
+def test_trial_killed_while_stored_is_complete_or_missing(tmp_path: Path):
+    program, complete = ROOT / "tests/helpers/programs/die_while_storing_trial.py", []
+    for renames in range(7):
+        folder = tmp_path / str(renames)
+        subprocess.run(
+            [sys.executable, program, folder, str(renames)], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False
+        )
+        complete.append(read_trial(folder, "x") is not None)
+    assert complete == [False] * 6 + [True]
+
+
 @pytest.mark.failure_mode("stale-lock")
 def test_lock_is_released_when_its_holder_dies(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.helpers.programs.die_with_lock", str(tmp_path)]

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tasks.config.errors import DamagedFileError, UserError
+from tasks.config.errors import DamagedFileError, MissingFileError, UserError
 from tasks.data.records import Dataset, EncodedFiles
 from tasks.encode import check_encoded_files
 from tasks.figures.render import parse_files
@@ -46,7 +46,7 @@ from tests.helpers.warnings_logged import warnings_logged
 
 pytestmark = [pytest.mark.usefixtures("with_tensorflow"), pytest.mark.failure_mode("malicious-model-file")]
 
-REFUSED = (UserError, DamagedFileError, FileNotFoundError)
+REFUSED = (UserError, DamagedFileError, MissingFileError)
 QUICK = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 DEEP = settings(max_examples=1_500, suppress_health_check=list(HealthCheck))
 

@@ -28,6 +28,9 @@ def vocabulary_of(*texts, size=100):
     return build_vocabulary([text_array(texts)], vocabulary_size=size)
 
 
+SMALL_VOCABULARY = vocabulary_of("a b c d e f", "! é 日")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -76,9 +79,8 @@ def test_vocabulary_size_out_of_range_is_rejected(size):
 
 @given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=30), st.integers(1, 9))
 def test_last_tokens_are_kept(words, max_tokens):
-    vocabulary = vocabulary_of("a b c d e f")
-    index = dict(zip(vocabulary["word"], vocabulary["index"], strict=True))
-    tokens = tokenize(text_array(["x", " ".join(words)]), vocabulary, max_tokens=max_tokens)
+    index = dict(zip(SMALL_VOCABULARY["word"], SMALL_VOCABULARY["index"], strict=True))
+    tokens = tokenize(text_array(["x", " ".join(words)]), SMALL_VOCABULARY, max_tokens=max_tokens)
     assert tokens.to_pylist() == [[1], [index.get(word, 1) for word in words][-max_tokens:]]
 
 
@@ -86,10 +88,9 @@ def test_last_tokens_are_kept(words, max_tokens):
 @settings(max_examples=200)
 @given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
 def test_any_text_is_encoded_equally_alone_and_in_a_batch(texts):
-    vocabulary = vocabulary_of("a b ! é 日")
-    batch = tokenize(text_array(texts), vocabulary, max_tokens=7).to_pylist()
+    batch = tokenize(text_array(texts), SMALL_VOCABULARY, max_tokens=7).to_pylist()
     assert all(1 <= len(tokens) <= 7 for tokens in batch)
-    assert batch == [tokenize(text_array([text]), vocabulary, max_tokens=7)[0].as_py() for text in texts]
+    assert batch == [tokenize(text_array([text]), SMALL_VOCABULARY, max_tokens=7)[0].as_py() for text in texts]
 
 
 @pytest.mark.failure_mode("unusual-text")

@@ -1,10 +1,6 @@
 """Plan of a comparison: each network with each seed, each baseline once, for each fraction."""
 
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset
@@ -12,8 +8,6 @@ from tasks.execution.plan import plan_trials, training_time_rank
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.trial_records import TrialSpec
-from tasks.storage.trials import read_trial
-from tests.conftest import ROOT
 
 ROWS = {"train": 8, "validation": 2, "test": 2}
 REVIEWS = Dataset(
@@ -58,15 +52,3 @@ def test_longest_trainings_rank_last_and_user_architectures_after_all():
     ranked = sorted([*ARCHITECTURES, *BASELINES, "my_models:gru"], key=training_time_rank)
     assert ranked[0] == "majority"
     assert ranked[-2:] == ["deep_lstm", "my_models:gru"]
-
-
-@pytest.mark.failure_mode("torn-file")
-def test_trial_killed_while_stored_is_complete_or_missing(tmp_path: Path):
-    program, complete = ROOT / "tests/helpers/programs/die_while_storing_trial.py", []
-    for renames in range(7):
-        folder = tmp_path / str(renames)
-        subprocess.run(
-            [sys.executable, program, folder, str(renames)], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False
-        )
-        complete.append(read_trial(folder, "x") is not None)
-    assert complete == [False] * 6 + [True]

@@ -1,5 +1,7 @@
 """All figures: required frames, few or unknown values, long names, colors and encoding."""
 
+from inspect import signature
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,7 +50,11 @@ def test_figure_without_its_frames_is_left_out(frames):
 
 def test_empty_frame_counts_as_missing(frames):
     without = {**frames, "pairs": frames["pairs"].head(0), "summary": frames["summary"].head(0)}
-    assert set(registry.FIGURES) - set(registry.plot_figures(without)) == {"differences"}
+    readers = {
+        name for name, plot in registry.FIGURES.items() if {"pairs", "summary"} & set(signature(plot).parameters)
+    }
+    assert len(readers) > 1
+    assert readers - set(registry.plot_figures(without, sorted(readers))) == {"differences"}
 
 
 # A pair needs two architectures, and an expected best of several runs needs two seeds.

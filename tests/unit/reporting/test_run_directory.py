@@ -20,24 +20,30 @@ from tests.helpers.report_inputs import make_run_info
 from tests.helpers.synthetic import make_frames
 
 
-@pytest.fixture
-def report(tmp_path: Path) -> Report:
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     frames = make_frames(reviews=60, seeds=2)
-    return Report(make_run_info(), frames, render_figures(frames, tmp_path / "cache"))
+    return Report(make_run_info(), frames, render_figures(frames, tmp_path_factory.mktemp("cache")))
 
 
-def test_run_directory_has_tables_figures_and_record(report: Report, tmp_path: Path) -> None:
-    run_directory.write_run(report, tmp_path / "run")
+@pytest.fixture(scope="module")
+def written(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run directory of the report."""
+    run = tmp_path_factory.mktemp("results") / "run"
+    run_directory.write_run(report, run)
+    return run
+
+
+def test_run_directory_has_tables_figures_and_record(report: Report, written: Path) -> None:
     for name, frame in report.frames.items():
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
-    files = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
+        pd.testing.assert_frame_equal(pd.read_parquet(written / "tables" / f"{name}.parquet"), frame)
+    files = {path.stem: path.read_bytes() for path in (written / "figures").glob("*.png")}
     assert {figure.name: figure.png for figure in report.figures} == files
     assert sum(len(figure.thumbnail) for figure in report.figures) < 1_000_000
 
 
-def test_run_record_is_read_back_unchanged(report: Report, tmp_path: Path) -> None:
-    run_directory.write_run(report, tmp_path / "run")
-    content = (tmp_path / "run" / "run.json").read_bytes()
+def test_run_record_is_read_back_unchanged(report: Report, written: Path) -> None:
+    content = (written / "run.json").read_bytes()
     assert RunInfo.model_validate_json(content) == report.info
     assert set(json.loads(content)) == {
         "source", "rows", "fingerprint", "classes", "vocabulary", "caveats", "settings", "versions", "hardware",

@@ -1,8 +1,12 @@
 """Tables of the report: values match the frames, in the units of the headers, and missing values are marked."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tasks.evaluation.metrics import balanced_accuracy
 from tasks.evaluation.scores import score_trials
@@ -18,6 +22,8 @@ from tasks.reporting.formatting import (
 )
 from tasks.reporting.sections import report_sections
 from tasks.reporting.summary_tables import class_table, cost_table, learning_curve_table, summary_table
+from tasks.reporting.tabular import to_plain_value
+from tasks.reporting.verdict_format import format_difference, format_limits
 from tests.helpers import synthetic
 
 
@@ -90,6 +96,21 @@ def test_small_p_value_is_not_zero():
 def test_formatted_number_keeps_all_digits_and_sort_value(formatted, text, exact, value):
     assert formatted == FormattedNumber(text, exact, value)
     assert str(formatted) == f"{formatted}" == text
+
+
+@given(st.floats(-1e-5, 1e-5), st.floats(-1e-5, 1e-5), st.sampled_from(["accuracy", "log_loss"]))
+@example(-0.0, -0.0, "accuracy")
+def test_number_rounded_to_zero_has_no_minus_sign(value, limit, metric):
+    texts = [
+        format_number(value).text,
+        format_number(value, 4).text,
+        format_interval(value, -abs(limit), abs(limit)).text,
+        format_difference(value, metric),
+        format_limits(-abs(limit), abs(limit), metric),
+        f"{to_plain_value(value, 4)}",
+    ]
+    assert [text for text in texts if re.search(r"-0\.0*(?!\d)", text)] == []
+    assert format_number(-0.0).exact == "0"
 
 
 def test_column_that_is_not_an_identifier_is_its_own_label():

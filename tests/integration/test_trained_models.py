@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import load
 
+from tasks.config.errors import MissingFileError
 from tasks.data.tokenization import build_vocabulary, text_array, tokenize
 from tasks.storage import store
 from tasks.storage.layout import history_file, predictions_file, weights_file
@@ -136,7 +137,7 @@ def test_names_other_than_of_networks_are_refused(folder: Path, name: str) -> No
 
 
 def test_missing_model_and_other_recipe_are_refused(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="run again"):
+    with pytest.raises(MissingFileError):
         load_network(folder, "lstm-seed-0-x", RECIPE)
     with pytest.raises(store.DamagedFileError, match="the model has"):
         load_network(folder, NAME, RECIPE.model_copy(update={"units": 4}))
