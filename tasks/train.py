@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
 from tasks.data.subsample import keep_training_fraction
+from tasks.evaluation.trial_evaluation import store_evaluation
 from tasks.execution.prefect_api import completed_state, ignore_api_errors
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import builder
@@ -33,6 +34,7 @@ def train(spec: TrialSpec) -> TrialResult:
             trial = train_trial(spec)
             probe = (probe + sgemm_seconds()) / 2
             result = store_trial(spec.folder, spec.name, trial, spec.train_fraction, probe_seconds=probe)
+            store_evaluation(result, spec.folder)
     if result.status == "diverged":
         get_run_logger().warning(
             "The loss became NaN or infinite after epoch %d: this seed counts as diverged.", result.epochs
