@@ -53,11 +53,11 @@ def compare_splits(
     metric, test = options.metric, splits["test"]
     contributions = {split: metric_contributions(arrays, options.metrics) for split, arrays in splits.items()}
     _check_comparable(splits, contributions, metric)
-    means = {split: resample_trials(splits[split], contributions[split], options) for split in splits}
-    summary = pd.concat(
-        [summarize(splits[s], contributions[s], means[s], s, trials, options) for s in splits], ignore_index=True
-    )
-    pairs, variances = compare_pairs(test, contributions["test"], means["test"], options)
+    # The resampled means of the validation split are not kept: with many seeds they take more memory than the rest.
+    validation_summary, _ = _summarize(splits["validation"], contributions["validation"], "validation", trials, options)
+    test_summary, means = _summarize(test, contributions["test"], "test", trials, options)
+    summary = pd.concat([validation_summary, test_summary], ignore_index=True)
+    pairs, variances = compare_pairs(test, contributions["test"], means, options)
     validation_scores = contributions["validation"][metric]
     return {
         "setup": _setup_table(splits, len(variances), options),
@@ -68,6 +68,18 @@ def compare_splits(
         "groups": rank_groups(summary, pairs, trials, metric=metric),
         "expected": expected_best_validation(splits["validation"], validation_scores, trials, metric=metric),
     }
+
+
+def _summarize(
+    predictions: Predictions,
+    contributions: Contributions,
+    split: str,
+    trials: pd.DataFrame | None,
+    options: ComparisonOptions,
+) -> tuple[pd.DataFrame, Contributions]:
+    """Return the summary of a split and its resampled means."""
+    means = resample_trials(predictions, contributions, options)
+    return summarize(predictions, contributions, means, split, trials, options), means
 
 
 def _setup_table(splits: Splits, pairs: int, options: ComparisonOptions) -> pd.DataFrame:
