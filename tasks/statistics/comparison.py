@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
 from tasks.evaluation.metrics import Floats
@@ -22,6 +23,7 @@ from tasks.statistics.summary import summarize
 
 Splits = Mapping[str, Predictions]
 Contributions = dict[str, Floats]  # metric to (architectures, seeds, reviews)
+ResampledMeans = dict[str, NDArray[np.float32]]  # metric to (architectures, seeds, draws)
 
 
 def compare(
@@ -76,7 +78,7 @@ def _summarize(
     split: str,
     trials: pd.DataFrame | None,
     options: ComparisonOptions,
-) -> tuple[pd.DataFrame, Contributions]:
+) -> tuple[pd.DataFrame, ResampledMeans]:
     """Return the summary of a split and its resampled means."""
     means = resample_trials(predictions, contributions, options)
     return summarize(predictions, contributions, means, split, trials, options), means
@@ -113,16 +115,16 @@ def _check_comparable(splits: Splits, contributions: Mapping[str, Contributions]
 
 def resample_trials(
     predictions: Predictions, contributions: Contributions, options: ComparisonOptions
-) -> Contributions:
+) -> ResampledMeans:
     """Resample the reviews for all trials and metrics at once.
 
     Returns:
-        Metric to (architectures, seeds, draws) float64, the resampled means; NaN where a trial is missing.
+        Metric to (architectures, seeds, draws) float32, the resampled means; NaN where a trial is missing.
     """
     stacked = np.concatenate([values[predictions.present] for values in contributions.values()])
     means = np.split(resample_reviews(stacked, draws=options.draws, seed=options.seed), len(contributions))
     shape = (*predictions.present.shape, options.draws)
-    resampled = {metric: np.full(shape, np.nan) for metric in contributions}
+    resampled = {metric: np.full(shape, np.nan, dtype=np.float32) for metric in contributions}
     for metric, values in zip(contributions, means, strict=True):
         resampled[metric][predictions.present] = values
     return resampled

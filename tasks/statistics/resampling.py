@@ -15,7 +15,7 @@ from tasks.evaluation.metrics import Floats
 DRAWS_PER_BATCH = 1_000
 
 
-def resample_reviews(tables: Floats, *, draws: int, seed: int) -> Floats:
+def resample_reviews(tables: Floats, *, draws: int, seed: int) -> NDArray[np.float32]:
     """Return means over resampled reviews.
 
     Every row is resampled with the same reviews, so differences between rows stay paired. Each draw counts how often
@@ -27,14 +27,14 @@ def resample_reviews(tables: Floats, *, draws: int, seed: int) -> Floats:
         seed: Seed of the draws. The same seed gives the same result.
 
     Returns:
-        (rows, draws) float64, the resampled means.
+        (rows, draws) float32, the resampled means.
     """
     reviews = tables.shape[1]
     rng = np.random.default_rng(seed)
     # float32 halves memory and time. The counts are small, and sums of 0 and 1 are exact below 2 ** 24.
     columns = np.ascontiguousarray(tables.T, dtype=np.float32)
     dtype = np.uint16 if reviews <= 2**16 else np.uint32
-    means = np.empty((draws, tables.shape[0]))
+    means = np.empty((draws, tables.shape[0]), dtype=np.float32)
     for start in range(0, draws, DRAWS_PER_BATCH):
         size = min(DRAWS_PER_BATCH, draws - start)
         counts = np.empty((size, reviews), dtype=np.float32)
