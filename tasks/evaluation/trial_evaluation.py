@@ -4,8 +4,8 @@ It is computed where the trial was trained and stored next to it, so that the pr
 a few kilobytes per trial. Its key covers the files of the trial and the code of the evaluation: a change of this code
 evaluates a trial again, but does not train it again.
 
-The contributions of each review to the metrics are not stored: computing them from the predictions takes less time than
-reading them, and they would be twice as large as the predictions.
+The contributions of each review to the metrics are not stored: computing them from the predictions takes no longer than
+reading them, and they would almost double the size of a stored trial's predictions.
 """
 
 from collections.abc import Callable, Sequence
