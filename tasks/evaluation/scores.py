@@ -47,8 +47,11 @@ def classification_reports(predictions: pd.DataFrame) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for trial, group in predictions.groupby(TRIAL_SPLIT_COLUMNS, sort=False, observed=True):
         predicted = predicted_labels(group["probability"].to_numpy())
-        scores = precision_recall_fscore_support(group["label"], predicted, labels=list(CLASS_NAMES), zero_division=0)
-        rows += [(*trial, name, *values) for name, *values in zip(CLASS_NAMES.values(), *scores, strict=True)]
+        *scores, support = precision_recall_fscore_support(
+            group["label"], predicted, labels=list(CLASS_NAMES), zero_division=0
+        )
+        counts = support.astype(int)  # scikit-learn returns floats if no prediction is correct
+        rows += [(*trial, name, *values) for name, *values in zip(CLASS_NAMES.values(), *scores, counts, strict=True)]
     return pd.DataFrame(rows, columns=[*TRIAL_SPLIT_COLUMNS, "class", "precision", "recall", "f1", "support"])
 
 

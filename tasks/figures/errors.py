@@ -10,7 +10,6 @@ import pandas as pd
 
 from tasks.config.labels import in_display_order
 from tasks.evaluation.scores import CLASS_NAMES
-from tasks.evaluation.scores import confusion_matrices as count_confusions
 from tasks.figures.layout import (
     TEXT_COLOR,
     Colors,
@@ -34,16 +33,16 @@ TEXT_COLOR_LUMINANCE = 0.016
 SIGNIFICANCE_LEVEL = 0.05
 
 
-def confusion_matrices(predictions: pd.DataFrame, colors: Colors) -> Figure | None:
+def confusion_matrices(confusions: pd.DataFrame, colors: Colors) -> Figure | None:
     """Plot the confusion matrix of each architecture on the test reviews, averaged over the seeds.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability.
+        confusions: Columns architecture, seed, split, label, predicted, count.
         colors: Architecture to color.
     """
     import seaborn
 
-    counts = count_confusions(predictions[(predictions["split"] == "test") & predictions["probability"].notna()])
+    counts = confusions[confusions["split"] == "test"]
     names = [name for name in in_display_order(counts["architecture"]) if name in colors]
     if not names:
         return None

@@ -36,11 +36,10 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) 
         colors: Architecture to color.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
+    by_architecture = {str(name): rows for name, rows in test.groupby("architecture", observed=True)}
     aucs = scores.query("split == 'test' and metric == 'auc'").groupby("architecture")["value"].mean()
     names = [
-        name
-        for name in in_display_order(test["architecture"])
-        if name in colors and np.isfinite(aucs.get(name, np.nan))
+        name for name in in_display_order(by_architecture) if name in colors and np.isfinite(aucs.get(name, np.nan))
     ]
     if not names:
         return None
@@ -51,7 +50,7 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) 
         "corner of the left panel.",
     )  # fmt: skip
     for name in names:
-        plot_roc_curves(panels, test[test["architecture"] == name], name, colors[name], 100 * aucs[name])
+        plot_roc_curves(panels, by_architecture[name], name, colors[name], 100 * aucs[name])
     for axes in panels:
         axes.plot([0, 100], [0, 100], ":", color=MUTED_COLOR, lw=1)
         axes.set(xlabel="False positive rate (%)", ylabel="True positive rate (%)", aspect="equal")
@@ -69,7 +68,8 @@ def plot_roc_curves(panels: np.ndarray, test: pd.DataFrame, name: str, color: st
     grid = np.concatenate([np.linspace(0, 0.3, 121), np.linspace(0.31, 1, 70)])
     curves = []
     for _, trial in test.groupby("seed"):
-        false_positive_rate, true_positive_rate, _ = roc_curve(trial["label"], trial["probability"])
+        labels, probabilities = trial["label"].to_numpy(), trial["probability"].to_numpy()
+        false_positive_rate, true_positive_rate, _ = roc_curve(labels, probabilities)
         curves.append(np.interp(grid, false_positive_rate, true_positive_rate))
     line_style = "--" if name == "majority" else "-"
     for axes in panels:

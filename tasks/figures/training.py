@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAINING_METRICS = ("loss", "accuracy", "precision", "recall")
+# Style and opacity of the lines of each split; validation is the last one, on top.
+LINE_STYLES = {"train": ("--", 0.6), "validation": ("-", 1.0)}
+Lines = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors) -> Figure | None:
@@ -51,7 +55,8 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors)
     )  # fmt: skip
     best_epochs = trials.set_index(["architecture", "seed"])["best_epoch"]
     for name, row in zip(names, panels, strict=True):
-        for seed, lines in history[history["architecture"] == name].groupby("seed"):
+        for seed, rows in history[history["architecture"] == name].groupby("seed"):
+            lines = lines_of_splits(rows)
             for metric, axes in zip(TRAINING_METRICS, row, strict=True):
                 plot_training_curve(axes, lines, metric, colors[name], best_epochs.get((name, seed)))
         row[0].set_ylabel(wrap_label(name, 20), fontweight="bold", fontsize=9.5)
@@ -75,16 +80,25 @@ def add_split_legend(figure: Figure) -> None:
     figure.legend(handles, ["Validation", "Training", "Epoch kept"], loc="outside upper right", ncols=3)
 
 
-def plot_training_curve(axes: Axes, lines: pd.DataFrame, metric: str, color: str, best_epoch: float | None) -> None:
+def lines_of_splits(history: pd.DataFrame) -> Lines:
+    """Return the epochs and metrics of one trial as arrays (epochs,) by split and column, ordered by epoch."""
+    ordered = history.sort_values("epoch")
+    splits = {split: ordered[ordered["split"] == split] for split in LINE_STYLES}
+    return {
+        split: {column: rows[column].to_numpy() for column in ("epoch", *TRAINING_METRICS)}
+        for split, rows in splits.items()
+    }
+
+
+def plot_training_curve(axes: Axes, lines: Lines, metric: str, color: str, best_epoch: float | None) -> None:
     """Plot one metric of one trial over its epochs, for training and validation."""
     factor = 1 if metric == "loss" else 100
-    for split, line_style, alpha in (("train", "--", 0.6), ("validation", "-", 1.0)):
-        rows = lines[lines["split"] == split].sort_values("epoch")
-        point = "." if len(rows) == 1 else None
-        axes.plot(rows["epoch"], factor * rows[metric], line_style, color=color, alpha=alpha, lw=1.4, marker=point)
-        kept = rows[rows["epoch"] == best_epoch]
-        if split == "validation":
-            axes.plot(kept["epoch"], factor * kept[metric], "o", color=color, markersize=5, markeredgecolor="white")
+    for split, (line_style, alpha) in LINE_STYLES.items():
+        epochs, values = lines[split]["epoch"], factor * lines[split][metric]
+        point = "." if len(epochs) == 1 else None
+        axes.plot(epochs, values, line_style, color=color, alpha=alpha, lw=1.4, marker=point)
+    kept = epochs == best_epoch
+    axes.plot(epochs[kept], values[kept], "o", color=color, markersize=5, markeredgecolor="white")
 
 
 def learning_curve(learning_curve: pd.DataFrame, colors: Colors) -> Figure | None:

@@ -53,7 +53,7 @@ def score_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
     sections = [
         Section(
             "Precision, recall and F1 by class",
-            class_table(frames["predictions"], classes),
+            class_table(frames["classes"], classes),
             "Test reviews, mean over the seeds.",
         ),
         Section(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tasks.config.labels import in_display_order, label
 from tasks.data.balance import is_imbalanced
-from tasks.evaluation.scores import CLASS_NAMES, classification_reports, generalization_gaps, rank_by_validation
+from tasks.evaluation.scores import CLASS_NAMES, generalization_gaps, rank_by_validation
 from tasks.reporting.formatting import (
     Cell,
     FormattedNumber,
@@ -130,15 +130,15 @@ def format_best(frames: Frames) -> str:
     return f"{text}, {margin:.2f} points above the next, {next_best}."
 
 
-def class_table(predictions: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> TextTable:
+def class_table(reports: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> TextTable:
     """Tabulate precision, recall and F1 of each class on the test reviews, averaged over the seeds.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability.
+        reports: The frame classes: columns architecture, seed, split, class, precision, recall, f1, support.
         classes: Names of the classes 0 and 1.
     """
     class_names = dict(zip(DEFAULT_CLASSES, classes, strict=True))
-    reports = classification_reports(predictions[predictions["split"] == "test"])
+    reports = reports[reports["split"] == "test"]
     means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
     rows: list[list[Cell]] = [
         [

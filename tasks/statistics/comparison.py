@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
 from tasks.evaluation.metrics import Floats
@@ -22,6 +23,7 @@ from tasks.statistics.summary import summarize
 
 Splits = Mapping[str, Predictions]
 Contributions = dict[str, Floats]  # metric to (architectures, seeds, reviews)
+ResampledMeans = dict[str, NDArray[np.float32]]  # metric to (architectures, seeds, draws)
 
 
 def compare(
@@ -53,11 +55,11 @@ def compare_splits(
     metric, test = options.metric, splits["test"]
     contributions = {split: metric_contributions(arrays, options.metrics) for split, arrays in splits.items()}
     _check_comparable(splits, contributions, metric)
-    means = {split: resample_trials(splits[split], contributions[split], options) for split in splits}
-    summary = pd.concat(
-        [summarize(splits[s], contributions[s], means[s], s, trials, options) for s in splits], ignore_index=True
-    )
-    pairs, variances = compare_pairs(test, contributions["test"], means["test"], options)
+    # The resampled means of the validation split are not kept: with many seeds they take more memory than the rest.
+    validation_summary, _ = _summarize(splits["validation"], contributions["validation"], "validation", trials, options)
+    test_summary, means = _summarize(test, contributions["test"], "test", trials, options)
+    summary = pd.concat([validation_summary, test_summary], ignore_index=True)
+    pairs, variances = compare_pairs(test, contributions["test"], means, options)
     validation_scores = contributions["validation"][metric]
     return {
         "setup": _setup_table(splits, len(variances), options),
@@ -68,6 +70,18 @@ def compare_splits(
         "groups": rank_groups(summary, pairs, trials, metric=metric),
         "expected": expected_best_validation(splits["validation"], validation_scores, trials, metric=metric),
     }
+
+
+def _summarize(
+    predictions: Predictions,
+    contributions: Contributions,
+    split: str,
+    trials: pd.DataFrame | None,
+    options: ComparisonOptions,
+) -> tuple[pd.DataFrame, ResampledMeans]:
+    """Return the summary of a split and its resampled means."""
+    means = resample_trials(predictions, contributions, options)
+    return summarize(predictions, contributions, means, split, trials, options), means
 
 
 def _setup_table(splits: Splits, pairs: int, options: ComparisonOptions) -> pd.DataFrame:
@@ -101,16 +115,16 @@ def _check_comparable(splits: Splits, contributions: Mapping[str, Contributions]
 
 def resample_trials(
     predictions: Predictions, contributions: Contributions, options: ComparisonOptions
-) -> Contributions:
+) -> ResampledMeans:
     """Resample the reviews for all trials and metrics at once.
 
     Returns:
-        Metric to (architectures, seeds, draws) float64, the resampled means; NaN where a trial is missing.
+        Metric to (architectures, seeds, draws) float32, the resampled means; NaN where a trial is missing.
     """
     stacked = np.concatenate([values[predictions.present] for values in contributions.values()])
     means = np.split(resample_reviews(stacked, draws=options.draws, seed=options.seed), len(contributions))
     shape = (*predictions.present.shape, options.draws)
-    resampled = {metric: np.full(shape, np.nan) for metric in contributions}
+    resampled = {metric: np.full(shape, np.nan, dtype=np.float32) for metric in contributions}
     for metric, values in zip(contributions, means, strict=True):
         resampled[metric][predictions.present] = values
     return resampled

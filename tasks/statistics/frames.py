@@ -8,11 +8,11 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
-from tasks.evaluation.calibration import calibrate, reliability_table
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
-from tasks.evaluation.predictions import predictions_of_split
-from tasks.evaluation.scores import classification_reports, confusion_matrices, generalization_gaps, score_trials
-from tasks.statistics.comparison import compare
+from tasks.evaluation.predictions import Predictions, predictions_of_split
+from tasks.evaluation.scores import generalization_gaps
+from tasks.evaluation.trial_evaluation import load_or_compute_evaluation, trial_tables
+from tasks.statistics.comparison import compare_splits
 from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
 from tasks.storage import store
@@ -20,6 +20,7 @@ from tasks.storage.archives import Files
 from tasks.storage.cache import cache_key, load_or_compute
 from tasks.storage.layout import evaluation_file, history_file, predictions_file, reviews_file
 from tasks.storage.trial_records import TrialResult, select_largest_fraction
+from tasks.storage.trials import PREDICTED_SPLITS
 
 EVALUATION_LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
 
@@ -69,10 +70,14 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
     Raises:
         UserError: If every network diverged.
     """
-    frames = add_scores(read_trials(select_compared_trials(trials), folder))
+    compared = select_compared_trials(trials)
+    frames = read_trials(compared, folder)
+    frames["gaps"] = generalization_gaps(frames["history"], frames["trials"])
+    frames |= trial_tables([load_or_compute_evaluation(trial, folder) for trial in compared])
     frames |= learning_curve_frames(trials, folder)
-    frames |= compare(frames["predictions"], frames["trials"])
-    return add_error_analysis(frames, store.frame(reviews_file(folder, reviews)))
+    splits = {split: predictions_of_split(frames["predictions"], split) for split in PREDICTED_SPLITS}
+    frames |= compare_splits(splits, frames["trials"])
+    return frames | error_frames(splits["test"], store.frame(reviews_file(folder, reviews)))
 
 
 def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
@@ -116,28 +121,14 @@ def learning_curve_frames(trials: Sequence[TrialResult], folder: Path) -> Frames
     return {"learning_curve": learning_curve(predictions, trials_table(trials), deterministic=BASELINE_NAMES)}
 
 
-def add_scores(frames: Frames) -> Frames:
-    """Add the tables scores, classes, confusions and gaps, computed from the tables of the trials."""
-    predictions = frames["predictions"]
-    return frames | {
-        "scores": score_trials(predictions),
-        "classes": classification_reports(predictions),
-        "confusions": confusion_matrices(predictions),
-        "gaps": generalization_gaps(frames["history"], frames["trials"]),
-    }
-
-
-def add_error_analysis(frames: Frames, reviews: pd.DataFrame) -> Frames:
-    """Add the tables calibration, reliability, slices, disagreement and mistakes.
+def error_frames(test: Predictions, reviews: pd.DataFrame) -> Frames:
+    """Return the tables slices, disagreement and mistakes.
 
     Args:
-        frames: Tables with predictions.
+        test: Predictions of the test split.
         reviews: Columns review_id, split, text.
     """
-    test = predictions_of_split(frames["predictions"], "test")
-    return frames | {
-        "calibration": calibrate(frames["predictions"]),
-        "reliability": reliability_table(frames["predictions"]),
+    return {
         "slices": score_slices(test, assign_slices(reviews)),
         "disagreement": disagreement_matrix(test).rename_axis("architecture").reset_index(),
         "mistakes": confident_errors(test, reviews),

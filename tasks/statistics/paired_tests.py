@@ -1,5 +1,6 @@
 """Standard tests and effect sizes for one pair of architectures, on their scores or on their predictions."""
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -43,17 +44,24 @@ def sign_flip(differences: Floats) -> tuple[float, float]:
         The p-value and the smallest p-value that this number of seeds can reach: 2 / 2^k, 1 for a single seed, 2 /
         65,536 beyond 16 seeds.
     """
-    seeds = len(differences)
-    if seeds <= MAX_ENUMERATED_SEEDS:
-        flips = np.array(list(itertools.product((-1.0, 1.0), repeat=seeds)))
-    else:
-        flips = np.random.default_rng(0).choice((-1.0, 1.0), size=(2**MAX_ENUMERATED_SEEDS, seeds))
-        flips[0], flips[1] = 1.0, -1.0  # always include the observed signs and their mirror image
-    sums = np.abs(flips @ differences)
+    flips = _signs_of_seeds(len(differences))
+    sums = np.abs(flips.astype(np.float64) @ differences)
     observed = abs(float(differences.sum()))
     # Equal sums can differ in the last bits because the order of summation differs.
     p = float(np.mean(sums >= observed - 1e-12))
     return p, min(2 / len(flips), 1.0)
+
+
+@functools.lru_cache(maxsize=8)  # the same for all pairs and metrics with as many seeds
+def _signs_of_seeds(seeds: int) -> NDArray[np.int8]:
+    """Return the signs that the sign-flip test tries: (tries, seeds) int8, read-only."""
+    if seeds <= MAX_ENUMERATED_SEEDS:
+        flips = np.array(list(itertools.product((-1, 1), repeat=seeds)), dtype=np.int8)
+    else:
+        flips = np.random.default_rng(0).choice((-1.0, 1.0), size=(2**MAX_ENUMERATED_SEEDS, seeds)).astype(np.int8)
+        flips[0], flips[1] = 1, -1  # always include the observed signs and their mirror image
+    flips.flags.writeable = False
+    return flips
 
 
 def cliffs_delta(first: Floats, second: Floats) -> float:

@@ -58,7 +58,7 @@ class ArchitecturePair:
 def compare_pairs(
     predictions: Predictions,
     contributions: Mapping[str, Floats],
-    resampled_means: Mapping[str, Floats],
+    resampled_means: Mapping[str, NDArray[np.float32]],
     options: ComparisonOptions,
 ) -> tuple[pd.DataFrame, list[VarianceComponents]]:
     """Compare every pair of architectures in every metric, the main metric first.
@@ -118,12 +118,12 @@ def match_seeds(predictions: Predictions, deterministic: Collection[str]) -> lis
     return pairs
 
 
-def _differences(values: Floats, pair: ArchitecturePair, present: NDArray[np.bool_]) -> Floats:
+def _differences(values: Floats | NDArray[np.float32], pair: ArchitecturePair, present: NDArray[np.bool_]) -> Floats:
     """Return first minus second for each shared seed: (architectures, seeds, ...) to (shared seeds, ...).
 
     Without a shared seed, the result has one row, the difference of the means over all seeds.
     """
-    first, second = values[pair.first], values[pair.second]
+    first, second = (values[index].astype(np.float64, copy=False) for index in (pair.first, pair.second))
     if pair.first_seeds:
         return np.asarray(first[pair.first_seeds] - second[pair.second_seeds])
     means = first[present[pair.first]].mean(axis=0) - second[present[pair.second]].mean(axis=0)
@@ -132,7 +132,7 @@ def _differences(values: Floats, pair: ArchitecturePair, present: NDArray[np.boo
 
 def _compare_pair(
     contributions: Floats,
-    resampled_means: Floats,
+    resampled_means: NDArray[np.float32],
     pair: ArchitecturePair,
     present: NDArray[np.bool_],
     metric: str,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions
@@ -21,7 +22,7 @@ SUMMARY_COLUMNS = [
 def summarize(
     predictions: Predictions,
     contributions: Mapping[str, Floats],
-    resampled_means: Mapping[str, Floats],
+    resampled_means: Mapping[str, NDArray[np.float32]],
     split: str,
     trials: pd.DataFrame | None,
     options: ComparisonOptions,
@@ -44,7 +45,7 @@ def summarize(
         present = predictions.present[index]
         deterministic = int(present.sum()) == 1 and name in options.deterministic
         row = _summary_row(
-            contributions[metric][index][present], resampled_means[metric][index][present],
+            contributions[metric][index][present], resampled_means[metric][index][present].astype(np.float64),
             metric=metric, deterministic=deterministic, seed=options.seed,
         )  # fmt: skip
         key = {"architecture": name, "split": split, "metric": metric}

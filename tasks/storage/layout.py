@@ -4,7 +4,8 @@
         cache/
             reviews/        reviews-<key>.parquet
             encoded/        encoded-<key>.parquet, vocabulary-<key>.parquet
-            trials/         <trial>.parquet (history), <trial>.predictions.parquet, <trial>.safetensors (weights)
+            trials/         <trial>.parquet (history), <trial>.predictions.parquet, <trial>.safetensors (weights),
+                            <trial>.evaluation-<key>.zip
             evaluations/    evaluation-<key>.zip
             figures/        <figure>-<key>.zip
         history/            data=<fingerprint>/configuration=<key>/<run>.parquet
@@ -67,6 +68,11 @@ def predictions_file(cache: Path, trial: str) -> Path:
 def weights_file(cache: Path, trial: str) -> Path:
     """Return the path of the weights of a trial."""
     return cache / "trials" / f"{trial}.safetensors"
+
+
+def trial_evaluation_file(cache: Path, trial: str, key: str) -> Path:
+    """Return the path of the evaluation of a single trial."""
+    return cache / "trials" / f"{trial}.evaluation-{key}.zip"
 
 
 def evaluation_file(cache: Path, key: str) -> Path:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
 from tasks.data.subsample import keep_training_fraction
+from tasks.evaluation.trial_evaluation import store_evaluation
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import builder
 from tasks.storage import store
@@ -16,7 +17,7 @@ from tasks.training.trial import train_baseline, train_network
 
 
 def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResult:
-    """Return the result of a trial in the cache, or train the trial and store it.
+    """Return the result of a trial in the cache, or train, store and evaluate the trial.
 
     If several processes ask for a trial at the same time, one trains it and the others wait.
 
@@ -36,7 +37,9 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             probe = sgemm_seconds()
             trial = _train(spec, on_epoch)
             probe = (probe + sgemm_seconds()) / 2
-            return store_trial(spec.folder, spec.name, trial, probe_seconds=probe)
+            result = store_trial(spec.folder, spec.name, trial, probe_seconds=probe)
+            store_evaluation(result, spec.folder)
+            return result
 
 
 def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:

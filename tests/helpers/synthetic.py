@@ -11,7 +11,7 @@ import pandas as pd
 from tasks.evaluation.calibration import calibrate, reliability_table
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
 from tasks.evaluation.predictions import predictions_of_split
-from tasks.evaluation.scores import score_trials
+from tasks.evaluation.scores import classification_reports, confusion_matrices, score_trials
 from tasks.nightly.trend import TREND_COLUMNS
 from tasks.statistics.comparison import compare
 from tasks.statistics.options import ComparisonOptions
@@ -150,6 +150,8 @@ def with_statistics(frames: dict[str, pd.DataFrame], draws: int = 100) -> dict[s
     return {
         **frames,
         **compare(predictions, frames["trials"], ComparisonOptions(draws=draws)),
+        "classes": classification_reports(predictions),
+        "confusions": confusion_matrices(predictions),
         "calibration": calibrate(predictions),
         "reliability": reliability_table(predictions),
         "slices": score_slices(test, assign_slices(make_texts(predictions))),

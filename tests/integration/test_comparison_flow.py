@@ -39,6 +39,14 @@ def test_run_writes_report_tables_and_figures(finished: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(latest / "tables" / "scores.csv"), scores, check_dtype=False)
 
 
+def test_each_trial_is_evaluated_where_it_was_trained(finished: Path) -> None:
+    trials = finished / "cache" / "trials"
+    evaluations = {path.name.split(".")[0]: path.stat().st_mtime_ns for path in trials.glob("*.evaluation-*.zip")}
+    weights = pd.read_parquet(finished / "latest" / "tables" / "trials.parquet")["weights"]
+    assert evaluations.keys() == {Path(name).stem for name in weights}
+    assert min(evaluations.values()) < max(path.stat().st_mtime_ns for path in trials.glob("*.safetensors"))
+
+
 def test_all_parquet_files_can_be_read_by_duckdb(finished: Path) -> None:
     files = list(finished.rglob("*.parquet"))
     assert len(files) > 8

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 from tasks.config.errors import DamagedFileError, MissingFileError, UserError
 from tasks.data.records import Dataset, EncodedFiles
 from tasks.encode import check_encoded_files
+from tasks.evaluation.trial_evaluation import load_or_compute_evaluation
 from tasks.figures.render import parse_files
 from tasks.inference.exported_model import export_model
 from tasks.inference.predictor import load_predictor
@@ -39,7 +40,7 @@ from tasks.storage import safe_files, safe_parquet, store
 from tasks.storage.archives import pack_files, unpack_files
 from tasks.storage.cache import load_or_compute, load_or_compute_table
 from tasks.storage.runs import open_run
-from tasks.storage.trials import read_trial
+from tasks.storage.trials import read_result, read_trial
 from tasks.training.trained_models import read_vocabulary
 from tests.helpers.subcommands import run_subcommand
 from tests.helpers.warnings_logged import warnings_logged
@@ -274,6 +275,11 @@ def read_cached_trial(place: Path, path: Path) -> None:
     assert facts is None or facts.status == "finished"
 
 
+def read_trial_evaluation(place: Path, path: Path) -> None:
+    result = read_result(place / "cache", path.name.split(".")[0])
+    check_computed_again(lambda: load_or_compute_evaluation(result, place / "cache"))
+
+
 def read_words(place: Path, path: Path) -> None:
     read_vocabulary(path, open_run(place, None).recipe)
 
@@ -321,7 +327,7 @@ READERS: dict[str, Callable[[Path, Path], None]] = {
     "runs/first/tables/scores.parquet": read_run, "runs/first/tables/calibration.parquet": read_run,
     "runs/first/tables/predictions.parquet": read_twice, "runs/first/tables/summary.parquet": read_summary,
     "cache/trials/*.parquet": read_cached_trial, "cache/trials/*.safetensors": read_cached_trial,
-    "cache/trials/*.sha256": read_cached_trial,
+    "cache/trials/*.sha256": read_cached_trial, "cache/trials/*.zip": read_trial_evaluation,
     "cache/encoded/vocabulary-*": read_words, "cache/encoded/encoded-*": read_notes,
     "cache/reviews/reviews-*": read_notes,
     "cache/evaluations/*": read_evaluation, "cache/figures/*": read_figure, "history/*/*/*.*": read_history,

@@ -70,6 +70,12 @@ def test_scores_per_class_by_hand():
     assert found.loc["positive", ["precision", "recall", "support"]].tolist() == pytest.approx([2 / 3, 2 / 3, 3])
 
 
+def test_number_of_reviews_of_a_class_is_an_integer_if_no_prediction_is_correct():
+    found = scores.classification_reports(predictions(probability=1 - LABELS.astype(float)))
+    assert found["support"].dtype == np.int64
+    assert found["support"].tolist() == [4, 3]
+
+
 def test_gap_is_that_of_the_best_epoch():
     history = pd.DataFrame(
         [("lstm", 3, epoch, split, 0.1 * epoch, 0.5 + 0.1 * epoch * (2 if split == "train" else 1))

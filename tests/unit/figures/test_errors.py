@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tasks.config import labels
+from tasks.evaluation.scores import confusion_matrices as count_confusions
 from tasks.figures import registry
 from tests.helpers import synthetic
 
@@ -18,7 +19,7 @@ def frames():
 def test_confusion_matrix_shows_shares_and_counts(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
     figure, shown = (
-        registry.plot_figures({"predictions": right})["confusion_matrices"],
+        registry.plot_figures({"confusions": count_confusions(right)})["confusion_matrices"],
         [*synthetic.TRIALS, *synthetic.BASELINES],
     )
     assert [axes.get_title() for axes in figure.axes] == [labels.label(name) for name in shown]
@@ -27,7 +28,7 @@ def test_confusion_matrix_shows_shares_and_counts(frames):
 
 def test_texts_of_confusion_matrix_have_contrast(frames):
     right = frames["predictions"].assign(probability=lambda frame: frame["label"].astype(float))
-    figure = registry.plot_figures({"predictions": right})["confusion_matrices"]
+    figure = registry.plot_figures({"confusions": count_confusions(right)})["confusion_matrices"]
     inks = {axes.get_title(): to_hex(axes.texts[0].get_color()) for axes in figure.axes}
     assert inks["NB-SVM"] == "#ffffff"  # on almost black
     assert inks["Simple RNN"] == inks["Stacked LSTM"] == "#222222"

@@ -140,7 +140,7 @@ def test_imbalanced_classes_add_columns(frames):
 
 
 def test_tables_use_class_names_of_the_data(frames):
-    rows = class_table(frames["predictions"], ("other", "complaint")).rows
+    rows = class_table(frames["classes"], ("other", "complaint")).rows
     assert {row[1] for row in rows} == {"other", "complaint"}
     mistakes = pd.DataFrame({"label": [0, 1], "probability": [0.9, 0.2], "text": ["a", "b"]})
     table = error_table(mistakes, ("other", "complaint"))
