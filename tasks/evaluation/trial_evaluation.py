@@ -142,7 +142,7 @@ def load_or_compute_evaluation(trial: TrialResult, folder: Path) -> TrialEvaluat
             raise DamagedFileError(f"{escape_terminal(path)} belongs to another trial")
         return evaluation
 
-    return load_or_compute(path, compute, parse)
+    return load_or_compute(path, compute, parse)[0]
 
 
 def store_evaluation(trial: TrialResult, folder: Path) -> None:
