@@ -8,7 +8,7 @@ Parquet files; their pages have checksums, too, for readers that ignore the neig
 import hashlib
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -165,11 +165,22 @@ def sweep(folder: Path) -> list[Path]:
     return [path for path in abandoned if _remove(path)]
 
 
-def parquet(content: pd.DataFrame | pa.Table) -> bytes:
-    """Return a frame (with its `attrs`) or table as the bytes of a Parquet file with page checksums."""
+def parquet(content: pd.DataFrame | pa.Table, split_bytes: Collection[str] = ()) -> bytes:
+    """Return a frame (with its `attrs`) or table as the bytes of a Parquet file with page checksums.
+
+    Args:
+        content: The frame or table.
+        split_bytes: Columns of floating-point numbers that hardly repeat. The first bytes of all numbers are stored
+            together, then the second bytes, and so on, which compresses better than whole numbers.
+    """
     table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
+    others = [name for name in table.column_names if name not in split_bytes]
+    split = {"use_dictionary": others, "column_encoding": dict.fromkeys(split_bytes, "BYTE_STREAM_SPLIT")}
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP)
+    pq.write_table(
+        table, sink, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP,
+        **(split if split_bytes else {}),
+    )  # fmt: skip
     return sink.getvalue()
 
 

@@ -14,9 +14,11 @@ from tasks.config.parameters import Parameters
 from tasks.report import format_fraction_caveat
 from tasks.reporting import run_directory
 from tasks.reporting.model import Report
+from tasks.storage import store
 from tasks.storage.run_info import RunInfo
+from tasks.storage.safe_parquet import as_frame, parquet_table
 from tests.helpers.report_inputs import make_run_info
-from tests.helpers.synthetic import make_frames
+from tests.helpers.synthetic import TRIALS, make_frames
 
 
 @pytest.fixture
@@ -27,10 +29,23 @@ def report() -> Report:
 def test_run_directory_has_tables_figures_and_record(report: Report, tmp_path: Path) -> None:
     written = run_directory.write_run(report, tmp_path / "run", tmp_path / "cache")
     for name, frame in report.frames.items():
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet"), frame)
+        stored = pd.read_parquet(tmp_path / "run" / "tables" / f"{name}.parquet")
+        if name == "predictions":  # in another order
+            keys = ["architecture", "seed", "split", "review_id"]
+            stored, frame = (each.sort_values(keys, ignore_index=True) for each in (stored, frame))
+        pd.testing.assert_frame_equal(stored, frame)
     files = {path.stem: path.read_bytes() for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert {figure.name: figure.png for figure in written.figures} == files
     assert sum(len(figure.thumbnail) for figure in written.figures) < 1_000_000
+
+
+def test_predictions_take_less_space_than_in_the_order_of_the_trials() -> None:
+    frame = make_frames(reviews=1_000, seeds=5)["predictions"]
+    content = run_directory.compact_predictions(frame)
+    assert len(content) < 0.7 * len(store.parquet(frame))
+    table = parquet_table(content, Path("predictions.parquet"))  # within the limits of stored files
+    assert table.column_names == list(frame.columns)
+    assert as_frame(table, Path())["architecture"].drop_duplicates().tolist() == list(TRIALS)
 
 
 def test_run_record_is_read_back_unchanged(report: Report, tmp_path: Path) -> None:
