@@ -55,11 +55,11 @@ def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: 
 
 
 def _evaluation_key(trials: Sequence[TrialResult], reviews: str, folder: Path) -> str:
-    """Return the cache key of an evaluation: a hash of the trials, their files, the reviews, the code and the format."""
+    """Return the cache key of an evaluation: a hash of the trials, their files, the reviews and the code."""
     files = [file(folder, trial.name) for trial in trials for file in (history_file, predictions_file)]
     return cache_key(
-        [compute_frames, parse_frames], EVALUATION_LIBRARIES, trials=[trial.model_dump() for trial in trials], reviews=reviews,
-        files=[store.checksum(file) for file in files],
+        [compute_frames, parse_frames], EVALUATION_LIBRARIES, trials=[trial.model_dump() for trial in trials],
+        reviews=reviews, files=[store.checksum(file) for file in files],
     )  # fmt: skip
 
 
