@@ -7,23 +7,20 @@ Parquet files; their pages have checksums, too, for readers that ignore the neig
 
 import hashlib
 import io
-import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from tasks.config.errors import DamagedFileError as DamagedFileError
 from tasks.config.errors import NotWrittenError as NotWrittenError
 from tasks.config.escape import escape_terminal
 from tasks.storage import safe_parquet
-from tasks.storage.atomic_files import PRIVATE_FILE, make_private_dir, partial_copy, translate_write_errors
-from tasks.storage.partial_files import is_abandoned, partials
-from tasks.storage.s3 import get, in_bucket, put
+from tasks.storage.atomic_files import translate_write_errors
+from tasks.storage.backends import storage_of
 from tasks.storage.safe_files import LARGEST_CHECKSUM, LARGEST_FILE
 from tasks.storage.safe_parquet import TABLE, Limits
 
@@ -46,17 +43,9 @@ def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
     """
     data = content if isinstance(content, bytes) else parquet(content)
     digest = hashlib.sha256(data).hexdigest()
-    checksum_path, line = _checksum_file(path), f"{digest}  {path.name}\n".encode()
+    checksum_path, line = checksum_file(path), f"{digest}  {path.name}\n".encode()
     with translate_write_errors(path):
-        if in_bucket(path):  # an object is replaced completely or not at all
-            put(path, data)
-            put(checksum_path, line)
-            return digest
-        make_private_dir(path.parent)
-        # Both files are on the disk before the first is renamed, so a full disk damages nothing.
-        with partial_copy(path, data) as new_file, partial_copy(checksum_path, line) as new_checksum:
-            new_file.replace(path)
-            new_checksum.replace(checksum_path)
+        storage_of(path).write({path: data, checksum_path: line})
     return digest
 
 
@@ -71,7 +60,7 @@ def read_bytes(path: Path, limit: int = LARGEST_FILE) -> bytes | None:
         DamagedFileError: If the file does not match its checksum, is larger, or is not a regular file.
     """
     try:
-        expected, data = checksum(path), get(path, limit)
+        expected, data = checksum(path), storage_of(path).read(path, limit)
     except FileNotFoundError:
         return None
     if hashlib.sha256(data).hexdigest() != expected:
@@ -86,7 +75,8 @@ def checksum(path: Path) -> str:
         FileNotFoundError: If the file is not stored (completely).
         DamagedFileError: If the checksum cannot be read.
     """
-    return get(_checksum_file(path), LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
+    file = checksum_file(path)
+    return storage_of(file).read(file, LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
 
 
 def read(path: Path, limits: Limits = TABLE) -> pa.Table | None:
@@ -141,13 +131,7 @@ def locked(path: Path) -> Iterator[None]:
 
     There are no locks in a bucket. Two runs may compute the same file there, with the same result.
     """
-    if in_bucket(path):
-        yield
-        return
-    locks = path.parent / ".locks"
-    with translate_write_errors(locks):
-        make_private_dir(locks)
-    with FileLock(locks / f"{path.name}.lock", mode=PRIVATE_FILE):
+    with storage_of(path).lock(path):
         yield
 
 
@@ -159,10 +143,13 @@ def sweep(folder: Path) -> list[Path]:
     Args:
         folder: Results directory; nothing is done in a bucket.
     """
-    if in_bucket(folder):
-        return []
-    abandoned = [path for path in partials(folder) if is_abandoned(path)]
-    return [path for path in abandoned if _remove(path)]
+    storage = storage_of(folder)
+    removed = []
+    for path in storage.abandoned_partials(folder):
+        with suppress(OSError):
+            storage.remove(path)
+            removed.append(path)
+    return removed
 
 
 def parquet(content: pd.DataFrame | pa.Table, split_bytes: Collection[str] = ()) -> bytes:
@@ -184,17 +171,6 @@ def parquet(content: pd.DataFrame | pa.Table, split_bytes: Collection[str] = ())
     return sink.getvalue()
 
 
-def _checksum_file(path: Path) -> Path:
+def checksum_file(path: Path) -> Path:
+    """Return the path of the checksum of a file."""
     return path.with_name(path.name + ".sha256")
-
-
-def _remove(path: Path) -> bool:
-    """Remove a file, link or directory; return whether it worked."""
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    except OSError:
-        return False
-    return True
