@@ -125,6 +125,14 @@ def frame(path: Path, limits: Limits = TABLE) -> pd.DataFrame:
     return safe_parquet.as_frame(table(path, limits), path)
 
 
+def mark_used(path: Path) -> None:
+    """Record that a stored file is used, so that it is not removed as an old one; see `tasks.storage.retention`.
+
+    Nothing is recorded in a bucket, and errors are ignored.
+    """
+    storage_of(path).mark_used(path)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file. Other processes wait; the lock of a process that dies is released.

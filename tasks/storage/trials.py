@@ -63,6 +63,7 @@ def read_trial(folder: Path, name: str) -> TrialResult | None:
     if hashlib.sha256(weights).hexdigest() != result.weights_sha256:
         raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} belongs to another trial")
     _check_predictions(predictions, result, predictions_file(folder, name))
+    store.mark_used(history_file(folder, name))
     return result
 
 
