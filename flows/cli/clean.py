@@ -9,10 +9,12 @@ from flows.cli.console import print_output
 from flows.cli.options import CleanOptions
 from flows.cli.run import configure_prefect
 from flows.server.lifecycle import running_server
+from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.nightly.history import read_history
 from tasks.nightly.selection import find_reused_trials
 from tasks.reporting.formatting import format_bytes
+from tasks.storage.backends import storage_of
 from tasks.storage.retention import KINDS, RUNS, Removal, plan_removal, remove
 from tasks.storage.s3 import results_place
 
@@ -24,9 +26,11 @@ def execute(options: CleanOptions) -> None:
     """Print what is no longer needed, and remove it with --delete.
 
     Raises:
-        UserError: If there is no run of the given name, or something cannot be removed.
+        UserError: If there are no results or no run of the given name, or something cannot be removed.
     """
     results = results_place(options.results)
+    if not storage_of(results).entries(results):
+        raise UserError(f"--results: received {options.results!r:.300}, but there are no results. Check the folder.")
     removal = plan_removal(
         results, keep_runs=options.keep_runs, older_than=options.older_than, run=options.run,
         keep_trials=find_reused_trials(read_history(results), date.today()),
