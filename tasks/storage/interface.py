@@ -80,6 +80,14 @@ class Storage(Protocol):
         """
         ...
 
+    def state(self, path: Path) -> tuple[int, int, int] | None:
+        """Return inode, size in bytes and time of the last change (ns) of a file; None if it is an object.
+
+        Raises:
+            FileNotFoundError: If it does not exist.
+        """
+        ...
+
     def mark_used(self, path: Path) -> None:
         """Set the time of the last change of a file to now, if the storage can; errors are ignored."""
         ...

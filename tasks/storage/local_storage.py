@@ -64,6 +64,11 @@ class LocalStorage:
         """Return the time of the last change of a file."""
         return path.lstat().st_mtime
 
+    def state(self, path: Path) -> tuple[int, int, int] | None:
+        """Return inode, size and time of the last change of a file."""
+        status = path.lstat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     def mark_used(self, path: Path) -> None:
         """Set the time of the last change to now."""
         with suppress(OSError):

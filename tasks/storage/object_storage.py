@@ -65,6 +65,10 @@ class ObjectStorage:
         with self._system_errors():
             return _time(_file_system(path).info(_key(path)))
 
+    def state(self, path: Path) -> tuple[int, int, int] | None:  # noqa: ARG002
+        """Return None: an object would have to be looked up."""
+        return None
+
     def mark_used(self, path: Path) -> None:
         """Do nothing: the time of an object changes only when it is written."""
 
