@@ -13,6 +13,7 @@ from pathlib import Path
 from prefect import flow, runtime
 
 from tasks.check_nightly import check_nightly
+from tasks.clean import clean
 from tasks.config import parameters as p
 from tasks.config import recipe as s
 from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
@@ -59,6 +60,7 @@ def imdb_compare(
     seeds: p.Seeds = DEFAULTS.seeds,
     new_seeds: p.NewSeeds = DEFAULTS.new_seeds,
     nightly_date: p.NightlyDate = DEFAULTS.nightly_date,
+    keep_runs: p.KeepRuns = DEFAULTS.keep_runs,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
     engine: p.Engine = DEFAULTS.engine,
     dask_address: p.DaskAddress = DEFAULTS.dask_address,
@@ -130,6 +132,8 @@ def imdb_compare(
         figures = [figure for plotting in plots for figure in plotting.result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
     summary = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
+    if keep_runs is not None:
+        clean(results_folder, keep_runs)
     if trained.failures:
         raise TrialsFailedError(trained.failures, summary)
     if missing := selection.find_missing_trials(specs, frames["scores"]):

@@ -13,9 +13,9 @@ from tasks.data.records import Dataset, EncodedDataset, EncodedFiles
 from tasks.data.subsample import keep_training_fraction
 from tasks.execution.prefect_api import completed_state
 from tasks.storage import store, table_fingerprint
+from tasks.storage.backends import storage_of
 from tasks.storage.cache import cache_key, load_or_compute_table
 from tasks.storage.layout import encoded_file, encoded_name, reviews_file, vocabulary_file, vocabulary_name
-from tasks.storage.s3 import in_bucket
 from tasks.storage.safe_parquet import VOCABULARY
 
 
@@ -43,8 +43,9 @@ def encode(
 
     def compute() -> tuple[pa.Table, EncodedFiles]:
         reviews = reviews_file(cache, dataset.file)
-        if fraction == 1 and not in_bucket(reviews):  # read in parts, so that any number of reviews fits in memory
-            table, vocabulary = tokenization.encode(reviews, **options)
+        if fraction == 1:  # read in parts, so that any number of reviews fits in memory
+            with storage_of(reviews).local_file(reviews) as file:
+                table, vocabulary = tokenization.encode(file, **options)
         else:
             kept = keep_training_fraction(store.table(reviews), fraction)
             table, vocabulary = tokenization.encode(kept.to_pandas(), **options)

@@ -24,11 +24,11 @@ from tasks.reporting.sections import report_sections
 from tasks.reporting.verdict import verdict
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage import atomic_files
+from tasks.storage.backends import storage_of
 from tasks.storage.environment import environment_info
 from tasks.storage.layout import run_dir
 from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo
-from tasks.storage.s3 import in_bucket, written_nearby
 
 # Columns of the summary that would not fit into a line of a terminal.
 COLUMNS_NOT_PRINTED = ("Test log-loss", "Parameters")
@@ -121,7 +121,7 @@ def create_run_info(
 def write_run_dir(report: Report, results: Path) -> Path:
     """Write the run directory, publish it when it is complete, and return its path."""
     name = report.info.run_name
-    with written_nearby(results) as local_results:
+    with storage_of(results).working_dir(results) as local_results:
         partial = partial_path(run_dir(local_results, name))
         with atomic_files.create_dir(partial):
             write_run(report, partial)
@@ -131,7 +131,7 @@ def write_run_dir(report: Report, results: Path) -> Path:
 def create_artifacts(report: Report, directory: Path) -> None:
     """Create the artifacts of a report: the report, the summary, and a link to the page in the run directory."""
     name, summary = escape_markdown(report.info.run_name), report.content.summary
-    page = f"{directory}/report.html" if in_bucket(directory) else (directory / "report.html").as_uri()
+    page = storage_of(directory).uri(directory / "report.html")
     records = [
         {column: str(cell).replace("\n", " ") for column, cell in zip(summary.header, row, strict=True)}
         for row in summary.rows

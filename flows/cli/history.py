@@ -10,14 +10,15 @@ from flows.cli.options import HistoryOptions
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.figures.nightly import nights
-from tasks.figures.style import palette, save_figure, style
+from tasks.figures.style import encode, palette, style
 from tasks.nightly import history
 from tasks.nightly.history import HistoryPartition
 from tasks.nightly.trend import nightly_tables
 from tasks.reporting.nightly_text import format_alarms, nightly_table
 from tasks.storage import atomic_files
+from tasks.storage.backends import storage_of
 from tasks.storage.layout import history_dir
-from tasks.storage.s3 import in_bucket, results_place
+from tasks.storage.s3 import results_place
 
 SHOWN_RUNS = 10
 
@@ -73,14 +74,16 @@ def save_trend_figure(tables: dict[str, pd.DataFrame], results: Path) -> Path | 
     """Save the figure as history/trend.png and .svg.
 
     Returns:
-        The PNG file; None for a single nightly run, for results in a bucket, and in a folder that is not writable.
+        The PNG file; None for a single nightly run, and in a folder that is not writable.
     """
     with style():
         figure = nights(**tables, colors=palette(tables["nights"]["architecture"]))
-    if figure is None or in_bucket(results):
+    if figure is None:
         return None
+    files = {history_dir(results) / f"trend.{kind}": content for kind, content in encode(figure, "trend").items()}
     try:
-        return save_figure(figure, history_dir(results), "trend")["png"]
+        storage_of(results).write(files)
+        return next(iter(files))
     except OSError as error:  # the table is printed all the same
         print_error(f"The figure could not be written: {error}")
         return None

@@ -7,7 +7,15 @@ from importlib import import_module
 
 from flows.cli.console import log_to_stderr
 from flows.cli.exit_codes import RESUME, SUCCESS, exit_on_sigterm, report_error
-from flows.cli.options import DiffOptions, ExportOptions, HistoryOptions, PredictOptions, RunOptions, UiOptions
+from flows.cli.options import (
+    CleanOptions,
+    DiffOptions,
+    ExportOptions,
+    HistoryOptions,
+    PredictOptions,
+    RunOptions,
+    UiOptions,
+)
 from flows.cli.parser import Command, read_command_line
 
 COMMANDS = {
@@ -42,6 +50,11 @@ COMMANDS = {
         HistoryOptions,
         "flows.cli.history",
         ("imdb-compare history", "imdb-compare history --remove 2026-01-02-nightly"),
+    ),
+    "clean": Command(
+        CleanOptions,
+        "flows.cli.clean",
+        ("imdb-compare clean", "imdb-compare clean --keep-runs 30 --older-than 7 --delete"),
     ),
     "diff": Command(
         DiffOptions,

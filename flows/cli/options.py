@@ -80,6 +80,28 @@ class HistoryOptions(BaseModel):
     ] = None
 
 
+class CleanOptions(BaseModel):
+    """List old runs and unused cached results, or remove them with --delete.
+
+    The history, the last run, everything that a kept run refers to, and the trials of the next nightly run are kept.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    results: p.Results = "results"
+    keep_runs: Annotated[
+        int, Field(ge=1, le=100_000, description="Number of run directories to keep, the newest ones.")
+    ] = 60
+    older_than: Annotated[
+        int, Field(ge=1, le=36_500, description="Number of days without use after which something is removed.")
+    ] = p.UNUSED_DAYS
+    run: Annotated[
+        selection.Run, Field(description="Remove the directory of this run, whatever its age, and of no other.")
+    ] = None
+    prefect: Annotated[bool, Field(description="Include old flow runs in the database of Prefect.")] = True
+    delete: Annotated[bool, Field(description="Remove what is listed.")] = False
+
+
 class DiffOptions(BaseModel):
     """Compare two runs on the same reviews, before and after a change."""
 

@@ -88,6 +88,16 @@ NightlyDate = Annotated[
         description="Date of the nightly run, YYYY-MM-DD; by default the date on which the run was due.",
     ),
 ]
+UNUSED_DAYS = 14  # after so many days without use, what no run refers to may be removed
+KeepRuns = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=100_000,
+        description="Number of run directories to keep, the newest ones. At the end of the run, older ones, what only "
+        f"they refer to, and what was not used for {UNUSED_DAYS} days are removed. By default nothing is removed.",
+    ),
+]
 TrainFractions = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], ...],
     Field(
@@ -146,6 +156,7 @@ class RunParameters(BaseModel):
     seeds: Seeds = 3
     new_seeds: NewSeeds = 0
     nightly_date: NightlyDate = None
+    keep_runs: KeepRuns = None
     train_fractions: TrainFractions = (1.0,)
     engine: Engine = "processes"
     dask_address: DaskAddress = None

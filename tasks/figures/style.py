@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.config.labels import in_display_order
@@ -118,16 +117,3 @@ def encode(figure: Figure, name: str, dpi: int = 150) -> dict[str, bytes]:
         vector_canvas: Any = FigureCanvasSVG(figure)
         vector_canvas.print_svg(svg, metadata={**metadata, "Date": None, "Creator": None})
     return {"png": png.getvalue(), "svg": svg.getvalue()}
-
-
-def save_figure(figure: Figure, folder: Path, name: str, dpi: int = 150) -> dict[str, Path]:
-    """Write a figure to `folder` as PNG and SVG, see `encode`.
-
-    Returns:
-        The paths of the two files, under the keys `png` and `svg`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {extension: folder / f"{name}.{extension}" for extension in ("png", "svg")}
-    for extension, content in encode(figure, name, dpi).items():
-        paths[extension].write_bytes(content)
-    return paths

@@ -11,8 +11,7 @@ from tasks.config.labels import BASELINE_NAMES
 from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage import store
-from tasks.storage.s3 import get
-from tasks.storage.safe_files import LARGEST_CARD, Name, json_model
+from tasks.storage.safe_files import LARGEST_CARD, Name, json_model, read_limited
 
 CARD_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "model.json", "weights.safetensors", "vocabulary.parquet"
 README_FILE, ONNX_FILE = "README.md", "model.onnx"
@@ -54,7 +53,7 @@ def read_model_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_FILE
     try:
-        get(path, LARGEST_CARD)
+        read_limited(path, LARGEST_CARD)
     except MissingFileError:
         raise UserError(
             f"model: {str(folder)!r:.300} contains no {CARD_FILE}. Give a folder that `imdb-compare export` wrote."

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from tasks.config.parameters import Parameters
 from tasks.nightly.history import HistoryPartition, read_history
-from tasks.nightly.seeds import nightly_seeds, reusable_trials
+from tasks.nightly.seeds import FIRST_NIGHTLY_SEED, REUSED_RUNS, nightly_seeds, reusable_trials
 from tasks.storage.trial_records import TrialSpec, select_largest_fraction
 
 
@@ -78,3 +78,28 @@ class NightlySelection:
         """Return the history up to the date of this run, with the rows that this run adds."""
         history = pd.concat([self.history, self.partition.label(rows)], ignore_index=True)
         return history[history["night"] <= self.night].reset_index(drop=True)
+
+
+def find_reused_trials(history: pd.DataFrame, today: date) -> set[str]:
+    """Return the names of the trials that a next nightly run would take from the cache.
+
+    These are the trials of the last nightly runs, and those of the first seeds in the last nightly run. Only data and
+    configurations with a nightly run in the last `REUSED_RUNS` days count, and those of the very last nightly run.
+
+    Args:
+        history: The whole history.
+        today: The date of today.
+    """
+    if history.empty:
+        return set()
+    nightly = history[history["new_seeds"] > 0]
+    if nightly.empty:
+        return set()
+    first_day = min(today, nightly["night"].max()) - timedelta(days=REUSED_RUNS)
+    names: set[str] = set()
+    for _, runs in nightly.groupby(["data", "configuration"]):
+        if runs["night"].max() >= first_day:
+            last_run = runs[runs["started"] == runs["started"].max()]
+            names.update(last_run.loc[last_run["seed"] < FIRST_NIGHTLY_SEED, "trial"])
+            names.update(reusable_trials(runs, date.max))
+    return names

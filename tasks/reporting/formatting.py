@@ -136,3 +136,8 @@ def pivot_architectures(frame: pd.DataFrame, *, rows: str) -> pd.DataFrame:
     """Pivot a long frame (architecture, `rows`, value) to one column per architecture."""
     table = frame.pivot_table(index=rows, columns="architecture", values="value", sort=False, aggfunc="first")
     return table[in_display_order(frame["architecture"])].reset_index().rename_axis(columns=None)
+
+
+def format_bytes(size: int) -> str:
+    """Format a size in bytes as megabytes."""
+    return f"{size / 1e6:,.1f} MB"

@@ -1,13 +1,13 @@
 """Write and publish the run directory."""
 
-import errno
 import itertools
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from tasks.config.parameters import Parameters
 from tasks.reporting.figure_links import file_uri
@@ -16,9 +16,8 @@ from tasks.reporting.markdown import render_markdown
 from tasks.reporting.model import Report
 from tasks.reporting.tabular import write_csv
 from tasks.storage import atomic_files, store
-from tasks.storage.layout import latest_link, run_dir, run_table
-from tasks.storage.partial_files import partial_path
-from tasks.storage.s3 import in_bucket, put, upload
+from tasks.storage.backends import storage_of
+from tasks.storage.layout import run_dir, run_table
 
 # These tables are too large to be read as CSV.
 TABLES_WITHOUT_CSV = ("predictions",)
@@ -69,9 +68,19 @@ def write_tables(report: Report, folder: Path) -> None:
     for name, frame in report.frames.items():
         path = run_table(folder, name)
         atomic_files.make_private_dir(path.parent)
-        _write(path, store.parquet(frame))
+        _write(path, compact_predictions(frame) if name == "predictions" else store.parquet(frame))
         if name not in TABLES_WITHOUT_CSV:
             write_csv(frame, path.with_suffix(".csv"))
+
+
+def compact_predictions(predictions: pd.DataFrame) -> bytes:
+    """Return predictions as a Parquet file with the rows of each review together.
+
+    In this order all columns but the probability compress to almost nothing, and the probabilities of one review are
+    similar. With 168 trials of 9,007 reviews, the file has 5 MB, compared with 13 MB in the order of the trials.
+    """
+    ordered = predictions.sort_values(["split", "review_id"], kind="stable", ignore_index=True)
+    return store.parquet(ordered, split_bytes=["probability"])
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -91,32 +100,8 @@ def publish_run_dir(partial: Path, results: Path, name: str) -> Path:
     Returns:
         The run directory.
     """
+    storage = storage_of(results)
     candidates = (run_dir(results, name if count == 1 else f"{name}-{count}") for count in range(1, 10_000))
-    latest = latest_link(results)
-    if in_bucket(results):
-        target = next(path for path in candidates if not path.exists())
-        upload(partial, target)
-        put(latest, f"runs/{target.name}\n".encode())
-        return target
-    target = next(path for path in candidates if _move(partial, path))
-    link = partial_path(latest)
-    try:
-        with atomic_files.translate_write_errors(latest):
-            link.symlink_to(target.relative_to(results))
-            link.replace(latest)
-    finally:
-        link.unlink(missing_ok=True)
+    target = next(path for path in candidates if storage.publish(partial, path))
+    storage.set_latest(results, f"runs/{target.name}")
     return target
-
-
-def _move(partial: Path, target: Path) -> bool:
-    """Move a directory if the name is free; return whether it was. Another run may take the name at the same time."""
-    if os.path.lexists(target):
-        return False
-    try:
-        partial.rename(target)  # fails if a directory with content exists
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            return False
-        raise
-    return True

@@ -1,4 +1,7 @@
-"""Tables of an evaluation: their columns, and reading them from an archive."""
+"""Tables of an evaluation: their columns, and reading them from an archive.
+
+The predictions are not in the archive. They are read from the files of the trials.
+"""
 
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
 from tasks.storage.archives import Files
-from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, parquet_table
+from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_columns, parquet_table
 
 Frames = dict[str, pd.DataFrame]  # table name to table
 # The table learning_curve exists only if there are several train fractions.
@@ -15,7 +18,6 @@ TABLE_COLUMNS = {
     "trials": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights "
     "weights_sha256",
     "history": "architecture seed epoch split loss accuracy precision recall seconds",
-    "predictions": "architecture seed review_id split label probability",
     "scores": "architecture seed split metric value",
     "classes": "architecture seed split class precision recall f1 support",
     "confusions": "architecture seed split label predicted count",
@@ -57,11 +59,11 @@ TEXT_COLUMNS = {
     "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
     "noise", "note", "test", "slice", "review_id", "text",
 }  # fmt: skip
-NON_EMPTY_TABLES = {"trials", "history", "predictions", "scores", "setup", "summary", "groups", "calibration", "slices"}
+NON_EMPTY_TABLES = {"trials", "history", "scores", "setup", "summary", "groups", "calibration", "slices"}
 
 
 def parse_frames(files: Files, path: Path) -> Frames:
-    """Return the tables of an evaluation.
+    """Return the tables of an evaluation, without the predictions.
 
     Args:
         files: Parquet files by table name.
@@ -74,7 +76,7 @@ def parse_frames(files: Files, path: Path) -> Frames:
         raise DamagedFileError(f"{escape_terminal(path)} does not contain the tables of an evaluation")
     frames = {}
     for name, content in files.items():
-        table = parquet_table(content, path, TABLE if name == "predictions" else SMALL_TABLE)
+        table = parquet_table(content, path, SMALL_TABLE)
         check_columns(table, {column: _kind(column) for column in TABLE_COLUMNS[name].split()}, path)
         if not len(table) and name in NON_EMPTY_TABLES:
             raise DamagedFileError(f"{escape_terminal(path)} contains an empty table {name}")

@@ -38,14 +38,19 @@ def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: 
     """
     path = evaluation_file(folder, _evaluation_key(trials, reviews, folder))
 
+    compared, computed = select_compared_trials(trials), Frames()
+
     def compute() -> Files:
-        return {name: store.parquet(frame) for name, frame in compute_frames(trials, reviews, folder).items()}
+        computed.update(compute_frames(trials, reviews, folder))
+        # The predictions are in the files of the trials. They would be nearly all of the archive.
+        return {name: store.parquet(frame) for name, frame in computed.items() if name != "predictions"}
 
     def parse(files: Files) -> Frames:
         frames = parse_frames(files, path)
-        if frames["trials"]["weights"].tolist() != [trial.weights for trial in select_largest_fraction(trials)]:
+        if frames["trials"]["weights"].tolist() != [trial.weights for trial in compared]:
             raise DamagedFileError(f"{escape_terminal(path)} belongs to other trials")
-        return frames
+        predictions = computed["predictions"] if computed else read_predictions(compared, folder)
+        return {"trials": frames.pop("trials"), "history": frames.pop("history"), "predictions": predictions} | frames
 
     return load_or_compute(path, compute, parse)[0]
 
@@ -54,8 +59,8 @@ def _evaluation_key(trials: Sequence[TrialResult], reviews: str, folder: Path) -
     """Return the cache key of an evaluation: a hash of the trials, their files, the reviews and the code."""
     files = [file(folder, trial.name) for trial in trials for file in (history_file, predictions_file)]
     return cache_key(
-        [compute_frames], EVALUATION_LIBRARIES, trials=[trial.model_dump() for trial in trials], reviews=reviews,
-        files=[store.checksum(file) for file in files],
+        [compute_frames, parse_frames], EVALUATION_LIBRARIES, trials=[trial.model_dump() for trial in trials],
+        reviews=reviews, files=[store.checksum(file) for file in files],
     )  # fmt: skip
 
 
@@ -88,12 +93,17 @@ def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
 def read_trials(trials: Sequence[TrialResult], folder: Path) -> Frames:
     """Read the files of trials from the cache folder, as the tables trials, history and predictions."""
     histories = [store.frame(history_file(folder, trial.name)) for trial in trials]
-    predictions = [store.frame(predictions_file(folder, trial.name)) for trial in trials]
     return {
         "trials": trials_table(trials),
         "history": pd.concat([frame for frame in histories if len(frame)], ignore_index=True),
-        "predictions": pd.concat([frame for frame in predictions if len(frame)], ignore_index=True),
+        "predictions": read_predictions(trials, folder),
     }
+
+
+def read_predictions(trials: Sequence[TrialResult], folder: Path) -> pd.DataFrame:
+    """Read the predictions of trials from the cache folder as one table, in the order of the trials."""
+    predictions = [store.frame(predictions_file(folder, trial.name)) for trial in trials]
+    return pd.concat([frame for frame in predictions if len(frame)], ignore_index=True)
 
 
 def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:

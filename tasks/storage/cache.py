@@ -122,7 +122,10 @@ def _load_or_compute(
         except DamagedFileError as damage:
             logger.warning("%s. Computing it again.", damage)
             result = None
-        return (compute(), False) if result is None else (result, True)
+        if result is None:
+            return compute(), False
+        store.mark_used(path)
+        return result, True
 
 
 def _parse_record(metadata: dict[bytes, bytes], record_type: type[Record], path: Path) -> Record:

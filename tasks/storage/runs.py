@@ -12,9 +12,9 @@ from tasks.config.escape import escape_terminal
 from tasks.config.parameters import SAFE_NAME
 from tasks.config.recipe import Recipe
 from tasks.storage import layout
+from tasks.storage.backends import storage_of
 from tasks.storage.run_info import RunInfo
-from tasks.storage.s3 import get, in_bucket
-from tasks.storage.safe_files import LARGEST_NAME, LARGEST_RUN_INFO, json_model, reasons
+from tasks.storage.safe_files import LARGEST_RUN_INFO, json_model, reasons
 from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, check_names, parquet_table
 
 # Columns that are read from each table of a run.
@@ -85,7 +85,7 @@ def open_run(results: Path, name: str | None) -> RunRecord:
     run_dir = _find_run_dir(results, name)
     path = run_dir / "run.json"
     try:
-        info = json_model(get(path, LARGEST_RUN_INFO), RunInfo, path)
+        info = json_model(storage_of(path).read(path, LARGEST_RUN_INFO), RunInfo, path)
         tables = {table: _read_table(run_dir, table) for table in ("trials", "scores", "calibration")}
     except MissingFileError:
         raise UserError(_describe_missing_run(results, name)) from None
@@ -109,14 +109,11 @@ def _find_run_dir(results: Path, name: str | None) -> Path:
         return layout.run_dir(results, name)
     latest = layout.latest_link(results)
     try:
-        if in_bucket(results):
-            target = get(latest, LARGEST_NAME).decode(errors="replace").strip()
-        elif latest.is_symlink():
-            target = str(latest.readlink())
-        else:  # a copy of the results folder may contain the run directory instead of the link
-            return latest
+        target = storage_of(results).read_latest(results)
     except FileNotFoundError:
         raise UserError(_describe_missing_run(results, name)) from None
+    if target is None:  # a copy of the results folder may contain the run directory instead of the link
+        return latest
     if not LATEST_TARGET.fullmatch(target):
         runs = escape_terminal(layout.runs_dir(results))
         raise UserError(f"{escape_terminal(latest)} does not point to a run in {runs}. Choose a run with --run.")
@@ -126,7 +123,7 @@ def _find_run_dir(results: Path, name: str | None) -> Path:
 def _read_table(run_dir: Path, name: str) -> pd.DataFrame:
     path = layout.run_table(run_dir, name)
     limits = TABLE if name == "predictions" else SMALL_TABLE
-    table = parquet_table(get(path, limits.file), path, limits)
+    table = parquet_table(storage_of(path).read(path, limits.file), path, limits)
     check_columns(table, TABLE_COLUMNS[name], path)
     check_names(table, ("architecture",), path)
     return as_frame(table, path)
@@ -135,7 +132,7 @@ def _read_table(run_dir: Path, name: str) -> pd.DataFrame:
 def _describe_missing_run(results: Path, name: str | None) -> str:
     runs = layout.runs_dir(results)
     # Directories with other names are not runs, and their names may contain any characters.
-    names = sorted(path.name for path in runs.iterdir() if SAFE_NAME.fullmatch(path.name)) if runs.is_dir() else []
+    names = [entry.path.name for entry in storage_of(runs).entries(runs) if SAFE_NAME.fullmatch(entry.path.name)]
     problem = (
         f"{escape_terminal(runs)} has no finished run {name!r}."
         if name

@@ -21,7 +21,7 @@ ROWS_AT_A_TIME = 8_192
 # The widest table has 27 columns, or one per architecture.
 MOST_COLUMNS = 1_000
 # Encodings that this project writes. With others (DELTA_BYTE_ARRAY), a small page can hold any number of long texts.
-ENCODINGS = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
+ENCODINGS = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED", "BYTE_STREAM_SPLIT"}
 # BYTE_ARRAY values are measured while they are read. FIXED_LEN_BYTE_ARRAY can have any width and is never written.
 PHYSICAL_TYPES = {"BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY"}
 

@@ -7,24 +7,21 @@ Parquet files; their pages have checksums, too, for readers that ignore the neig
 
 import hashlib
 import io
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from tasks.config.errors import DamagedFileError as DamagedFileError
 from tasks.config.errors import MissingFileError
 from tasks.config.errors import NotWrittenError as NotWrittenError
 from tasks.config.escape import escape_terminal
 from tasks.storage import safe_parquet
-from tasks.storage.atomic_files import PRIVATE_FILE, make_private_dir, partial_copy, translate_write_errors
-from tasks.storage.partial_files import is_abandoned, partials
-from tasks.storage.s3 import get, in_bucket, put
+from tasks.storage.atomic_files import translate_write_errors
+from tasks.storage.backends import storage_of
 from tasks.storage.safe_files import LARGEST_CHECKSUM, LARGEST_FILE
 from tasks.storage.safe_parquet import TABLE, Limits
 
@@ -47,17 +44,9 @@ def write(path: Path, content: bytes | pd.DataFrame | pa.Table) -> str:
     """
     data = content if isinstance(content, bytes) else parquet(content)
     digest = hashlib.sha256(data).hexdigest()
-    checksum_path, line = _checksum_file(path), f"{digest}  {path.name}\n".encode()
+    checksum_path, line = checksum_file(path), f"{digest}  {path.name}\n".encode()
     with translate_write_errors(path):
-        if in_bucket(path):  # an object is replaced completely or not at all
-            put(path, data)
-            put(checksum_path, line)
-            return digest
-        make_private_dir(path.parent)
-        # Both files are on the disk before the first is renamed, so a full disk damages nothing.
-        with partial_copy(path, data) as new_file, partial_copy(checksum_path, line) as new_checksum:
-            new_file.replace(path)
-            new_checksum.replace(checksum_path)
+        storage_of(path).write({path: data, checksum_path: line})
     return digest
 
 
@@ -72,7 +61,7 @@ def read_bytes(path: Path, limit: int = LARGEST_FILE) -> bytes | None:
         DamagedFileError: If the file does not match its checksum, is larger, or is not a regular file.
     """
     try:
-        expected, data = checksum(path), get(path, limit)
+        expected, data = checksum(path), storage_of(path).read(path, limit)
     except MissingFileError:
         return None
     if hashlib.sha256(data).hexdigest() != expected:
@@ -87,7 +76,8 @@ def checksum(path: Path) -> str:
         MissingFileError: If the file is not stored (completely).
         DamagedFileError: If the checksum cannot be read.
     """
-    return get(_checksum_file(path), LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
+    file = checksum_file(path)
+    return storage_of(file).read(file, LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
 
 
 def read(path: Path, limits: Limits = TABLE) -> pa.Table | None:
@@ -136,19 +126,21 @@ def frame(path: Path, limits: Limits = TABLE) -> pd.DataFrame:
     return safe_parquet.as_frame(table(path, limits), path)
 
 
+def mark_used(path: Path) -> None:
+    """Record that a stored file is used, so that it is not removed as an old one; see `tasks.storage.retention`.
+
+    Nothing is recorded in a bucket, and errors are ignored.
+    """
+    storage_of(path).mark_used(path)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file. Other processes wait; the lock of a process that dies is released.
 
     There are no locks in a bucket. Two runs may compute the same file there, with the same result.
     """
-    if in_bucket(path):
-        yield
-        return
-    locks = path.parent / ".locks"
-    with translate_write_errors(locks):
-        make_private_dir(locks)
-    with FileLock(locks / f"{path.name}.lock", mode=PRIVATE_FILE):
+    with storage_of(path).lock(path):
         yield
 
 
@@ -160,31 +152,34 @@ def sweep(folder: Path) -> list[Path]:
     Args:
         folder: Results directory; nothing is done in a bucket.
     """
-    if in_bucket(folder):
-        return []
-    abandoned = [path for path in partials(folder) if is_abandoned(path)]
-    return [path for path in abandoned if _remove(path)]
+    storage = storage_of(folder)
+    removed = []
+    for path in storage.abandoned_partials(folder):
+        with suppress(OSError):
+            storage.remove(path)
+            removed.append(path)
+    return removed
 
 
-def parquet(content: pd.DataFrame | pa.Table) -> bytes:
-    """Return a frame (with its `attrs`) or table as the bytes of a Parquet file with page checksums."""
+def parquet(content: pd.DataFrame | pa.Table, split_bytes: Collection[str] = ()) -> bytes:
+    """Return a frame (with its `attrs`) or table as the bytes of a Parquet file with page checksums.
+
+    Args:
+        content: The frame or table.
+        split_bytes: Columns of floating-point numbers that hardly repeat. The first bytes of all numbers are stored
+            together, then the second bytes, and so on, which compresses better than whole numbers.
+    """
     table = content if isinstance(content, pa.Table) else pa.Table.from_pandas(content, preserve_index=False)
+    others = [name for name in table.column_names if name not in split_bytes]
+    split = {"use_dictionary": others, "column_encoding": dict.fromkeys(split_bytes, "BYTE_STREAM_SPLIT")}
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP)
+    pq.write_table(
+        table, sink, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP,
+        **(split if split_bytes else {}),
+    )  # fmt: skip
     return sink.getvalue()
 
 
-def _checksum_file(path: Path) -> Path:
+def checksum_file(path: Path) -> Path:
+    """Return the path of the checksum of a file."""
     return path.with_name(path.name + ".sha256")
-
-
-def _remove(path: Path) -> bool:
-    """Remove a file, link or directory; return whether it worked."""
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    except OSError:
-        return False
-    return True

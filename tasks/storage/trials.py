@@ -4,11 +4,12 @@ A trial consists of three files, each with a checksum: the history of its epochs
 JSON in the schema metadata), its predictions (Parquet) and its weights (safetensors).
 """
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from time import time_ns
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 
 from tasks.config.escape import escape_terminal
 from tasks.storage import store
+from tasks.storage.backends import storage_of
 from tasks.storage.layout import history_file, predictions_file, weights_file
 from tasks.storage.safe_files import json_model
 from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, check_columns
@@ -31,6 +33,8 @@ HISTORY: dict[str, Kind] = {
     "accuracy": "number",
 }  # fmt: skip
 RESULT_KEY = b"trial_result"  # in the schema metadata of the history
+# Times of files have steps of a few milliseconds, and of up to two seconds on some file systems.
+SETTLED_NS = 3 * 10**9
 Weight = TypeVar("Weight")
 
 logger = logging.getLogger(__name__)
@@ -45,6 +49,8 @@ def architecture_of(name: str) -> str:
 def read_trial(folder: Path, name: str) -> TrialResult | None:
     """Return the result of a stored trial, or None if one of its files is missing.
 
+    Local files that this process has checked, and that have not changed since, are not read again.
+
     Args:
         folder: Cache folder.
         name: Name of the trial in the cache.
@@ -52,6 +58,38 @@ def read_trial(folder: Path, name: str) -> TrialResult | None:
     Raises:
         DamagedFileError: If a file does not match its checksum, is not valid, or belongs to another trial.
     """
+    state = _state(folder, name)
+    result = _read_trial(folder, name) if state is None else _read_unchanged_trial(folder, name, state)
+    if result is not None:
+        store.mark_used(history_file(folder, name))
+    return result
+
+
+def _state(folder: Path, name: str) -> tuple[Any, ...] | None:
+    """Return what identifies the content of the files of a trial, without reading them.
+
+    None if this is unknown, because they are objects, missing, or so new that a later change could have the same time.
+    """
+    storage = storage_of(folder)
+    files = [file(folder, name) for file in (history_file, predictions_file, weights_file)]
+    try:
+        states = [storage.state(path) for file in files for path in (file, store.checksum_file(file))]
+    except OSError:
+        return None
+    known = [state for state in states if state is not None]
+    if len(known) < len(states):
+        return None
+    (inode, size, _), *others = known  # the time of the history changes whenever it is used
+    newest = max(time for *_, time in others)
+    return (inode, size, *others) if newest < time_ns() - SETTLED_NS else None
+
+
+@lru_cache(maxsize=10_000)
+def _read_unchanged_trial(folder: Path, name: str, state: tuple[Any, ...]) -> TrialResult | None:  # noqa: ARG001
+    return _read_trial(folder, name)
+
+
+def _read_trial(folder: Path, name: str) -> TrialResult | None:
     history = store.read(history_file(folder, name), SMALL_TABLE)
     predictions = store.read(predictions_file(folder, name), TABLE)
     weights = store.read_bytes(weights_file(folder, name))
@@ -60,7 +98,7 @@ def read_trial(folder: Path, name: str) -> TrialResult | None:
     result = trial_result(history, history_file(folder, name))
     if result.weights != weights_file(folder, name).name:
         raise store.DamagedFileError(f"{escape_terminal(history_file(folder, name))} belongs to another trial")
-    if hashlib.sha256(weights).hexdigest() != result.weights_sha256:
+    if store.checksum(weights_file(folder, name)) != result.weights_sha256:  # that of `weights`, as was checked
         raise store.DamagedFileError(f"{escape_terminal(weights_file(folder, name))} belongs to another trial")
     _check_predictions(predictions, result, predictions_file(folder, name))
     return result

@@ -159,9 +159,9 @@ def test_all_wrong_values_are_reported_at_once(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ([], "run, predict, export, history, diff, ui"),
-        (["compare"], "run, predict, export, history, diff, ui"),
-        (["--seeds", "2"], "run, predict, export, history, diff, ui"),
+        ([], ", ".join(COMMANDS)),
+        (["compare"], ", ".join(COMMANDS)),
+        (["--seeds", "2"], ", ".join(COMMANDS)),
         (["run", "--seed", "2"], "--seeds"),
         (["run", "--seeds"], "--seeds"),
         (["predict", "--great"], "--"),

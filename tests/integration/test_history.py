@@ -1,6 +1,7 @@
 """The history of nightly runs: files, partitions, selection of seeds, trend, changes and the subcommand."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tasks.figures.nightly import nights
 from tasks.nightly.history import HistoryPartition, read_history, remove_run, write_run
 from tasks.nightly.history_rows import HistoryRun, build_rows
 from tasks.nightly.seeds import REUSED_RUNS, nightly_seeds
-from tasks.nightly.selection import NightlySelection
+from tasks.nightly.selection import NightlySelection, find_reused_trials
 from tasks.nightly.trend import list_changes, nightly_tables, trend_table
 from tasks.reporting.nightly_text import format_alarms, format_nightly_summary, nightly_table
 from tasks.storage.trial_records import TrialResult, TrialSpec
@@ -384,3 +385,29 @@ def test_table_is_printed_if_the_figure_cannot_be_written(tmp_path: Path, capsys
     printed = capsys.readouterr()
     assert "2026-03-04" in printed.out
     assert printed.err
+
+
+def test_reused_trials_are_those_that_the_next_nightly_run_selects_from_the_cache(tmp_path: Path) -> None:
+    last = add_nightly_runs(tmp_path, REUSED_RUNS + 5)[-1]
+    history, tomorrow = read_history(tmp_path), last + timedelta(days=1)
+
+    def plan(seeds: Sequence[int]) -> list[TrialSpec]:
+        return [make_spec(seed, f"lstm-seed-{seed}-3.15.1") for seed in seeds]
+
+    selected = NightlySelection(tomorrow, 3, 1, PARTITION, history).select_trials(plan)
+    new = set(nightly_seeds(tomorrow, 1))
+    reused = find_reused_trials(history, tomorrow)
+    assert reused == {spec.name for spec in selected if spec.seed not in new}
+    assert len(reused) == 3 + REUSED_RUNS - 1
+
+
+def test_reused_trials_of_other_data_count_while_their_nightly_runs_go_on(tmp_path: Path) -> None:
+    other = HistoryPartition.from_recipe("e" * 64, RECIPE, 1.0)
+    add(tmp_path, FIRST, {0: 0.9, nightly_seeds(FIRST, 1)[0]: 0.9}, partition=other, keras="2")
+    last = add_nightly_runs(tmp_path, REUSED_RUNS + 2)[-1]
+    names = {f"lstm-seed-{seed}-2" for seed in (0, nightly_seeds(FIRST, 1)[0])}
+    history = read_history(tmp_path)
+    assert names <= find_reused_trials(history, FIRST + timedelta(days=REUSED_RUNS))
+    assert not names & find_reused_trials(history, last)
+    assert find_reused_trials(history, LAST)  # of the last nightly run, however long ago
+    assert find_reused_trials(history.iloc[:0], last) == find_reused_trials(read_history(tmp_path / "x"), last) == set()

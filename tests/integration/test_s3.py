@@ -1,41 +1,19 @@
 """Results in a bucket: a real S3 server (moto's) on 127.0.0.1."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
 from tasks.reporting.run_directory import publish_run_dir
 from tasks.storage import store
-from tasks.storage.s3 import in_bucket, results_place, written_nearby
+from tasks.storage.backends import storage_of
+from tasks.storage.s3 import results_place
 from tests.conftest import Command
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
-@pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Make the bucket, and an environment as a person would have it."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": server, "AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="results")
-    return "s3://results/team/one"
 
 
 def objects() -> dict[str, bytes]:
@@ -46,8 +24,6 @@ def objects() -> dict[str, bytes]:
 
 def test_object_is_read_unchanged_and_is_parquet(bucket: str, tmp_path: Path) -> None:
     path = results_place(bucket) / "cache" / "x.parquet"
-    assert in_bucket(path)
-    assert not in_bucket(tmp_path)
     assert store.read(path) is None
     frame = pd.DataFrame({"seed": [1, 2]})
     frame.attrs["said"] = "so"
@@ -90,7 +66,7 @@ def test_download_of_an_object_is_limited(bucket: str, content: bytes, limit: in
 def test_run_is_uploaded_beside_earlier_ones(bucket: str) -> None:
     place = results_place(bucket)
     for _ in range(2):
-        with written_nearby(place) as near:
+        with storage_of(place).working_dir(place) as near:
             (near / "made" / "tables").mkdir(parents=True)
             (near / "made" / "tables" / "scores.csv").write_text("1")
             target = publish_run_dir(near / "made", place, "first")

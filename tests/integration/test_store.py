@@ -241,3 +241,28 @@ def test_directories_are_private(tmp_path: Path) -> None:
     folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
     assert len(folders) == 5
     assert {oct(folder.stat().st_mode & 0o777) for folder in folders} == {"0o700"}
+
+
+def test_unchanged_trial_is_read_once_and_a_changed_one_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"lstm-seed-0-{0:016x}"
+    store_trial(tmp_path, name, make_trial())
+    read: list[str] = []
+    read_bytes = store.read_bytes
+    monkeypatch.setattr(store, "read_bytes", lambda path, *limit: read.append(path.name) or read_bytes(path, *limit))
+
+    def count_reads() -> int:
+        before = len(read)
+        assert read_trial(tmp_path, name) is not None
+        return len(read) - before
+
+    assert [count_reads(), count_reads()] == [3, 3]  # so new that a change could have the same time
+    for path in (tmp_path / "trials").iterdir():
+        if path.is_file():
+            os.utime(path, (1e9, 1e9))
+    assert [count_reads(), count_reads()] == [3, 0]
+    weights = weights_file(tmp_path, name)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(store.DamagedFileError):
+        read_trial(tmp_path, name)
+    weights.unlink()
+    assert read_trial(tmp_path, name) is None

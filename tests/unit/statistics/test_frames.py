@@ -10,6 +10,7 @@ import pytest
 from tasks.statistics import comparison
 from tasks.statistics.frames import compute_frames, load_or_compute_frames
 from tasks.storage import cache, store
+from tasks.storage.archives import unpack_files
 from tasks.storage.layout import predictions_file, reviews_file
 from tasks.storage.trial_records import TrainedTrial, TrainingFacts, TrialResult
 from tasks.storage.trials import store_trial
@@ -63,6 +64,12 @@ def test_same_trials_are_evaluated_once(
     for name, frame in expected.items():
         pd.testing.assert_frame_equal(first[name], frame, check_exact=True, obj=name)
         pd.testing.assert_frame_equal(second[name], frame, check_exact=True, obj=name)
+
+
+def test_predictions_are_stored_with_the_trials_only(trials: list[TrialResult], tmp_path: Path) -> None:
+    frames = load_or_compute_frames(trials, REVIEWS, tmp_path)
+    (archive,) = (tmp_path / "evaluations").glob("*.zip")
+    assert set(unpack_files(archive.read_bytes(), archive)) == set(frames) - {"predictions"}
 
 
 def test_other_trials_or_files_are_evaluated_again(
