@@ -15,8 +15,9 @@ if __name__ == "__mp_main__":  # a worker process: it must not outlive the run, 
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, runtime
+from prefect import runtime
 
+from flows.server.served_flow import served_flow
 from tasks.check_nightly import check_nightly
 from tasks.config import parameters as p
 from tasks.config import recipe as s
@@ -32,6 +33,7 @@ from tasks.execution.schedule import due_date, superseded_state
 from tasks.load import load
 from tasks.nightly.selection import NightlySelection
 from tasks.report import publish
+from tasks.reporting.comparison_result import ComparisonResult
 from tasks.storage import store
 from tasks.storage.layout import cache_dir
 from tasks.storage.s3 import results_place
@@ -49,7 +51,7 @@ def run_name() -> str:
     return parameters.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
-@flow(name="imdb-compare", flow_run_name=run_name)
+@served_flow(name="imdb-compare", flow_run_name=run_name)
 @p.with_field_descriptions(Parameters)
 def imdb_compare(
     data: p.Data = DEFAULTS.data,
@@ -82,7 +84,7 @@ def imdb_compare(
     ema_momentum: s.EmaMomentum = DEFAULTS.ema_momentum,
     epochs: s.Epochs = DEFAULTS.epochs,
     patience: s.Patience = DEFAULTS.patience,
-) -> str:
+) -> ComparisonResult:
     """Compare recurrent architectures over several seeds: scores with confidence intervals, tests, and costs."""
     parameters = Parameters.from_user(**locals())
     if (superseded := superseded_state()) is not None:
@@ -118,9 +120,9 @@ def imdb_compare(
     frames = evaluation.result()
     frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
-    summary = publish(frames, compared_data, settings, trained.failures, started, results_folder)
+    result = publish(frames, compared_data, settings, trained.failures, started, results_folder)
     if trained.failures:
-        raise TrialsFailedError(trained.failures, summary)
+        raise TrialsFailedError(trained.failures, str(result))
     if missing := selection.find_missing_trials(specs, frames["scores"]):
-        raise NightlyRunIncompleteError(selection.night, missing, summary)
-    return summary
+        raise NightlyRunIncompleteError(selection.night, missing, str(result))
+    return result
