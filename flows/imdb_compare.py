@@ -51,7 +51,7 @@ def run_name() -> str:
     return parameters.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
-@served_flow(name="imdb-compare", flow_run_name=run_name)
+@served_flow(Parameters, name="imdb-compare", flow_run_name=run_name)
 @p.with_field_descriptions(Parameters)
 def imdb_compare(
     data: p.Data = DEFAULTS.data,

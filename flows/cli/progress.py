@@ -156,7 +156,7 @@ def overall_progress(progress: RunProgress, now: float, width: int) -> Table:
     finished, total, _, _ = progress.counts()
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     if width >= NARROW:
-        table.add_column(width=width // 4)
+        table.add_column(width=width // 8)
     table.add_column(ratio=1)
     text = Text(describe_progress(progress, now))
     bar = ProgressBar(total=total or None, completed=finished, pulse=not total)
