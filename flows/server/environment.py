@@ -25,7 +25,7 @@ def set_offline_environment() -> None:
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    for name in ("NO_PROXY", "no_proxy"):
-        given = [host for host in os.environ.get(name, "").split(",") if host]
-        if name == "NO_PROXY" or given:  # the second takes precedence if it is set
-            os.environ[name] = ",".join(dict.fromkeys([*given, *NO_PROXY_HOSTS]))
+    names = ("NO_PROXY", "no_proxy")  # libraries differ in which of them they prefer
+    given = [host for name in names for host in os.environ.get(name, "").split(",") if host]
+    for name in names:
+        os.environ[name] = ",".join(dict.fromkeys([*given, *NO_PROXY_HOSTS]))
