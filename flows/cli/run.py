@@ -39,8 +39,10 @@ def execute(options: RunOptions) -> None:
     check_server()
     with live_display(options.progress):
         check_content(parameters)
-        with running_server(meanwhile=lambda: import_module("flows.imdb_compare")), reduced_logging():
-            result = import_module("flows.imdb_compare").imdb_compare(**parameters.model_dump())
+        with running_server(meanwhile=lambda: import_module("flows.imdb_compare")):
+            flow = import_module("flows.imdb_compare").imdb_compare
+            with reduced_logging():
+                result = flow(**parameters.model_dump())
     print_output(result)
 
 
