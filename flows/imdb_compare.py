@@ -10,8 +10,9 @@ if __name__ == "__main__":  # like `imdb-compare run`, and before the imports be
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, runtime
+from prefect import runtime
 
+from flows.server.served_flow import served_flow
 from tasks.check_nightly import check_nightly
 from tasks.clean import clean
 from tasks.config import parameters as p
@@ -31,6 +32,7 @@ from tasks.load import load
 from tasks.nightly.selection import NightlySelection
 from tasks.plot import plot
 from tasks.report import publish
+from tasks.reporting.comparison_result import ComparisonResult
 from tasks.storage import store
 from tasks.storage.layout import cache_dir
 from tasks.storage.s3 import results_place
@@ -48,7 +50,7 @@ def run_name() -> str:
     return parameters.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
-@flow(name="imdb-compare", flow_run_name=run_name)
+@served_flow(Parameters, name="imdb-compare", flow_run_name=run_name)
 @p.with_field_descriptions(Parameters)
 def imdb_compare(
     data: p.Data = DEFAULTS.data,
@@ -82,7 +84,7 @@ def imdb_compare(
     ema_momentum: s.EmaMomentum = DEFAULTS.ema_momentum,
     epochs: s.Epochs = DEFAULTS.epochs,
     patience: s.Patience = DEFAULTS.patience,
-) -> str:
+) -> ComparisonResult:
     """Compare recurrent architectures over several seeds: scores with confidence intervals, tests, and costs."""
     parameters = Parameters.from_user(**locals())
     if (superseded := superseded_state()) is not None:
@@ -131,11 +133,11 @@ def imdb_compare(
         ]
         figures = [figure for plotting in plots for figure in plotting.result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
-    summary = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
+    result = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
     if keep_runs is not None:
         clean(results_folder, keep_runs)
     if trained.failures:
-        raise TrialsFailedError(trained.failures, summary)
+        raise TrialsFailedError(trained.failures, str(result))
     if missing := selection.find_missing_trials(specs, frames["scores"]):
-        raise NightlyRunIncompleteError(selection.night, missing, summary)
-    return summary
+        raise NightlyRunIncompleteError(selection.night, missing, str(result))
+    return result

@@ -1,23 +1,15 @@
 """The task that loads, checks and splits the data set."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from prefect import task
 from prefect.logging import get_run_logger
 
-from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
-from tasks.data.datasets import load_reviews, source_fingerprint
 from tasks.data.records import Dataset
+from tasks.data.stored_reviews import load_dataset
 from tasks.execution.prefect_api import completed_state
-from tasks.storage.cache import cache_key, load_or_compute_table
-from tasks.storage.layout import reviews_file, reviews_name
-
-LOADING_LIBRARIES = ("pandas", "pyarrow", "scikit-learn")
 
 
 @task(name="load", task_run_name="load-reviews")
@@ -45,24 +37,10 @@ def load(
         The description of the data set, with the name of its file in the cache.
     """
     logger = get_run_logger()
-    options: dict[str, Any] = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "group": group,
-        "positive": positive,
-    }
-    source = source_fingerprint(data, data_folder=data_folder)
-    path = reviews_file(cache, reviews_name(cache_key([load_reviews], LOADING_LIBRARIES, source=source, **options)))
-
-    def compute() -> tuple[pd.DataFrame, Dataset]:
-        loaded = load_reviews(data, data_folder=data_folder, on_progress=_log_tenths(logger.info), **options)
-        return loaded.frame, replace(loaded.dataset, file=path.name)
-
-    def check(dataset: Dataset) -> None:
-        if dataset.file != path.name:
-            raise DamagedFileError(f"{escape_terminal(path)} names other files")
-
-    dataset, cached = load_or_compute_table(path, compute, Dataset, check)
+    dataset, cached = load_dataset(
+        data, text_column=text_column, label_column=label_column, positive=positive, group=group,
+        data_folder=data_folder, cache=cache, on_progress=_log_tenths(logger.info),
+    )  # fmt: skip
     logger.info("%s, fingerprint %s", escape_terminal(dataset.source), dataset.fingerprint[:16])
     return completed_state(dataset, cached=cached)
 

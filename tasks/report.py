@@ -14,6 +14,7 @@ from tasks.config.escape import escape_markdown, escape_terminal
 from tasks.data.records import EncodedDataset
 from tasks.execution.prefect_api import ignore_api_errors
 from tasks.figures.rendered_figure import RenderedFigure
+from tasks.reporting.comparison_result import ComparisonResult
 from tasks.reporting.figure_links import thumbnail_uri
 from tasks.reporting.formatting import TextTable
 from tasks.reporting.markdown import render_markdown
@@ -45,7 +46,7 @@ def publish(
     failures: dict[str, str],
     started: datetime,
     results: Path,
-) -> str:
+) -> ComparisonResult:
     """Write the run directory and create the artifacts.
 
     Args:
@@ -58,7 +59,7 @@ def publish(
         results: The results folder.
 
     Returns:
-        A summary for the terminal.
+        The result of the comparison.
     """
     dataset, nightly = encoded.dataset, format_nightly_summary(frames)
     fraction_caveat = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
@@ -74,11 +75,19 @@ def publish(
     )
     directory = write_run_dir(report, results)
     create_artifacts(report, directory)
-    location = escape_terminal(f"Report: {directory / 'report.html'}")
-    get_run_logger().info("%s", location)
+    page = directory / "report.html"
+    get_run_logger().info("Report: %s", escape_terminal(page))
     sentences = [*fraction_caveat, *report.verdict[:PRINTED_SENTENCES], *nightly]
-    table = format_summary_table(report.content.summary)
-    return "\n\n".join([f"\n{escape_terminal(dataset.source)}", table, "\n".join(sentences), location])
+    return ComparisonResult(
+        run_dir=directory,
+        report=page,
+        summary=frames["summary"],
+        scores=frames["scores"],
+        verdict=(*fraction_caveat, *report.verdict),
+        source=dataset.source,
+        table=report.content.summary,
+        text=format_summary(dataset.source, report.content.summary, sentences, page),
+    )
 
 
 def format_fraction_caveat(fraction: float, rows: int) -> list[str]:
@@ -143,6 +152,19 @@ def create_artifacts(report: Report, directory: Path) -> None:
         create_link_artifact(
             page, link_text=f"{name}: report.html", key="report-file", description="Report with all figures"
         )
+
+
+def format_summary(source: str, summary: TextTable, sentences: Sequence[str], page: Path) -> str:
+    """Format the result of a comparison for a terminal.
+
+    Args:
+        source: Description of the data set.
+        summary: One row per architecture.
+        sentences: Sentences on the comparison.
+        page: The page of the report.
+    """
+    location = f"Report: {escape_terminal(page)}"
+    return "\n\n".join([f"\n{escape_terminal(source)}", format_summary_table(summary), "\n".join(sentences), location])
 
 
 def format_summary_table(summary: TextTable) -> str:

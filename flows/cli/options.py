@@ -24,10 +24,17 @@ class RunOptions(Parameters):
         bool,
         Field(description="First look: two architectures, two seeds, a quarter of the training reviews; one minute."),
     ] = False
+    progress: Annotated[
+        bool,
+        Field(
+            description="Show the progress of the trials in a terminal, instead of the log. Without a terminal there "
+            "is always the log."
+        ),
+    ] = True
 
     def parameters(self) -> Parameters:
         """Return the parameters of the comparison, with those that `quick` stands for."""
-        given = self.model_dump(exclude_unset=True, exclude={"quick"})
+        given = self.model_dump(exclude_unset=True, exclude={"quick", "progress"})
         return Parameters(**(QUICK | given if self.quick else given))
 
 

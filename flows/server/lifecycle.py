@@ -11,6 +11,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -226,5 +227,7 @@ def _flush_logs_and_events() -> None:
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    APILogWorker.drain_all(timeout=10)
-    EventsWorker.drain_all(timeout=10)
+    # In a thread of its own: in that of a notebook's event loop, Prefect would return a coroutine instead of waiting.
+    with ThreadPoolExecutor(1) as thread:
+        for worker in (APILogWorker, EventsWorker):
+            thread.submit(worker.drain_all, timeout=10).result()

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from flows.cli.console import print_error, print_output
 from flows.cli.options import UiOptions
+from flows.server.environment import set_offline_environment
 from flows.server.lifecycle import (
     PROJECT_ROOT,
     ServerError,
@@ -38,6 +39,7 @@ def execute(_: UiOptions) -> None:
         UserError: If the port is taken, or the server would be open to other machines without a password.
         ServerError: If the server, the worker or the deployment fails.
     """
+    set_offline_environment()
     api = project_api()
     host, port = find_address(api)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

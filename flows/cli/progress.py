@@ -1,0 +1,314 @@
+"""Live display of a run's progress in a terminal.
+
+It is written to stderr, like the log that it replaces, so that stdout contains nothing but the summary.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tasks.config.escape import MAX_MESSAGE_LENGTH, escape_terminal
+from tasks.execution.progress import (
+    EVENT_LOGGER,
+    EpochFinished,
+    Event,
+    TrialFinished,
+    TrialsPlanned,
+    TrialStarted,
+)
+
+REFRESHES_PER_SECOND = 4
+NARROW = 60  # columns; below it, bars and training losses are left out
+LABEL_SHARE = 0.45  # of the width, at most
+DRAIN_SECONDS = 1
+RESERVED_LINES = 4  # for the header, the overall progress, the number of hidden trials and the cursor
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that is being trained.
+
+    Attributes:
+        label: Label of the trial.
+        started: Start time, by the monotonic clock.
+        epochs: Maximum number of epochs; 0 for a baseline.
+        epoch: Number of epochs finished.
+        train_loss: Training loss of the last epoch; None before the first.
+        validation_accuracy: Validation accuracy after the last epoch, 0 to 1; None before the first.
+    """
+
+    label: str
+    started: float
+    epochs: int
+    epoch: int = 0
+    train_loss: float | None = None
+    validation_accuracy: float | None = None
+
+
+class RunProgress:
+    """Progress of a run, updated by events of any thread and rendered by rich."""
+
+    def __init__(self, started: float) -> None:
+        """Start without trials at a time of the monotonic clock."""
+        self.started = started
+        self.planned: TrialsPlanned | None = None
+        self.training_started = self.last_finished = started
+        self.running: dict[str, RunningTrial] = {}
+        self.outcomes: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def update(self, event: Event, now: float) -> None:
+        """Apply an event that happened at `now`, by the monotonic clock."""
+        with self._lock:
+            match event:
+                case TrialsPlanned():
+                    self.planned, self.training_started = event, now
+                case TrialStarted(label, epochs):
+                    self.running[label] = RunningTrial(label, now, epochs)
+                case EpochFinished(label, epoch, epochs, train_loss, _, accuracy):
+                    trial = self.running.get(label) or RunningTrial(label, now, epochs)
+                    self.running[label] = replace(
+                        trial, epoch=epoch, epochs=epochs, train_loss=train_loss, validation_accuracy=accuracy
+                    )
+                case TrialFinished(label, outcome):
+                    self.running.pop(label, None)
+                    self.outcomes[label] = outcome
+                    self.last_finished = now if outcome != "cached" else self.last_finished
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return the numbers of trials: finished, in total, cached, and failed.
+
+        Diverged trials are finished and not failed. A trial counts as cached by the plan, before its task has run.
+        """
+        with self._lock:
+            found = Counter(self.outcomes.values())
+            total, planned = (self.planned.total, self.planned.cached) if self.planned else (0, 0)
+        cached = max(planned, found["cached"])
+        return cached + found.total() - found["cached"], total, cached, found["failed"]
+
+    def remaining_minutes(self) -> float | None:
+        """Return an upper bound of the remaining training time in minutes; None before the first trial has ended.
+
+        Long trainings start first, so the mean duration so far is an upper bound for the others.
+        """
+        finished, total, cached, _ = self.counts()
+        trained = finished - cached
+        if trained < 1:
+            return None
+        return (self.last_finished - self.training_started) / trained * max(0, total - finished) / 60
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render one row for each running trial that fits, and the overall progress."""
+        now = time.monotonic()
+        with self._lock:
+            running = list(self.running.values())
+        shown = running[: max(1, console.size.height - RESERVED_LINES)]
+        if shown:
+            yield trial_table(shown, now, options.max_width)
+        if len(running) > len(shown):
+            yield Text(f"and {len(running) - len(shown)} more", style="dim")
+        yield overall_progress(self, now, options.max_width)
+
+
+def trial_table(trials: list[RunningTrial], now: float, width: int) -> Table:
+    """Return a table of running trials.
+
+    Args:
+        trials: The trials.
+        now: Current time, by the monotonic clock.
+        width: Width of the terminal, in columns.
+    """
+    wide = width >= NARROW
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=wide)
+    table.add_column("Trial", no_wrap=True, overflow="ellipsis", max_width=int(width * LABEL_SHARE))
+    if wide:
+        table.add_column("", ratio=1)
+    table.add_column("Epoch", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("Loss", justify="right", no_wrap=True)
+    table.add_column("Val. acc." if wide else "Acc.", justify="right", no_wrap=True)
+    table.add_column("Time", justify="right", no_wrap=True)
+    for trial in trials:
+        epoch = f"{trial.epoch}/{trial.epochs}" if trial.epochs else ""
+        bar = ProgressBar(total=trial.epochs or None, completed=trial.epoch, pulse=not trial.epochs)
+        cells: list[RenderableType] = [
+            Text(escape_terminal(trial.label)), bar, epoch, format_score(trial.train_loss),
+            format_score(trial.validation_accuracy), format_duration(now - trial.started),
+        ]  # fmt: skip
+        table.add_row(*(cells if wide else [cells[0], cells[2], *cells[4:]]))
+    return table
+
+
+def overall_progress(progress: RunProgress, now: float, width: int) -> Table:
+    """Return the line of overall progress: a bar in a wide terminal, and the state of the run as text."""
+    finished, total, _, _ = progress.counts()
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    if width >= NARROW:
+        table.add_column(width=width // 8)
+    table.add_column(ratio=1)
+    text = Text(describe_progress(progress, now))
+    bar = ProgressBar(total=total or None, completed=finished, pulse=not total)
+    table.add_row(*([bar, text] if width >= NARROW else [text]))
+    return table
+
+
+def describe_progress(progress: RunProgress, now: float) -> str:
+    """Return the state of a run as one sentence without a full stop.
+
+    Args:
+        progress: Progress of the run.
+        now: Current time, by the monotonic clock.
+    """
+    finished, total, cached, failed = progress.counts()
+    elapsed = format_duration(now - progress.started)
+    if not progress.planned:
+        return f"Starting, {elapsed}"
+    parts = [f"{finished} of {total} trials"]
+    parts += [f"{cached} cached"] if cached else []
+    parts += [f"{failed} failed"] if failed else []
+    minutes = progress.remaining_minutes()
+    if finished >= total:
+        parts.append("evaluating")
+    elif minutes is not None:
+        parts.append(f"at most {minutes:.0f} min left" if minutes >= 1 else "less than 1 min left")
+    return ", ".join([*parts, elapsed])
+
+
+def format_score(score: float | None) -> str:
+    """Format a loss or an accuracy with three decimals; nothing for None."""
+    return "" if score is None else f"{score:.3f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration as minutes and seconds, 2:05, with hours if there are any, 1:02:05."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class ProgressHandler(logging.Handler):
+    """Apply the events of `EVENT_LOGGER`, and pass the records on to the loggers that would have them anyway."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        """Handle events for `progress`."""
+        super().__init__()
+        self.progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Apply the event of one record."""
+        event: Event | None = getattr(record, "event", None)
+        if event is not None:
+            self.progress.update(event, time.monotonic())
+        parent = logging.getLogger(EVENT_LOGGER).parent
+        if parent and parent.isEnabledFor(record.levelno):
+            parent.handle(record)
+
+
+def supports_display() -> bool:
+    """Return whether stdout and stderr are terminals in which a display can move the cursor."""
+    with suppress(ValueError):  # a closed stream
+        return sys.stdout.isatty() and sys.stderr.isatty() and Console(stderr=True).is_interactive
+    return False
+
+
+@contextmanager
+def live_display(enabled: bool) -> Iterator[None]:
+    """Show the progress of a run until the end of the block, and then remove the display.
+
+    Everything that this process and its children write to stderr meanwhile appears above the display.
+
+    Args:
+        enabled: Whether a display is wanted. There is none either if stdout or stderr is not a terminal.
+    """
+    if not (enabled and supports_display()):
+        yield
+        return
+    progress = RunProgress(time.monotonic())
+    with ExitStack() as stack:
+        terminal = stack.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding))
+        # Messages and labels contain names from files: nothing in them is markup.
+        console = Console(file=terminal, markup=False, highlight=False, emoji=False)
+        live = Live(
+            progress, console=console, refresh_per_second=REFRESHES_PER_SECOND, transient=True, redirect_stderr=False
+        )
+        stack.enter_context(live)
+        stack.enter_context(_captured_stderr(console))
+        stack.enter_context(_handled_events(ProgressHandler(progress)))
+        yield
+
+
+@contextmanager
+def _captured_stderr(console: Console) -> Iterator[None]:
+    """Print on a console what is written to the file descriptor of stderr.
+
+    Worker processes inherit the descriptor, and TensorFlow writes to it past `sys.stderr`. Text that reached the
+    terminal between two frames of a display would be erased by the next frame.
+    """
+    descriptor = sys.stderr.fileno()
+    terminal = os.dup(descriptor)
+    read_end, write_end = os.pipe()
+    reader = threading.Thread(target=_print_lines, args=(read_end, console), daemon=True)
+    reader.start()
+    sys.stderr.flush()
+    os.dup2(write_end, descriptor)
+    os.close(write_end)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, descriptor)  # closes the last write end, unless a child process has not ended yet
+        os.close(terminal)
+        reader.join(timeout=DRAIN_SECONDS)
+
+
+def _print_lines(descriptor: int, console: Console) -> None:
+    """Print each line of a pipe on a console until its end."""
+    with os.fdopen(descriptor, errors="backslashreplace") as lines, suppress(ValueError):  # the console was closed
+        for line in lines:
+            console.print(escape_terminal(line.rstrip("\n"), MAX_MESSAGE_LENGTH, lines=True), soft_wrap=True)
+
+
+@contextmanager
+def _handled_events(handler: logging.Handler) -> Iterator[None]:
+    """Send the records of `EVENT_LOGGER` to a handler, whatever the levels of its parents are."""
+    logger = logging.getLogger(EVENT_LOGGER)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # the handler does it
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+@contextmanager
+def reduced_logging() -> Iterator[None]:
+    """Print only warnings and errors of Prefect's log until the end of the block, if a display replaces the rest."""
+    from prefect.logging.handlers import PrefectConsoleHandler  # here, because the display starts before this import
+
+    with ExitStack() as restored:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, PrefectConsoleHandler) and has_display():
+                restored.callback(handler.setLevel, handler.level)
+                handler.setLevel(max(handler.level, logging.WARNING))
+        yield
+
+
+def has_display() -> bool:
+    """Return whether a display is shown now."""
+    return any(isinstance(handler, ProgressHandler) for handler in logging.getLogger(EVENT_LOGGER).handlers)
