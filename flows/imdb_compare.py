@@ -29,6 +29,7 @@ from tasks.execution.run_logging import configure_run_logging
 from tasks.execution.schedule import due_date, superseded_state
 from tasks.figures.render import plan_figures
 from tasks.load import load
+from tasks.nightly.history import was_compared
 from tasks.nightly.selection import NightlySelection
 from tasks.plot import plot
 from tasks.report import publish
@@ -99,7 +100,10 @@ def imdb_compare(
     store.sweep(results_folder)
     loading = load.submit(data, text_column, label_column, positive, group, Path(data_folder), cache)
     dataset = loading.result()  # a user error in the data ends the run before any training
-    with open_executor(parameters, warm_up=loading.state.name != "Cached") as (executor, in_workers):
+    with open_executor(parameters, warm_up=not was_compared(results_folder, dataset.fingerprint)) as (
+        executor,
+        in_workers,
+    ):
         encodings = [
             encode.submit(
                 dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False

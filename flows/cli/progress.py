@@ -286,7 +286,7 @@ def _handled_events(handler: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger(EVENT_LOGGER)
     before = logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     logger.propagate = False  # the handler does it
     try:
         yield

@@ -94,5 +94,9 @@ Event = TrialsPlanned | TrialStarted | EpochFinished | TrialFinished
 
 
 def report_event(event: Event) -> None:
-    """Log an event on `EVENT_LOGGER`; the message is a plain sentence."""
-    logger.info("%s", event, extra={"event": event})
+    """Log an event on `EVENT_LOGGER`; the message is a plain sentence.
+
+    The start and end of a trial have the level DEBUG, because Prefect logs the states of its task.
+    """
+    level = logging.INFO if isinstance(event, TrialsPlanned | EpochFinished) else logging.DEBUG
+    logger.log(level, "%s", event, extra={"event": event})

@@ -24,7 +24,8 @@ def configure_run_logging() -> None:
         for handler in api_handlers:
             if handler not in logger.handlers:
                 logger.addHandler(handler)
-    logging.getLogger(EVENT_LOGGER).setLevel(logging.INFO)
+    if (events := logging.getLogger(EVENT_LOGGER)).level == logging.NOTSET:
+        events.setLevel(logging.INFO)
     console_handlers = [each for each in logging.getLogger().handlers if isinstance(each, PrefectConsoleHandler)]
     for handler in (*api_handlers, *console_handlers):
         if escape_record not in handler.filters:

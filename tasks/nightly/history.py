@@ -24,7 +24,8 @@ from tasks.config.recipe import Recipe
 from tasks.evaluation.metrics import METRICS
 from tasks.nightly.history_rows import COSTS
 from tasks.storage import store
-from tasks.storage.layout import history_files, history_partition
+from tasks.storage.backends import storage_of
+from tasks.storage.layout import history_files, history_of_data, history_partition
 from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_columns, check_names
 
 KEY_DIGITS = 16  # hexadecimal digits of fingerprint and key in the names of directories
@@ -112,6 +113,17 @@ def read_history(results: Path) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=["data", "configuration", "night", "started", "seed", "trial", "status"])
     return pd.concat(frames, ignore_index=True).sort_values(["started", "night"], kind="stable", ignore_index=True)
+
+
+def was_compared(results: Path, data: str) -> bool:
+    """Return whether there was a run on a data set before.
+
+    Args:
+        results: The results directory.
+        data: Fingerprint of the data set, hexadecimal.
+    """
+    folder = history_of_data(results, data[:KEY_DIGITS])
+    return bool(storage_of(folder).entries(folder))
 
 
 def find_files(results: Path, run: str) -> list[Path]:

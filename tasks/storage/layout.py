@@ -90,9 +90,14 @@ def history_dir(results: Path) -> Path:
     return results / "history"
 
 
+def history_of_data(results: Path, data: str) -> Path:
+    """Return the directory of the history of one data set."""
+    return history_dir(results) / f"data={data}"
+
+
 def history_partition(results: Path, data: str, configuration: str) -> Path:
     """Return the directory of the history of one data set and configuration."""
-    return history_dir(results) / f"data={data}" / f"configuration={configuration}"
+    return history_of_data(results, data) / f"configuration={configuration}"
 
 
 def history_files(results: Path) -> list[Path]:
