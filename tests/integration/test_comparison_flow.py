@@ -41,10 +41,12 @@ def test_run_writes_report_tables_and_figures(finished: Path) -> None:
 
 def test_each_trial_is_evaluated_where_it_was_trained(finished: Path) -> None:
     trials = finished / "cache" / "trials"
-    evaluations = {path.name.split(".")[0]: path.stat().st_mtime_ns for path in trials.glob("*.evaluation-*.zip")}
+    # The time of a file is that of its last use, the time of its checksum that of its writing.
+    checksums = trials.glob("*.evaluation-*.zip.sha256")
+    evaluations = {path.name.split(".")[0]: path.stat().st_mtime_ns for path in checksums}
     weights = pd.read_parquet(finished / "latest" / "tables" / "trials.parquet")["weights"]
     assert evaluations.keys() == {Path(name).stem for name in weights}
-    assert min(evaluations.values()) < max(path.stat().st_mtime_ns for path in trials.glob("*.safetensors"))
+    assert min(evaluations.values()) < max(path.stat().st_mtime_ns for path in trials.glob("*.safetensors.sha256"))
 
 
 def test_all_parquet_files_can_be_read_by_duckdb(finished: Path) -> None:
@@ -61,7 +63,11 @@ def test_prefect_has_the_task_runs_and_artifacts(finished: Path, api: str) -> No
     tasks = {task["name"] for task in httpx.post(f"{api}/task_runs/filter", json=query).json()}
     baselines = {f"{name}-seed-0" for name in BASELINES}
     always = {"load-reviews", "encode-reviews-1.0", "evaluate", "check-nights", "report"}
-    assert tasks == {"simple_rnn-seed-0", "simple_rnn-seed-1"} | always | baselines
+    plots = {f"plot-{path.stem}" for path in (finished / "latest" / "figures").glob("*.png")}
+    assert len(plots) > 8
+    assert tasks >= {"simple_rnn-seed-0", "simple_rnn-seed-1"} | always | baselines | plots
+    others = {name for name in tasks if not name.startswith("plot-")}
+    assert others == {"simple_rnn-seed-0", "simple_rnn-seed-1"} | always | baselines
     artifacts = {each["key"] for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
     assert artifacts >= {"report", "summary", "scores", "cells", "nights", "training-simple-rnn-seed-0"}
 

@@ -54,21 +54,3 @@ def test_worker_sees_only_its_gpu_and_grows_its_memory(fake_tensorflow: Path) ->
     environment = os.environ | {"PYTHONPATH": f"{fake_tensorflow}{os.pathsep}{ROOT}"}
     done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "2 ['GPU:2'] [1, 1, ('GPU:2', True)] True\n", done.stderr
-
-
-def test_each_worker_slot_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contextlib import ExitStack
-
-    from tasks.execution import local
-
-    assigned = []
-
-    class Pool(ExitStack):
-        def __init__(self, **options: object) -> None:
-            super().__init__()
-            assigned.append(options["initargs"][-1])
-
-    monkeypatch.setattr(local, "ProcessPoolTaskRunner", Pool)
-    with ExitStack() as stack:
-        slots = [local._open_slot(stack, gpu) for gpu in ("0", "1", None)]
-    assert assigned == [slot.gpu for slot in slots] == ["0", "1", None]
