@@ -22,7 +22,8 @@ from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials
-from tasks.execution.executor import check_engine, open_executor
+from tasks.execution.check_engine import check_engine
+from tasks.execution.executor import open_executor
 from tasks.execution.outcomes import collect_trials
 from tasks.execution.plan import find_cached_trials, most_expensive_first, plan_trials
 from tasks.execution.run_logging import configure_run_logging

@@ -19,6 +19,7 @@ from tasks.config.log_filters import hide_user_error_logs, hide_user_error_trace
 from tasks.config.parameters import Parameters
 from tasks.data.datasets import DATASETS, check_source
 from tasks.data.stored_reviews import load_dataset
+from tasks.execution.check_engine import check_engine
 from tasks.storage.layout import cache_dir, history_dir, runs_dir
 from tasks.storage.s3 import results_place
 
@@ -60,8 +61,9 @@ def check_content(parameters: Parameters) -> None:
     start later. A file of 10 MB takes about a second. The project's own data sets are loaded during the run.
 
     Raises:
-        UserError: If the data or the file of a user-defined architecture cannot be used.
+        UserError: If the data, the file of a user-defined architecture or the Dask scheduler cannot be used.
     """
+    check_engine(parameters.engine, parameters.dask_address)
     if user_defined := [name for name in parameters.architectures if name not in ARCHITECTURE_NAMES]:
         from tasks.training.check_user_model import user_module_file
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any, Protocol, Self, TypeVar
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
 from tasks.models.gpus import parallel_trials, visible_gpus
 
-DASK_PACKAGE = "distributed>=2026.8"
 Result = TypeVar("Result")
 OnEpoch = Callable[[int, dict[str, float]], None]  # number of the epoch from 1, and its scores by name
 
@@ -55,24 +52,6 @@ class Executor(Protocol):
     def __exit__(self, *error: object) -> None:
         """End the workers at once. Calls of `run` that wait for them raise `TerminationSignal`."""
         ...
-
-
-def check_engine(engine: str, address: str | None) -> None:
-    """Check that the engine is available, before any data is loaded.
-
-    Raises:
-        UserError: If Dask is not installed, its scheduler does not answer, or an address is given without Dask.
-    """
-    if engine == "processes":
-        if address:
-            raise UserError(f"dask_address: received {address!r:.120}, but engine is 'processes'. Add --engine dask.")
-        return
-    if find_spec("distributed") is None:
-        raise UserError(f"engine: 'dask' needs a package that is not installed: pip install '{DASK_PACKAGE}'")
-    if address:
-        from tasks.execution.dask_scheduler import check_scheduler
-
-        check_scheduler(address)
 
 
 @contextmanager

@@ -66,7 +66,10 @@ def test_the_run_graph_leads_from_load_to_report(served: dict[str, Any], page: P
     for name in trained:
         assert "encode-reviews-1.0" in parents[name]
     assert trained | {"nb_svm-seed-0"} <= parents["evaluate"]
-    assert "evaluate" in parents["report"]
+    plots = {name for name in parents if name.startswith("plot-")}
+    assert len(plots) > 8
+    assert all("evaluate" in parents[name] for name in plots)
+    assert plots | {"evaluate"} <= parents["report"]
     page.goto(f"{served['site']}/runs/flow-run/{served['run']['id']}")
     expect(page.get_by_text(NAME).first).to_be_visible()
     expect(page.get_by_text("Completed").first).to_be_visible()

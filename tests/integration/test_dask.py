@@ -23,8 +23,8 @@ from distributed import LocalCluster
 from flows.cli.exit_codes import RESUME
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
+from tasks.execution.check_engine import check_engine
 from tasks.execution.dask_worker import WorkerSetup, trial_versions
-from tasks.execution.executor import check_engine
 from tests.conftest import ROOT, TINY, Command
 from tests.helpers import runs, task_states
 
@@ -253,7 +253,7 @@ def test_command_exits_with_code_2_without_a_scheduler(
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.execution.executor.find_spec", lambda name: None)
+    monkeypatch.setattr("tasks.execution.check_engine.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install 'distributed"):
         check_engine("dask", None)
 
