@@ -1,6 +1,7 @@
 """Runs of the deployment that are cancelled or retried as in the Prefect UI."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +24,9 @@ def wait_until(happened: Callable[[], object], seconds: float = 180) -> None:
 
 def start_run(environment: dict[str, str], parameters: dict[str, object]) -> str:
     """Start a run of the deployment, and return its id."""
-    runs.run_prefect(environment, "deployment", "run", "imdb-compare/default", "--params", json.dumps(parameters))
-    query = {"flow_runs": {"name": {"any_": [parameters["run_name"]]}}}
-    (run,) = runs.query_api(environment["PREFECT_API_URL"], "flow_runs/filter", query) or [{"id": ""}]
-    return run["id"]
+    words = ("deployment", "run", "imdb-compare/default", "--params", json.dumps(parameters))
+    (run,) = re.findall(r"UUID: (\S+)", runs.run_prefect(environment, *words))
+    return run
 
 
 def state(environment: dict[str, str], run: str) -> str:
