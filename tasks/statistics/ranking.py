@@ -38,7 +38,8 @@ def omnibus_tests(predictions: Predictions, contributions: Floats, metric: str) 
     """Test whether any architecture differs from the others.
 
     Cochran's Q compares the predictions on the reviews. Each architecture predicts with its mean probability over the
-    seeds, so the test contains no seed variance. Friedman's test compares the scores of the seeds that all
+    seeds, so the test contains no seed variance. The majority class is left out: nearly any model differs from it, so
+    the test would only find that. Friedman's test compares the scores of the seeds that all
     architectures share (Demsar 2006). Deterministic architectures are left out of it.
 
     Args:
@@ -62,8 +63,11 @@ def _omnibus_row(
 def _cochran(predictions: Predictions) -> dict[str, object]:
     from statsmodels.stats.contingency_tables import cochrans_q
 
-    correct, name = correct_mean_predictions(predictions).T.astype(int), "Cochran's Q"
-    if correct.shape[1] < 2 or (correct == correct[:, :1]).all():
+    compared = [architecture != MAJORITY_BASELINE for architecture in predictions.architectures]
+    correct, name = correct_mean_predictions(predictions)[compared].T.astype(int), "Cochran's Q"
+    if correct.shape[1] < 2:
+        return _omnibus_row(name, len(correct), note="nothing to test: fewer than two architectures")
+    if (correct == correct[:, :1]).all():
         note = "nothing to test: all architectures are correct on the same reviews"
         return _omnibus_row(name, len(correct), note=note)
     result = cochrans_q(correct)

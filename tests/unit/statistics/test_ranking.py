@@ -49,6 +49,18 @@ def test_cochrans_q_by_hand() -> None:
     assert found["statistic"] == pytest.approx(cochrans_q(CORRECT).statistic)
 
 
+def test_cochrans_q_is_without_the_majority_class() -> None:
+    data = predictions_from(np.column_stack([CORRECT, np.arange(7) < 3]))
+    data.architectures[3] = "majority"
+    found = omnibus_tests(data, np.ones((4, 1, 7)), "accuracy").iloc[0]
+    assert found["statistic"] == pytest.approx(5.2)
+    data = predictions_from(CORRECT[:, :2])
+    data.architectures[1] = "majority"
+    found = omnibus_tests(data, np.ones((2, 1, 7)), "accuracy").iloc[0]
+    assert (found["statistic"], found["p"]) == (0, 1)
+    assert found["note"] == "nothing to test: fewer than two architectures"
+
+
 def test_friedman_by_hand() -> None:
     # Over four seeds ranks 1 2 3, 1 2 3, 1 3 2, 2 1 3: sums 5, 8, 11; 12 / (4 * 3 * 4) * 210 - 3 * 4 * 4 = 4.5.
     scores = [[0.80, 0.81, 0.80, 0.83], [0.82, 0.83, 0.86, 0.81], [0.84, 0.85, 0.84, 0.88]]
