@@ -132,9 +132,7 @@ def test_expected_best_validation_and_its_cost() -> None:
     data.present[1, 0] = False
     scores = contributions_from([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
     found = expected_best_validation(data, scores, trials, metric="accuracy").set_index(["architecture", "runs"])
-    assert found["expected"].tolist() == pytest.approx(
-        [0.2, 0.8 / 3, 0.3, 0.6, 0.7]
-    )
+    assert found["expected"].tolist() == pytest.approx([0.2, 0.8 / 3, 0.3, 0.6, 0.7])
     assert found.loc["a", "train_seconds"].tolist() == [3, 6, 9]
     assert found.loc["b", "train_seconds"].isna().all()
     lowest = expected_best_validation(data, scores, trials, metric="log_loss")["expected"]
