@@ -21,7 +21,15 @@ from tasks.statistics.confidence_intervals import (
     two_sided_p_value,
 )
 from tasks.statistics.options import ComparisonOptions
-from tasks.statistics.paired_tests import McNemarResult, cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
+from tasks.statistics.paired_tests import (
+    McNemarResult,
+    cliffs_delta,
+    cohens_d_z,
+    difference_signs,
+    mcnemar,
+    sign_flip,
+    win_interval,
+)
 from tasks.statistics.resampling import bootstrap_seed_weights
 from tasks.statistics.significance import add_verdicts
 
@@ -149,7 +157,8 @@ def _compare_pair(
         **_p_values(difference, seed_differences, variance, pair, options.margin),
         "seeds": seeds, "deterministic": pair.deterministic,
         "noise": "seeds and reviews" if seeds > 1 else "reviews",
-        **_bootstrap(seed_differences, _differences(resampled_means, pair, present), metric, options.seed),
+        **_bootstrap(_differences(resampled_means, pair, present), options.seed),
+        **_win_probability(table, variance, pair, metric),
         "cliffs_delta": cliffs_delta(*scores), "d_z": cohens_d_z(seed_differences),
         "seed_variance": variance.seed_variance, "item_variance": variance.review_variance,
     }  # fmt: skip
@@ -173,31 +182,37 @@ def _p_values(
     }
 
 
-def _bootstrap(seed_differences: Floats, resampled: Floats, metric: str, seed: int) -> dict[str, float]:
-    """Return the bootstrap interval of the difference, and P(A > B) with its interval.
+def _bootstrap(resampled: Floats, seed: int) -> dict[str, float]:
+    """Return the bootstrap interval of the difference.
+
+    Args:
+        resampled: (seeds, draws) float, the difference of each shared seed over resampled reviews.
+        seed: Seed of the draws of seeds.
+    """
+    weights = bootstrap_seed_weights(len(resampled), draws=resampled.shape[1], seed=seed)
+    low, high = np.quantile((resampled * weights).sum(axis=0), [0.025, 0.975])
+    return {"bootstrap_low": low, "bootstrap_high": high}
+
+
+def _win_probability(
+    table: Floats, variance: VarianceComponents, pair: ArchitecturePair, metric: str
+) -> dict[str, float]:
+    """Return P(A > B) with its interval, from the differences of contributions (seeds, reviews).
 
     P(A > B) is the probability that the first architecture is better with a new seed; a tie counts one half. Source:
     Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks".
-
-    Args:
-        seed_differences: (seeds,) float, the difference of each shared seed.
-        resampled: (seeds, draws) float, the same over resampled reviews.
-        metric: Metric, which decides whether higher is better.
-        seed: Seed of the draws of seeds.
     """
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    weights = bootstrap_seed_weights(len(resampled), draws=resampled.shape[1], seed=seed)
-    probability = float((difference_signs(sign * seed_differences) + 1).mean() / 2)
-    # The resampled means come from float32 products, which have seven digits.
-    better = (difference_signs(sign * resampled, decimals=6) + 1) / 2
-    probabilities = np.quantile((better * weights).sum(axis=0), [0.025, 0.975])
-    differences = np.quantile((resampled * weights).sum(axis=0), [0.025, 0.975])
+    differences, shared_variance = table.mean(axis=1), variance.known_variance
+    if metric in LOWER_IS_BETTER:
+        differences = -differences
+    else:  # without the part that `estimate_variance` adds for bounded scores: it would break ties
+        shared_variance = max(shared_variance - 1 / (table.shape[1] + 2) ** 2, 0.0)
+    probability = float((difference_signs(differences) + 1).mean() / 2)
+    low, high = win_interval(differences if pair.first_seeds else differences[:0], shared_variance=shared_variance)
     return {
-        "bootstrap_low": differences[0],
-        "bootstrap_high": differences[1],
         "probability_first_better": probability,
-        "probability_low": min(probabilities[0], probability),
-        "probability_high": max(probabilities[1], probability),
+        "probability_low": min(low, probability),
+        "probability_high": max(high, probability),
     }
 
 
