@@ -75,16 +75,15 @@ def average_over_estimates(compute, df: float, points: int = 60) -> float:
     return float(np.mean([compute(v) for v in stats.chi2.ppf((np.arange(points) + 0.5) / points, df) / df]))
 
 
-@pytest.mark.parametrize(("df", "alpha"), [(4, 0.05), (9, 0.05), (4, 0.01), (9, 0.005)])
+@pytest.mark.parametrize(("df", "alpha"), [(4, 0.05), (9, 0.05), (4, 0.005), (9, 0.005)])
 def test_estimated_power_is_correct_on_average(df, alpha) -> None:
     test = {"df": df, "alpha": alpha}
     for shift in (1, 2, 3, 4, 6):
         true = power(shift, estimated_variance=1.0, **test)
-        # 20 points are within 0.005 of 60, and cost a third.
         found = average_over_estimates(
-            lambda v, at=shift: estimate_power(at, estimated_variance=v, **test)[1], df, points=20
+            lambda v, at=shift: estimate_power(at, estimated_variance=v, **test)[1], df, points=40
         )
-        assert found == pytest.approx(true, abs=0.05)
+        assert found == pytest.approx(true, abs=0.03)
 
 
 def test_power_at_the_estimated_variance_is_too_large_on_average() -> None:
