@@ -13,7 +13,7 @@ points, and comes with bounds.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from tasks.evaluation.metrics import Floats
 from tasks.statistics.confidence_intervals import VarianceComponents
 from tasks.statistics.multiple_testing import holm_level
 from tasks.statistics.options import ComparisonOptions
-from tasks.statistics.significance import MIN_SEEDS
+from tasks.statistics.significance import INCONCLUSIVE, MIN_SEEDS
 
 MAX_SEEDS = 1_000
 ONE_POINT = 0.01
@@ -53,7 +53,7 @@ def power_table(
     """Return the power of the test of each pair, and the number of seeds that it needs.
 
     Args:
-        pairs: Columns first, second, difference, p_holm and seeds; one row per pair, in the main metric.
+        pairs: Columns first, second, difference, p_holm, seeds and verdict; one row per pair, in the main metric.
         variances: Variance of the difference of each pair.
         options: Options of the comparison.
 
@@ -62,8 +62,8 @@ def power_table(
         is detected with a power of 80%), power_one_point (the probability to detect a true difference of one point)
         with its 95% bounds power_low and power_high, target_difference (the larger of the observed difference and the
         margin), seeds_needed (to detect the target with a power of 80%; -1 if no number of seeds suffices or the seed
-        variance is unknown). This is the power of the test: with fewer than `MIN_SEEDS` seeds a difference that it
-        detects is still reported as inconclusive.
+        variance is unknown). With fewer than `MIN_SEEDS` seeds no difference is reported as significant, so the power
+        and its bounds are 0 and minimum_detectable_difference is NaN.
     """
     level, rows = holm_level(pairs["p_holm"].to_numpy(), options.alpha), []
     for pair, variance in zip(pairs.to_dict("records"), variances, strict=True):
@@ -74,9 +74,32 @@ def power_table(
         # An estimated standard deviation is too small on average, and so is the difference that follows from it.
         unbiased = variance.estimated_variance / std_bias_factor(variance.df) ** 2
         detectable = minimum_detectable_difference(estimated_variance=unbiased, **test)
+        if pair["verdict"] == INCONCLUSIVE:
+            detectable, low, point, high = np.nan, 0.0, 0.0, 0.0
         values = [detectable, point, low, high, target, -1 if needed is None else needed]
         rows.append([pair["first"], pair["second"], pair["seeds"], level, *values])
     return pd.DataFrame(rows, columns=POWER_COLUMNS)
+
+
+def detectable_range(power: pd.DataFrame, deterministic: Collection[str]) -> tuple[float, float] | None:
+    """Return the smallest and the largest minimum detectable difference of the pairs, in units of the metric.
+
+    A pair with a deterministic architecture counts only if there is no other: the majority class is in the noisiest
+    pair of nearly every run, which says nothing about the networks.
+
+    Args:
+        power: Table of `power_table`.
+        deterministic: Names of the deterministic architectures.
+
+    Returns:
+        None if no pair has enough seeds for a significant difference.
+    """
+    known = power[power["minimum_detectable_difference"].notna()]
+    random = known[~known[["first", "second"]].isin(list(deterministic)).any(axis=1)]
+    if known.empty:
+        return None
+    differences = (known if random.empty else random)["minimum_detectable_difference"]
+    return float(differences.min()), float(differences.max())
 
 
 def power(

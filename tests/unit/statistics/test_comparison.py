@@ -42,8 +42,9 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     for frame in (summary, pairs):
         assert frame[frame["note"].eq("")].notna().all(axis=None)
     assert frames["omnibus"]["p"].between(0, 1).all()
-    for name in ("setup", "power", "omnibus", "groups"):
+    for name in ("setup", "omnibus", "groups"):
         assert frames[name].notna().all(axis=None), name
+    assert frames["power"].drop(columns="minimum_detectable_difference").notna().all(axis=None)
     assert frames["expected"].drop(columns="train_seconds").notna().all(axis=None)
     assert verdict(frames)
 

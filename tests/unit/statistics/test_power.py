@@ -12,6 +12,7 @@ from tasks.statistics.confidence_intervals import VarianceComponents, estimate_v
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.power import (
     POWER_COLUMNS,
+    detectable_range,
     estimate_power,
     minimum_detectable_difference,
     power,
@@ -175,12 +176,12 @@ def test_seeds_for_the_exact_test_by_hand() -> None:
 def test_power_table() -> None:
     pairs = pd.DataFrame(
         {"first": ["a", "a", "b"], "second": ["b", "c", "c"], "seeds": [5, 5, 1], "difference": [0.001, -0.02, 0.1],
-         "p_holm": [0.9, 0.4, 0.001]}
+         "p_holm": [0.9, 0.4, 0.001], "verdict": ["not separable"] * 2 + ["too few seeds"]}
     )  # fmt: skip
     variances = [components(5e-5, 0.0, 5), components(5e-5, 0.0, 5), estimate_variance(np.eye(7)[:1])]
     found = power_table(pairs, variances, ComparisonOptions(margin=0.005, alpha=0.05))
     assert list(found) == POWER_COLUMNS
-    assert found.notna().all(axis=None)
+    assert found[:2].notna().all(axis=None)
     assert found["level"].tolist() == [0.025] * 3
     assert found["target_difference"].tolist() == [0.005, 0.02, 0.1]
     test = {"estimated_variance": 1e-5, "df": 4, "alpha": 0.025}
@@ -190,4 +191,18 @@ def test_power_table() -> None:
     assert tuple(found.loc[0, ["power_low", "power_one_point", "power_high"]]) == estimate_power(0.01, **test)
     assert found["seeds_needed"][0] > found["seeds_needed"][1] >= 5
     assert found["seeds_needed"][2] == -1
+    # With too few seeds nothing can be claimed, so nothing can be detected.
+    assert found.loc[2, ["power_low", "power_one_point", "power_high"]].tolist() == [0, 0, 0]
+    assert np.isnan(found["minimum_detectable_difference"][2])
     assert power_table(pairs[:0], [], ComparisonOptions()).empty
+
+
+def test_range_of_detectable_differences_is_without_deterministic_architectures() -> None:
+    table = pd.DataFrame(
+        {"first": ["a", "a", "a", "b"], "second": ["b", "c", "majority", "majority"],
+         "minimum_detectable_difference": [0.01, 0.02, 0.3, np.nan]}
+    )  # fmt: skip
+    assert detectable_range(table, ("majority",)) == (0.01, 0.02)
+    assert detectable_range(table, ()) == (0.01, 0.3)
+    assert detectable_range(table[2:], ("majority",)) == (0.3, 0.3)
+    assert detectable_range(table[3:], ("majority",)) is None
