@@ -151,6 +151,8 @@ def _compare_pair(
     variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, deterministic=pair.deterministic)
     difference, seed_differences, seeds = float(table.mean()), table.mean(axis=1), len(pair.first_seeds)
     low, high = confidence_interval(difference, variance)
+    if metric not in LOWER_IS_BETTER:  # two scores in [0, 1] differ by at most 1
+        low, high = max(low, -1.0), min(high, 1.0)
     scores = [contributions[index][present[index]].mean(axis=1) for index in (pair.first, pair.second)]
     row: Row = {
         "metric": metric, "difference": difference, "low": low, "high": high,

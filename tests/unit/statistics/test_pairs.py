@@ -113,6 +113,16 @@ def test_equivalence_is_two_one_sided_tests() -> None:
     assert row["verdict"] == "equivalent"
 
 
+def test_interval_of_a_difference_is_within_its_possible_range() -> None:
+    labels = np.ones(2_000, np.int8)
+    probabilities = np.repeat(np.array([0.9, 0.1], np.float32)[:, None, None], 5, axis=1).repeat(2_000, axis=2)
+    ids = np.array([f"{number:04d}" for number in range(2_000)], object)
+    data = Predictions(["a", "b"], list(range(5)), ids, labels, probabilities, np.ones((2, 5), bool))
+    row = compare_test(data).set_index("metric").loc["accuracy"]
+    assert (row["difference"], row["high"]) == (1, 1)
+    assert 0.99 < row["low"] < 1
+
+
 def test_identical_models_have_no_difference_in_any_metric() -> None:
     splits = simulate_predictions([0.8, 0.8], seeds=5, reviews=60, seed=1)
     splits["test"].probabilities[1] = splits["test"].probabilities[0]
