@@ -17,6 +17,8 @@ SUMMARY_COLUMNS = [
     "architecture", "split", "metric", "mean", "std", "min", "max", "low", "high", "seeds", "diverged",
     "seed_variance", "item_variance", "bootstrap_low", "bootstrap_high", "note",
 ]  # fmt: skip
+INTERVAL_COLUMNS = ("low", "high", "bootstrap_low", "bootstrap_high")
+CONSTANT_NOTE = "constant predictions: the AUC is 0.5 by definition and has no interval"
 
 
 def summarize(
@@ -48,6 +50,8 @@ def summarize(
             contributions[metric][index][present], resampled_means[metric][index][present].astype(np.float64),
             metric=metric, deterministic=deterministic, seed=options.seed,
         )  # fmt: skip
+        if metric == "auc" and _is_constant(predictions.probabilities[index][present]):
+            row |= {**dict.fromkeys(INTERVAL_COLUMNS, np.nan), "note": CONSTANT_NOTE}
         key = {"architecture": name, "split": split, "metric": metric}
         rows.append({**key, **row, "diverged": count_diverged(trials, name)})
     return pd.DataFrame(rows)[SUMMARY_COLUMNS]
@@ -61,6 +65,7 @@ def _summary_row(
     variance, mean = estimate_variance(table, deterministic=deterministic), float(scores.mean())
     if metric in LOWER_IS_BETTER:
         low, high = confidence_interval(mean, variance)
+        low = max(low, 0.0)  # no such metric is negative
     else:
         low, high = wilson_interval(mean, variance, reviews=reviews)
     weights = bootstrap_seed_weights(seeds, draws=resampled_means.shape[1], seed=seed)
@@ -79,6 +84,11 @@ def _summary_row(
         "bootstrap_high": np.quantile(bootstrap_means, 0.975),
         "note": _note(seeds, deterministic),
     }
+
+
+def _is_constant(probabilities: NDArray[np.float32]) -> bool:
+    """Return whether every seed predicts the same probability for all reviews, from (seeds, reviews)."""
+    return bool((probabilities == probabilities[:, :1]).all())
 
 
 def _note(seeds: int, deterministic: bool) -> str:

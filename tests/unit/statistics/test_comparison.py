@@ -26,7 +26,7 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     """Check the properties of every comparison: points in intervals, p-values in [0, 1], no NaN without a note."""
     summary, pairs = frames["summary"], frames["pairs"]
     for frame, low, point, high in (
-        (summary, "low", "mean", "high"),
+        (summary[summary["low"].notna()], "low", "mean", "high"),
         (summary, "min", "mean", "max"),
         (pairs, "low", "difference", "high"),
         (pairs, "probability_low", "probability_first_better", "probability_high"),
@@ -34,8 +34,10 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     ):
         assert (frame[low] <= frame[point] + 1e-12).all(), (low, point)
         assert (frame[point] <= frame[high] + 1e-12).all(), (point, high)
-    scores = summary[summary["metric"] != "log_loss"]
+    assert (summary["low"].notna() | summary["metric"].eq("auc")).all()
+    scores = summary[summary["metric"].ne("log_loss") & summary["low"].notna()]
     assert (scores["low"].ge(0) & scores["high"].le(1)).all()
+    assert pairs[pairs["metric"] != "log_loss"][["low", "high"]].abs().le(1).all(axis=None)
     assert (pairs[P_VALUES].ge(0) & pairs[P_VALUES].le(1)).all(axis=None)
     assert (pairs["p"] <= pairs["p_holm"]).all()
     assert (pairs["smallest_p"] <= pairs["p_sign_flip"]).all()

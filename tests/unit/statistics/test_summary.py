@@ -51,6 +51,24 @@ def test_log_loss_has_a_symmetric_interval() -> None:
     )
 
 
+def test_constant_predictions_have_no_interval_of_the_auc() -> None:
+    data = simulate_predictions([0.8, 0.8], seeds=2, reviews=50, seed=0)["test"]
+    data.probabilities[0] = [[0.3], [0.6]]
+    found = summary(data).set_index(["architecture", "metric"])
+    limits = ["low", "high", "bootstrap_low", "bootstrap_high"]
+    assert found.loc[("model_0", "auc"), "mean"] == 0.5
+    assert found.loc[("model_0", "auc"), limits].isna().all()
+    assert found.loc[("model_0", "auc"), "note"].startswith("constant predictions")
+    assert found.drop(index=("model_0", "auc"))[limits].notna().all(axis=None)
+
+
+def test_log_loss_interval_is_not_negative() -> None:
+    data = simulate_predictions([0.95], seeds=2, reviews=12, seed=0)["test"]
+    data.probabilities[:] = np.where(data.labels == 1, 0.99, 0.01)
+    data.probabilities[0, 0, :2] = 0.5
+    assert summary(data).set_index("metric").loc["log_loss", "low"] == 0
+
+
 def test_draws_of_seeds_depend_on_the_seed() -> None:
     data = simulate_predictions([0.8], seeds=5, reviews=50, seed=0)["test"]
     first, again, other = (summary(data, seed=seed)["bootstrap_low"] for seed in (1, 1, 2))
