@@ -34,7 +34,8 @@ TABLE_COLUMNS = {
     "pairs": (
         "first second metric difference low high p p_holm p_sign_flip smallest_p verdict p_equivalent_holm "
         "seeds noise bootstrap_low bootstrap_high probability_first_better probability_low probability_high "
-        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance note"
+        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance "
+        "first_failed second_failed note"
     ),
     "power": (
         "first second seeds level minimum_detectable_difference power_one_point power_low power_high target_difference "

@@ -4,7 +4,7 @@
 """
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,7 @@ from tasks.statistics.confidence_intervals import (
     estimate_variance,
     two_sided_p_value,
 )
+from tasks.statistics.failed_seeds import chance_contributions, diverged_seeds, find_failed_seeds
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.paired_tests import (
     McNemarResult,
@@ -37,7 +38,7 @@ PAIR_COLUMNS = [
     "first", "second", "metric", "difference", "low", "high", "p", "p_holm", "p_sign_flip", "smallest_p", "verdict",
     "p_equivalent_holm", "seeds", "noise", "bootstrap_low", "bootstrap_high", "probability_first_better",
     "probability_low", "probability_high", "cliffs_delta", "d_z", "only_first", "only_second", "mcnemar_p",
-    "seed_variance", "item_variance", "note",
+    "seed_variance", "item_variance", "first_failed", "second_failed", "note",
 ]  # fmt: skip
 Alternative = Literal["two-sided", "greater", "less"]
 Row = dict[str, object]
@@ -68,20 +69,28 @@ def compare_pairs(
     contributions: Mapping[str, Floats],
     resampled_means: Mapping[str, NDArray[np.float32]],
     options: ComparisonOptions,
+    trials: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, list[VarianceComponents]]:
     """Compare every pair of architectures in every metric, the main metric first.
+
+    A diverged seed has no predictions, so the difference ignores it. An architecture is called better only if it is
+    significantly better as well when its diverged seeds count as a constant prediction, and equivalent only if no seed
+    of the pair diverged.
 
     Args:
         predictions: Predictions of the test split.
         contributions: Metric to (architectures, seeds, reviews) contributions.
         resampled_means: Metric to (architectures, seeds, draws) means over resampled reviews.
         options: Options of the comparison.
+        trials: Columns architecture, seed and status, to find diverged seeds; None if unknown.
 
     Returns:
         The table pairs with the columns `PAIR_COLUMNS`, one row per metric and pair, and the variance of the difference
         of each pair in the main metric, in the order of the rows.
     """
     pairs = match_seeds(predictions, options.deterministic)
+    diverged = [diverged_seeds(trials, name) for name in predictions.architectures]
+    failed = _count_failed(predictions, contributions[options.metric], diverged, options)
     correct = correct_mean_predictions(predictions)
     mcnemar_results = [mcnemar(correct[pair.first], correct[pair.second]) for pair in pairs]
     metrics = [options.metric, *(metric for metric in contributions if metric != options.metric)]
@@ -91,6 +100,10 @@ def compare_pairs(
             row, variance = _compare_pair(
                 contributions[metric], resampled_means[metric], pair, predictions.present, metric, options
             )
+            row |= {"first_failed": failed[pair.first], "second_failed": failed[pair.second]}
+            if diverged[pair.first] or diverged[pair.second]:
+                p = _p_value_with_diverged(predictions, contributions[metric], pair, diverged, metric)
+                row |= {"p_with_diverged": max(p, float(str(row["p"]))), "p_equivalent": 1.0}
             rows.append({**_pair_names(predictions, pair), **row, **_mcnemar_columns(result)})
             variances.append(variance)
     if not rows:
@@ -167,6 +180,48 @@ def _compare_pair(
     return row, variance
 
 
+def _count_failed(
+    predictions: Predictions, contributions: Floats, diverged: Sequence[Sequence[int]], options: ComparisonOptions
+) -> list[int]:
+    """Return the number of failed seeds of each architecture, with the diverged ones."""
+    names = predictions.architectures
+    fixed = (predictions.present.sum(axis=1) == 1) & np.array([name in options.deterministic for name in names])
+    failed = find_failed_seeds(predictions, contributions, options.metric, fixed)
+    return [int(own.sum()) + len(seeds) for own, seeds in zip(failed, diverged, strict=True)]
+
+
+def _p_value_with_diverged(
+    predictions: Predictions,
+    contributions: Floats,
+    pair: ArchitecturePair,
+    diverged: Sequence[Sequence[int]],
+    metric: str,
+) -> float:
+    """Return the p-value of a pair if the diverged seeds of the better architecture predict a constant.
+
+    It is two-sided for a difference in the observed direction, and 1 if the difference has the other sign then.
+    """
+    table = _differences(contributions, pair, predictions.present)
+    difference = float(table.mean())
+    first_better = (difference > 0) != (metric in LOWER_IS_BETTER)
+    better, other = (pair.first, pair.second) if first_better else (pair.second, pair.first)
+    constant = chance_contributions(predictions.labels, metric)
+    available = np.flatnonzero(predictions.present[other]).tolist()
+    is_fixed = len(set(pair.second_seeds if first_better else pair.first_seeds)) == 1 and len(available) == 1
+    seeds = {number: index for index, number in enumerate(predictions.seeds)}
+    added = [
+        constant - contributions[other, available[0] if is_fixed else seeds[seed]]
+        for seed in diverged[better]
+        if is_fixed or seeds.get(seed) in available
+    ]
+    sign = 1 if first_better else -1
+    if added:
+        table = np.concatenate([table, sign * np.array(added)])
+    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER)
+    direction: Alternative = "greater" if difference > 0 else "less"
+    return min(2 * p_value(float(table.mean()), variance, direction), 1.0)
+
+
 def _p_values(
     difference: float, seed_differences: Floats, variance: VarianceComponents, pair: ArchitecturePair, margin: float
 ) -> Row:
@@ -178,6 +233,7 @@ def _p_values(
     above_lower = p_value(difference + margin, variance, alternative="greater")
     return {
         "p": p_value(difference, variance),
+        "p_with_diverged": p_value(difference, variance),
         "p_sign_flip": p_sign_flip,
         "smallest_p": smallest_p,
         "p_equivalent": max(below_upper, above_lower),  # two one-sided tests (TOST)

@@ -106,6 +106,56 @@ def test_different_seeds_and_a_diverged_trial() -> None:
     assert without_note.notna().all(axis=None)
 
 
+def diverge(predictions: pd.DataFrame, architecture: str, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Remove the predictions of some seeds, and return the rest with the table trials."""
+    is_lost = predictions["architecture"].eq(architecture) & predictions["seed"].isin(seeds)
+    trials = pd.DataFrame({"architecture": architecture, "seed": seeds, "status": "diverged"})
+    return predictions[~is_lost], trials
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "lost", "verdict"),
+    [
+        # With seven equal seeds and a lost one at 50%, a difference of five points is not significant.
+        ([0.85, 0.80], "model_0", "not separable"),
+        # The lost seed belongs to the worse architecture, or the difference is large enough even with a seed at 50%.
+        ([0.85, 0.80], "model_1", "first better"),
+        ([0.95, 0.60], "model_0", "first better"),
+    ],
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_no_claim_ignores_diverged_seeds(accuracies, lost, verdict, deterministic) -> None:
+    predictions, trials = diverge(to_frame(small(accuracies, seeds=8, reviews=3_000)), lost, [3])
+    fixed = ()
+    if deterministic:
+        other = "model_1" if lost == "model_0" else "model_0"
+        predictions = predictions[predictions["architecture"].ne(other) | predictions["seed"].eq(0)]
+        fixed = (other,)
+    pairs = compare(predictions, trials, ComparisonOptions(draws=50, deterministic=fixed))["pairs"]
+    row = pairs[pairs["metric"] == "accuracy"].iloc[0]
+    assert row["verdict"] == verdict
+    assert (row["first_failed"], row["second_failed"]) == ((1, 0) if lost == "model_0" else (0, 1))
+    assert row["p_holm"] < 0.001  # of the seeds with predictions
+    assert "diverged" in row["note"]
+
+
+def test_no_pair_with_diverged_seeds_is_equivalent() -> None:
+    data = to_frame(small([0.85, 0.85], seeds=8, reviews=3_000, seed_std=0.0005))
+    options = ComparisonOptions(draws=50, margin=0.05)
+    assert compare(data, options=options)["pairs"]["verdict"].iloc[0] == "equivalent"
+    predictions, trials = diverge(data, "model_0", [3])
+    assert compare(predictions, trials, options)["pairs"]["verdict"].iloc[0] == "not separable"
+
+
+def test_failed_seed_is_not_hidden_from_a_difference() -> None:
+    splits = small([0.85, 0.80], seeds=8, reviews=3_000)
+    for predictions in splits.values():
+        predictions.probabilities[0, 3] = 0.5
+    row = compare_splits(splits, options=ComparisonOptions(draws=50))["pairs"].iloc[0]
+    assert (row["verdict"], row["first_failed"]) == ("not separable", 1)
+    assert row["note"].startswith("seeds failed")
+
+
 def test_deterministic_architecture_is_paired_with_every_seed() -> None:
     predictions = to_frame(small([0.6, 0.85], seeds=5))
     predictions = predictions[predictions["architecture"].ne("model_0") | predictions["seed"].eq(0)]
