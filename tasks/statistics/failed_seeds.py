@@ -13,6 +13,8 @@ Failed seeds are reported, not removed: a mean and a difference contain the seed
 counts at chance level before its architecture is called better (see `pairs`).
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import scipy  # submodules load on first use, so training processes do not pay for them
@@ -26,8 +28,14 @@ MIN_GAP, MAX_DEVIATIONS, MIN_OTHERS = 0.05, 5.0, 3
 MAD_TO_STD = 1.4826
 
 
+def without_seed(predictions: Predictions, deterministic: Collection[str]) -> NDArray[np.bool_]:
+    """Return which architectures (architectures,) have a single run that does not depend on the seed."""
+    named = np.array([name in deterministic for name in predictions.architectures], dtype=bool)
+    return np.asarray((predictions.present.sum(axis=1) == 1) & named)
+
+
 def find_failed_seeds(
-    predictions: Predictions, contributions: Floats, metric: str, deterministic: NDArray[np.bool_]
+    predictions: Predictions, contributions: Floats, metric: str, deterministic: Collection[str]
 ) -> NDArray[np.bool_]:
     """Return which seeds with predictions failed.
 
@@ -35,13 +43,13 @@ def find_failed_seeds(
         predictions: Predictions of one split.
         contributions: (architectures, seeds, reviews) contributions to the metric.
         metric: Metric by which seeds are compared with each other.
-        deterministic: (architectures,) bool, architectures without a seed: they cannot fail.
+        deterministic: Names of architectures that do not depend on the seed. A single run of them cannot fail.
 
     Returns:
         (architectures, seeds) bool, False for a missing trial.
     """
     failed = np.zeros(predictions.present.shape, dtype=bool)
-    for index in np.flatnonzero(~deterministic):
+    for index in np.flatnonzero(~without_seed(predictions, deterministic)):
         present = predictions.present[index]
         scores = contributions[index][present].mean(axis=1)
         is_low = far_below(-scores if metric in LOWER_IS_BETTER else scores)

@@ -20,7 +20,7 @@ from tasks.statistics.confidence_intervals import (
     estimate_variance,
     two_sided_p_value,
 )
-from tasks.statistics.failed_seeds import chance_contributions, diverged_seeds, find_failed_seeds
+from tasks.statistics.failed_seeds import chance_contributions, diverged_seeds, find_failed_seeds, without_seed
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.paired_tests import (
     McNemarResult,
@@ -125,9 +125,7 @@ def match_seeds(predictions: Predictions, deterministic: Collection[str]) -> lis
     The single run of a deterministic architecture is paired with every seed of the other architecture.
     """
     seeds = [np.flatnonzero(present).tolist() for present in predictions.present]
-    fixed = [
-        len(own) == 1 and name in deterministic for own, name in zip(seeds, predictions.architectures, strict=True)
-    ]
+    fixed = without_seed(predictions, deterministic).tolist()
     pairs = []
     for a, b in itertools.combinations(range(len(seeds)), 2):
         first_seeds = second_seeds = [seed for seed in seeds[a] if seed in seeds[b]]
@@ -184,9 +182,7 @@ def _count_failed(
     predictions: Predictions, contributions: Floats, diverged: Sequence[Sequence[int]], options: ComparisonOptions
 ) -> list[int]:
     """Return the number of failed seeds of each architecture, with the diverged ones."""
-    names = predictions.architectures
-    fixed = (predictions.present.sum(axis=1) == 1) & np.array([name in options.deterministic for name in names])
-    failed = find_failed_seeds(predictions, contributions, options.metric, fixed)
+    failed = find_failed_seeds(predictions, contributions, options.metric, options.deterministic)
     return [int(own.sum()) + len(seeds) for own, seeds in zip(failed, diverged, strict=True)]
 
 
@@ -206,14 +202,11 @@ def _p_value_with_diverged(
     first_better = (difference > 0) != (metric in LOWER_IS_BETTER)
     better, other = (pair.first, pair.second) if first_better else (pair.second, pair.first)
     constant = chance_contributions(predictions.labels, metric)
-    available = np.flatnonzero(predictions.present[other]).tolist()
-    is_fixed = len(set(pair.second_seeds if first_better else pair.first_seeds)) == 1 and len(available) == 1
-    seeds = {number: index for index, number in enumerate(predictions.seeds)}
-    added = [
-        constant - contributions[other, available[0] if is_fixed else seeds[seed]]
-        for seed in diverged[better]
-        if is_fixed or seeds.get(seed) in available
-    ]
+    available = np.flatnonzero(predictions.present[other])
+    runs: dict[int, Floats] = {predictions.seeds[index]: contributions[other, index] for index in available}
+    # For a seed that the other architecture does not have, such as every seed of a baseline.
+    mean: Floats = contributions[other][available].mean(axis=0)
+    added = [constant - runs.get(seed, mean) for seed in diverged[better] if seed not in diverged[other]]
     sign = 1 if first_better else -1
     if added:
         table = np.concatenate([table, sign * np.array(added)])

@@ -16,7 +16,7 @@ from tasks.statistics.confidence_intervals import (
     estimate_variance,
     wilson_interval,
 )
-from tasks.statistics.failed_seeds import failure_rate_bound, find_failed_seeds
+from tasks.statistics.failed_seeds import failure_rate_bound, find_failed_seeds, without_seed
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.resampling import bootstrap_seed_weights
 
@@ -51,8 +51,10 @@ def summarize(
         One row per architecture and metric, with the columns `SUMMARY_COLUMNS`.
     """
     rows, names = [], predictions.architectures
-    fixed = (predictions.present.sum(axis=1) == 1) & np.array([name in options.deterministic for name in names])
-    failed = find_failed_seeds(predictions, contributions[options.metric], options.metric, fixed)
+    fixed = without_seed(predictions, options.deterministic)
+    failed = find_failed_seeds(
+        predictions, contributions[options.metric], options.metric, options.deterministic
+    )  # fmt: skip
     for (index, name), metric in itertools.product(enumerate(names), contributions):
         present, diverged = predictions.present[index], count_diverged(trials, name)
         table = contributions[metric][index][present]

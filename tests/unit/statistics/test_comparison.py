@@ -139,6 +139,16 @@ def test_no_claim_ignores_diverged_seeds(accuracies, lost, verdict, deterministi
     assert "diverged" in row["note"]
 
 
+def test_no_claim_ignores_a_diverged_seed_that_the_other_architecture_does_not_have() -> None:
+    predictions, trials = diverge(to_frame(small([0.85, 0.80], seeds=8, reviews=3_000)), "model_0", [3])
+    predictions = predictions[predictions["architecture"].ne("model_1") | predictions["seed"].ne(3)]
+    frames = compare(predictions, trials, ComparisonOptions(draws=50))
+    assert frames["pairs"]["verdict"].iloc[0] == "not separable"
+    trials = pd.concat([trials, trials.assign(architecture="model_1")])  # with both, it says nothing about either
+    frames = compare(predictions, trials, ComparisonOptions(draws=50))
+    assert frames["pairs"]["verdict"].iloc[0] == "first better"
+
+
 def test_no_pair_with_diverged_seeds_is_equivalent() -> None:
     data = to_frame(small([0.85, 0.85], seeds=8, reviews=3_000, seed_std=0.0005))
     options = ComparisonOptions(draws=50, margin=0.05)
