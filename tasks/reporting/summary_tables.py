@@ -85,7 +85,7 @@ def format_seed_mean(values: pd.Series, interval: pd.DataFrame | None, digits: i
 
     Args:
         values: Scores of the seeds; NaN is ignored.
-        interval: Columns low and high, at most one row; None if it is not known.
+        interval: Columns low and high, at most one row, NaN without an interval; None if it is not known.
         digits: Number of decimals.
         factor: Factor to the shown unit.
     """
@@ -93,7 +93,7 @@ def format_seed_mean(values: pd.Series, interval: pd.DataFrame | None, digits: i
     pattern, numbers = "{}", [float(known.mean())]
     if len(known) > 1:
         pattern, numbers = "{} ± {}", [*numbers, float(known.std())]
-    if len(known) and interval is not None and len(interval):
+    if len(known) and interval is not None and interval["low"].notna().any():
         pattern += "\n[{}, {}]"  # on its own line, so that the table fits on a page
         numbers += [float(interval[end].iloc[0]) for end in ("low", "high")]
     return combine(pattern, *(format_number(number, digits, factor) for number in numbers))

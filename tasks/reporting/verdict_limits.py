@@ -5,6 +5,7 @@ import pandas as pd
 from tasks.config.labels import BASELINE_NAMES, label
 from tasks.reporting.verdict_format import format_size, join_labels, pluralize
 from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.power import detectable_range
 from tasks.statistics.significance import INCONCLUSIVE, NOT_SIGNIFICANT
 
 
@@ -69,11 +70,11 @@ def _exact_test_sentences(pairs: pd.DataFrame, count: int, needed_seeds: int) ->
 
 
 def _power_sentences(power: pd.DataFrame, metric: str) -> list[str]:
-    known = power[power["seeds"] > 1]
-    if known.empty:
+    detectable = detectable_range(power, BASELINE_NAMES)
+    if detectable is None:
         return []
     # Two scores differ by at most 100 points, whatever the estimated variance is.
-    limits = [min(float(end), 1.0) for end in known["minimum_detectable_difference"].agg(["min", "max"])]
+    limits = [min(end, 1.0) for end in detectable]
     low, high = (format_size(limit, metric) for limit in limits)
     size = low if low == high else f"{low} to {high}, depending on the pair"
     return [f"Minimum detectable difference (the smallest true difference that is found with 80% power): {size}."]

@@ -59,7 +59,7 @@ def compare_splits(
     validation_summary, _ = _summarize(splits["validation"], contributions["validation"], "validation", trials, options)
     test_summary, means = _summarize(test, contributions["test"], "test", trials, options)
     summary = pd.concat([validation_summary, test_summary], ignore_index=True)
-    pairs, variances = compare_pairs(test, contributions["test"], means, options)
+    pairs, variances = compare_pairs(test, contributions["test"], means, options, trials)
     validation_scores = contributions["validation"][metric]
     return {
         "setup": _setup_table(splits, len(variances), options),

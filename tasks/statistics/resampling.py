@@ -1,7 +1,7 @@
 """Two-level bootstrap: test reviews and seeds.
 
-The bootstrap serves P(A > B), for which there is no closed form, and is reported next to the intervals of
-`confidence_intervals`. Reviews and seeds are drawn independently, so the draws of reviews can be shared by all trials.
+The bootstrap is reported next to the intervals of `confidence_intervals`. Reviews and seeds are drawn
+independently, so the draws of reviews can be shared by all trials.
 """
 
 import functools

@@ -48,9 +48,7 @@ def simulate_predictions(
             the same reviews difficult.
     """
     rng = np.random.default_rng(seed)
-    review_std = np.sqrt(REVIEW_STD**2 + RESIDUAL_STD**2 + architecture_std**2)
-    margin_std = seed_std / stats.norm.pdf(stats.norm.ppf(np.mean(accuracies))) * review_std
-    means = np.array([mean_margin(accuracy, std=np.hypot(review_std, margin_std)) for accuracy in accuracies])
+    means, margin_std = _margins_of_seeds(accuracies, seed_std, architecture_std)
     seed_effects = rng.standard_normal((len(accuracies), seeds))
     if seed_distribution == "skewed":
         seed_effects = 1 - rng.exponential(size=seed_effects.shape)
@@ -65,6 +63,25 @@ def simulate_predictions(
         ids = _review_ids(split, count)
         splits[split] = Predictions(names, list(range(seeds)), ids, labels, probabilities, present)
     return splits
+
+
+def _margins_of_seeds(
+    accuracies: list[float], seed_std: float, architecture_std: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return the mean margin of each architecture, and its standard deviation between seeds."""
+    review_std = np.sqrt(REVIEW_STD**2 + RESIDUAL_STD**2 + architecture_std**2)
+    margin_std = float(seed_std / stats.norm.pdf(stats.norm.ppf(np.mean(accuracies))) * review_std)
+    total_std = float(np.hypot(review_std, margin_std))
+    return np.array([mean_margin(accuracy, std=total_std) for accuracy in accuracies]), margin_std
+
+
+def win_probability(accuracies: list[float], *, seed_std: float, architecture_std: float = 0.0) -> float:
+    """Return the true probability that a seed of the first of two architectures has the higher accuracy.
+
+    The accuracy increases with the mean margin, which is normally distributed over the seeds.
+    """
+    (first, second), margin_std = _margins_of_seeds(accuracies, seed_std, architecture_std)
+    return float(stats.norm.cdf((first - second) / (margin_std * 2**0.5)))
 
 
 def _draw_margins(

@@ -6,9 +6,11 @@ from contextlib import nullcontext
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from tests.simulations import prove
+from tests.simulations import prove, seed_claims
 
-KEYS = {"family_wise_rate", "reported_power", "detection_rate", "coverage"}
+POWERS = {"reported_power", "detection_rate", "power_interval"}
+MEANS = {"reported_power", "expected_best"}
+KEYS = {"family_wise_rate", "coverage", "expected_best", *POWERS, *seed_claims.ALLOWED}
 
 
 @pytest.fixture(scope="module")
@@ -16,14 +18,19 @@ def result():
     return prove.run_simulations(equal=2, powers=3, coverages=4, reviews=60, seeds=(5, 6))
 
 
-def make_result(*, rate=0.05, low=0.03, reported=0.6, detected=0.55, coverage=0.95):
-    """Make a result of the simulations for one number of seeds."""
+def make_result(*, rate=0.05, low=0.03, reported=0.6, detected=0.58, coverage=0.95, power=0.95, wins=0.97, best=0.85):
+    """Make a result of the simulations for one number of seeds, with intervals of ± 0.01."""
     interval = {"low": low, "high": 0.9, "simulations": 200}
+    shares = {
+        "detection_rate": detected, "coverage": coverage, "power_interval": power, "probability_coverage": wins,
+        "score_without_failed": 0.95, "failure_bound": 0.96,
+    }  # fmt: skip
     return {
         "family_wise_rate": {"5 seeds, skewed": {"rate": rate, **interval}},
-        "reported_power": {"5 seeds": {"mean": reported, **interval}},
-        "detection_rate": {"5 seeds": {"rate": detected, **interval}},
-        "coverage": {"5 seeds": {"rate": coverage, **interval}},
+        **{
+            name: {"5 seeds": {"mean" if name in MEANS else "rate": value, "low": value - 0.01, "high": value + 0.01}}
+            for name, value in {**shares, "reported_power": reported, "expected_best": best}.items()
+        },
     }
 
 
@@ -31,11 +38,13 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     assert set(result) == KEYS
     cases = {"5 seeds", "6 seeds"}
     assert set(result["family_wise_rate"]) == {case + name for case in cases for name in prove.EQUAL_ARCHITECTURES}
-    assert all(set(result[name]) == cases for name in KEYS - {"family_wise_rate"})
+    assert all(set(result[name]) == {c + n for c in cases for n in prove.SEED_STDS} for name in POWERS)
+    assert all(set(result[name]) == cases for name in KEYS - POWERS - {"family_wise_rate"})
+    simulations = {"family_wise_rate": 2, "expected_best": 40, **dict.fromkeys(POWERS, 3)}
     for name, by_seeds in result.items():
         for found in by_seeds.values():
-            assert found["low"] <= found["mean" if name == "reported_power" else "rate"] <= found["high"]
-            assert found["simulations"] == {"family_wise_rate": 2, "coverage": 4}.get(name, 3)
+            assert found["low"] <= found["mean" if name in MEANS else "rate"] <= found["high"]
+            assert found["simulations"] == simulations.get(name, 4)
     assert json.loads(json.dumps(result)) == result
 
 
@@ -59,6 +68,11 @@ def test_means_have_normal_intervals() -> None:
         ({"rate": 0.1, "low": 0.06}, [("5 seeds, skewed", "10.0%")]),
         ({"reported": 0.51, "detected": 0.35}, [("Power, 5 seeds", "51.0%", "35.0%")]),
         ({"reported": 0.35, "detected": 0.51}, [("Power, 5 seeds",)]),
+        ({"reported": 0.645}, [("Power, 5 seeds", "64.5%")]),  # three points and the error of the simulation
+        ({"power": 0.90}, [("Power, 5 seeds", "90.0%")]),
+        ({"wins": 0.91}, [("probability_coverage, 5 seeds", "91.0%")]),
+        ({"wins": 0.995}, []),  # the interval reaches 99%
+        ({"best": 0.56}, [("expected_best, 5 seeds", "0.560", "0.846")]),
         ({"coverage": 0.92}, [("Coverage, 5 seeds", "92.0%")]),
         ({"coverage": 0.98, "rate": 0.2, "low": 0.1}, [("20.0%",), ("Coverage", "98.0%")]),
     ],

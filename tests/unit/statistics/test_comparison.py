@@ -26,7 +26,7 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     """Check the properties of every comparison: points in intervals, p-values in [0, 1], no NaN without a note."""
     summary, pairs = frames["summary"], frames["pairs"]
     for frame, low, point, high in (
-        (summary, "low", "mean", "high"),
+        (summary[summary["low"].notna()], "low", "mean", "high"),
         (summary, "min", "mean", "max"),
         (pairs, "low", "difference", "high"),
         (pairs, "probability_low", "probability_first_better", "probability_high"),
@@ -34,16 +34,19 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     ):
         assert (frame[low] <= frame[point] + 1e-12).all(), (low, point)
         assert (frame[point] <= frame[high] + 1e-12).all(), (point, high)
-    scores = summary[summary["metric"] != "log_loss"]
+    assert (summary["low"].notna() | summary["metric"].eq("auc")).all()
+    scores = summary[summary["metric"].ne("log_loss") & summary["low"].notna()]
     assert (scores["low"].ge(0) & scores["high"].le(1)).all()
+    assert pairs[pairs["metric"] != "log_loss"][["low", "high"]].abs().le(1).all(axis=None)
     assert (pairs[P_VALUES].ge(0) & pairs[P_VALUES].le(1)).all(axis=None)
     assert (pairs["p"] <= pairs["p_holm"]).all()
     assert (pairs["smallest_p"] <= pairs["p_sign_flip"]).all()
     for frame in (summary, pairs):
         assert frame[frame["note"].eq("")].notna().all(axis=None)
     assert frames["omnibus"]["p"].between(0, 1).all()
-    for name in ("setup", "power", "omnibus", "groups"):
+    for name in ("setup", "omnibus", "groups"):
         assert frames[name].notna().all(axis=None), name
+    assert frames["power"].drop(columns="minimum_detectable_difference").notna().all(axis=None)
     assert frames["expected"].drop(columns="train_seconds").notna().all(axis=None)
     assert verdict(frames)
 
@@ -101,6 +104,66 @@ def test_different_seeds_and_a_diverged_trial() -> None:
     assert any("Model 1" in sentence and "diverged" in sentence for sentence in verdict(frames))
     without_note = frames["pairs"][frames["pairs"]["note"].eq("")]
     assert without_note.notna().all(axis=None)
+
+
+def diverge(predictions: pd.DataFrame, architecture: str, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Remove the predictions of some seeds, and return the rest with the table trials."""
+    is_lost = predictions["architecture"].eq(architecture) & predictions["seed"].isin(seeds)
+    trials = pd.DataFrame({"architecture": architecture, "seed": seeds, "status": "diverged"})
+    return predictions[~is_lost], trials
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "lost", "verdict"),
+    [
+        # With seven equal seeds and a lost one at 50%, a difference of five points is not significant.
+        ([0.85, 0.80], "model_0", "not separable"),
+        # The lost seed belongs to the worse architecture, or the difference is large enough even with a seed at 50%.
+        ([0.85, 0.80], "model_1", "first better"),
+        ([0.95, 0.60], "model_0", "first better"),
+    ],
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_no_claim_ignores_diverged_seeds(accuracies, lost, verdict, deterministic) -> None:
+    predictions, trials = diverge(to_frame(small(accuracies, seeds=8, reviews=3_000)), lost, [3])
+    fixed = ()
+    if deterministic:
+        other = "model_1" if lost == "model_0" else "model_0"
+        predictions = predictions[predictions["architecture"].ne(other) | predictions["seed"].eq(0)]
+        fixed = (other,)
+    pairs = compare(predictions, trials, ComparisonOptions(draws=50, deterministic=fixed))["pairs"]
+    row = pairs[pairs["metric"] == "accuracy"].iloc[0]
+    assert row["verdict"] == verdict
+    assert (row["first_failed"], row["second_failed"]) == ((1, 0) if lost == "model_0" else (0, 1))
+    assert row["p_holm"] < 0.001  # of the seeds with predictions
+    assert "diverged" in row["note"]
+
+
+def test_no_claim_ignores_a_diverged_seed_that_the_other_architecture_does_not_have() -> None:
+    predictions, trials = diverge(to_frame(small([0.85, 0.80], seeds=8, reviews=3_000)), "model_0", [3])
+    predictions = predictions[predictions["architecture"].ne("model_1") | predictions["seed"].ne(3)]
+    frames = compare(predictions, trials, ComparisonOptions(draws=50))
+    assert frames["pairs"]["verdict"].iloc[0] == "not separable"
+    trials = pd.concat([trials, trials.assign(architecture="model_1")])  # with both, it says nothing about either
+    frames = compare(predictions, trials, ComparisonOptions(draws=50))
+    assert frames["pairs"]["verdict"].iloc[0] == "first better"
+
+
+def test_no_pair_with_diverged_seeds_is_equivalent() -> None:
+    data = to_frame(small([0.85, 0.85], seeds=8, reviews=3_000, seed_std=0.0005))
+    options = ComparisonOptions(draws=50, margin=0.05)
+    assert compare(data, options=options)["pairs"]["verdict"].iloc[0] == "equivalent"
+    predictions, trials = diverge(data, "model_0", [3])
+    assert compare(predictions, trials, options)["pairs"]["verdict"].iloc[0] == "not separable"
+
+
+def test_failed_seed_is_not_hidden_from_a_difference() -> None:
+    splits = small([0.85, 0.80], seeds=8, reviews=3_000)
+    for predictions in splits.values():
+        predictions.probabilities[0, 3] = 0.5
+    row = compare_splits(splits, options=ComparisonOptions(draws=50))["pairs"].iloc[0]
+    assert (row["verdict"], row["first_failed"]) == ("not separable", 1)
+    assert row["note"].startswith("seeds failed")
 
 
 def test_deterministic_architecture_is_paired_with_every_seed() -> None:
