@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
+from tasks.evaluation.grouping import ReviewGroups, groups_of
 from tasks.evaluation.metrics import METRICS, THRESHOLD, Floats
 
 PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
@@ -25,6 +26,7 @@ class Predictions:
         labels: (reviews,) int8, 0 or 1.
         probabilities: (architectures, seeds, reviews) float32, of class 1; NaN for a missing trial.
         present: (architectures, seeds) bool, False for a missing trial.
+        groups: Which reviews belong together; None if each one is independent of the others as far as is known.
     """
 
     architectures: list[str]
@@ -33,9 +35,12 @@ class Predictions:
     labels: NDArray[np.int8]
     probabilities: NDArray[np.float32]
     present: NDArray[np.bool_]
+    groups: ReviewGroups | None = None
 
 
-def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
+def predictions_of_split(
+    predictions: pd.DataFrame, split: str, group_numbers: "pd.Series[int] | None" = None
+) -> Predictions:
     """Return the predictions of one split as arrays.
 
     A trial whose probabilities are all NaN (a diverged one) counts as missing. Reviews are sorted by their id, so the
@@ -44,6 +49,7 @@ def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     Args:
         predictions: Columns architecture, seed, split, review_id, label, probability.
         split: "validation" or "test".
+        group_numbers: Number of the group of each review, by its id; None if no groups are known.
 
     Raises:
         UserError: If the split is empty, a probability is not in [0, 1], a label is not 0 or 1 or differs between
@@ -67,7 +73,9 @@ def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     probabilities = np.full(shape, np.nan, dtype=np.float32)
     probabilities[architecture, seed, review] = rows["probability"].to_numpy(dtype=np.float32)
     seed_list = [int(value) for value in seeds]
-    return Predictions(list(architectures), seed_list, np.asarray(review_ids), labels, probabilities, present)
+    ids = np.asarray(review_ids)
+    groups = groups_of(ids, group_numbers)
+    return Predictions(list(architectures), seed_list, ids, labels, probabilities, present, groups)
 
 
 def _check_predictions(
