@@ -8,13 +8,16 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
+from tasks.evaluation.calibration import reliability_table
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
+from tasks.evaluation.grouping import group_numbers
 from tasks.evaluation.predictions import Predictions, predictions_of_split
 from tasks.evaluation.scores import generalization_gaps
 from tasks.evaluation.trial_evaluation import load_or_compute_evaluation, trial_tables
 from tasks.statistics.comparison import compare_splits
 from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
+from tasks.statistics.options import ComparisonOptions
 from tasks.storage import store
 from tasks.storage.archives import Files
 from tasks.storage.cache import cache_key, load_or_compute
@@ -76,13 +79,18 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
         UserError: If every network diverged.
     """
     compared = select_compared_trials(trials)
+    texts = store.frame(reviews_file(folder, reviews))
+    numbers = group_numbers(texts)
     frames = read_trials(compared, folder)
     frames["gaps"] = generalization_gaps(frames["history"], frames["trials"])
     frames |= trial_tables([load_or_compute_evaluation(trial, folder) for trial in compared])
-    frames |= learning_curve_frames(trials, folder)
-    splits = {split: predictions_of_split(frames["predictions"], split) for split in PREDICTED_SPLITS}
-    frames |= compare_splits(splits, frames["trials"])
-    return frames | error_frames(splits["test"], store.frame(reviews_file(folder, reviews)))
+    frames |= learning_curve_frames(trials, folder, numbers)
+    splits = {split: predictions_of_split(frames["predictions"], split, numbers) for split in PREDICTED_SPLITS}
+    if splits["test"].groups is not None:  # the evaluation of a single trial does not know the groups
+        frames["reliability"] = reliability_table(frames["predictions"], numbers)
+    options = ComparisonOptions(groups_known="group" in texts)
+    frames |= compare_splits(splits, frames["trials"], options)
+    return frames | error_frames(splits["test"], texts)
 
 
 def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
@@ -118,7 +126,9 @@ def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
     return compared
 
 
-def learning_curve_frames(trials: Sequence[TrialResult], folder: Path) -> Frames:
+def learning_curve_frames(
+    trials: Sequence[TrialResult], folder: Path, group_numbers: "pd.Series[int] | None"
+) -> Frames:
     """Return the table learning_curve of all train fractions; no table if there is only one fraction."""
     fractions = sorted({trial.train_fraction for trial in trials})
     if len(fractions) == 1:
@@ -128,7 +138,8 @@ def learning_curve_frames(trials: Sequence[TrialResult], folder: Path) -> Frames
         finished = (t for t in trials if t.train_fraction == fraction and t.status == "finished")
         frames = [store.frame(predictions_file(folder, trial.name)) for trial in finished]
         predictions[fraction] = pd.concat(frames, ignore_index=True)
-    return {"learning_curve": learning_curve(predictions, trials_table(trials), deterministic=BASELINE_NAMES)}
+    curve = learning_curve(predictions, trials_table(trials), BASELINE_NAMES, group_numbers)
+    return {"learning_curve": curve}
 
 
 def error_frames(test: Predictions, reviews: pd.DataFrame) -> Frames:

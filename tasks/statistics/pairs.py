@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions
 from tasks.statistics.confidence_intervals import (
@@ -20,6 +21,7 @@ from tasks.statistics.confidence_intervals import (
     estimate_variance,
     two_sided_p_value,
 )
+from tasks.statistics.grouped_tests import grouped_mcnemar
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.paired_tests import McNemarResult, cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
 from tasks.statistics.resampling import bootstrap_seed_weights
@@ -75,13 +77,19 @@ def compare_pairs(
     """
     pairs = match_seeds(predictions, options.deterministic)
     correct = correct_mean_predictions(predictions)
-    mcnemar_results = [mcnemar(correct[pair.first], correct[pair.second]) for pair in pairs]
+    groups = predictions.groups
+    mcnemar_results = [
+        mcnemar(correct[pair.first], correct[pair.second])
+        if groups is None
+        else grouped_mcnemar(correct[pair.first], correct[pair.second], groups)
+        for pair in pairs
+    ]
     metrics = [options.metric, *(metric for metric in contributions if metric != options.metric)]
     rows, variances = [], []
     for metric in metrics:
         for pair, result in zip(pairs, mcnemar_results, strict=True):
             row, variance = _compare_pair(
-                contributions[metric], resampled_means[metric], pair, predictions.present, metric, options
+                contributions[metric], resampled_means[metric], pair, predictions.present, metric, options, groups
             )
             rows.append({**_pair_names(predictions, pair), **row, **_mcnemar_columns(result)})
             variances.append(variance)
@@ -137,10 +145,12 @@ def _compare_pair(
     present: NDArray[np.bool_],
     metric: str,
     options: ComparisonOptions,
+    groups: ReviewGroups | None,
 ) -> tuple[Row, VarianceComponents]:
     """Compare two architectures in one metric."""
     table = _differences(contributions, pair, present)
-    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, deterministic=pair.deterministic)
+    bounded = metric not in LOWER_IS_BETTER
+    variance = estimate_variance(table, bounded=bounded, deterministic=pair.deterministic, groups=groups)
     difference, seed_differences, seeds = float(table.mean()), table.mean(axis=1), len(pair.first_seeds)
     low, high = confidence_interval(difference, variance)
     scores = [contributions[index][present[index]].mean(axis=1) for index in (pair.first, pair.second)]

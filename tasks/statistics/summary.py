@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions
 from tasks.statistics.confidence_intervals import confidence_interval, estimate_variance, wilson_interval
@@ -46,7 +47,7 @@ def summarize(
         deterministic = int(present.sum()) == 1 and name in options.deterministic
         row = _summary_row(
             contributions[metric][index][present], resampled_means[metric][index][present].astype(np.float64),
-            metric=metric, deterministic=deterministic, seed=options.seed,
+            metric=metric, deterministic=deterministic, seed=options.seed, groups=predictions.groups,
         )  # fmt: skip
         key = {"architecture": name, "split": split, "metric": metric}
         rows.append({**key, **row, "diverged": count_diverged(trials, name)})
@@ -54,15 +55,21 @@ def summarize(
 
 
 def _summary_row(
-    table: Floats, resampled_means: Floats, *, metric: str, deterministic: bool, seed: int
+    table: Floats,
+    resampled_means: Floats,
+    *,
+    metric: str,
+    deterministic: bool,
+    seed: int,
+    groups: ReviewGroups | None,
 ) -> dict[str, object]:
     """Summarize one architecture in one metric, from (seeds, reviews) contributions and (seeds, draws) means."""
     scores, (seeds, reviews) = table.mean(axis=1), table.shape
-    variance, mean = estimate_variance(table, deterministic=deterministic), float(scores.mean())
+    variance, mean = estimate_variance(table, deterministic=deterministic, groups=groups), float(scores.mean())
     if metric in LOWER_IS_BETTER:
         low, high = confidence_interval(mean, variance)
     else:
-        low, high = wilson_interval(mean, variance, reviews=reviews)
+        low, high = wilson_interval(mean, variance, reviews=reviews if groups is None else groups.effective)
     weights = bootstrap_seed_weights(seeds, draws=resampled_means.shape[1], seed=seed)
     bootstrap_means = np.einsum("sd,sd->d", resampled_means, weights)
     return {
