@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.evaluation.grouping import ReviewGroups, groups_of, proportion_interval
+from tasks.evaluation.grouping import ReviewGroups, groups_of_rows, proportion_interval
 from tasks.evaluation.metrics import CLIP, Floats
 from tasks.evaluation.predictions import TRIAL_COLUMNS
 
@@ -133,21 +133,18 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def reliability_table(predictions: pd.DataFrame, group_numbers: "pd.Series[int] | None" = None) -> pd.DataFrame:
+def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compute the reliability bins of each trial on the test split.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability.
-        group_numbers: Number of the group of each review, by its id; None if no groups are known.
+        predictions: Columns architecture, seed, split, label, probability, and cluster where it is known.
 
     Returns:
         Columns architecture, seed and those of `reliability_bins`. Trials without predictions are left out.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
     tables = {
-        trial: reliability_bins(
-            *_labels_and_probabilities(rows), groups=groups_of(rows["review_id"].astype(str).to_numpy(), group_numbers)
-        )
+        trial: reliability_bins(*_labels_and_probabilities(rows), groups=groups_of_rows(rows))
         for trial, rows in test.groupby(TRIAL_COLUMNS, sort=False, observed=True)
     }
     return pd.concat(tables, names=TRIAL_COLUMNS).reset_index(TRIAL_COLUMNS).reset_index(drop=True)

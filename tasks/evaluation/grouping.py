@@ -20,6 +20,7 @@ import pandas as pd
 import scipy  # submodules load on first use, so training processes do not pay for them
 from numpy.typing import NDArray
 
+from tasks.config.errors import DamagedFileError
 from tasks.evaluation.metrics import Floats
 
 GROUP_COLUMN = "cluster"
@@ -75,31 +76,35 @@ def make_groups(numbers: NDArray[np.integer[Any]]) -> ReviewGroups | None:
     return ReviewGroups(np.argsort(inverse, kind="stable"), np.cumsum(sizes) - sizes, sizes)
 
 
-def group_numbers(reviews: pd.DataFrame) -> "pd.Series[int] | None":
-    """Return the number of the group of each review, or None if it is not known.
+def add_groups(predictions: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with the column `GROUP_COLUMN`, the number of the group of each review.
 
     Args:
-        reviews: Columns review_id and, where known, `GROUP_COLUMN`.
+        predictions: Columns review_id among others.
+        reviews: Columns review_id, split and, where it is known, `GROUP_COLUMN`.
 
     Returns:
-        Index review_id (str).
+        The predictions as they are if no two reviews of a predicted split belong together.
+
+    Raises:
+        DamagedFileError: If there are predictions of other reviews.
     """
     if GROUP_COLUMN not in reviews:
+        return predictions
+    predicted = reviews[reviews["split"] != "train"]
+    if not predicted.duplicated(["split", GROUP_COLUMN]).any():
+        return predictions
+    places = pd.Index(predicted["review_id"].astype(str)).get_indexer(pd.Index(predictions["review_id"].astype(str)))
+    if (places < 0).any():
+        raise DamagedFileError("There are predictions of reviews that are not in the stored reviews.")
+    return predictions.assign(**{GROUP_COLUMN: predicted[GROUP_COLUMN].to_numpy(dtype=np.int64)[places]})
+
+
+def groups_of_rows(predictions: pd.DataFrame) -> ReviewGroups | None:
+    """Return the groups of predictions with one row for each review; None if they are not known."""
+    if GROUP_COLUMN not in predictions or not pd.api.types.is_integer_dtype(predictions[GROUP_COLUMN]):
         return None
-    return reviews.set_index(reviews["review_id"].astype(str))[GROUP_COLUMN]
-
-
-def groups_of(review_ids: NDArray[np.object_], numbers: "pd.Series[int] | None") -> ReviewGroups | None:
-    """Return the groups of some reviews.
-
-    Args:
-        review_ids: (reviews,) str.
-        numbers: From `group_numbers`; None if no groups are known.
-
-    Returns:
-        None if no groups are known or if `make_groups` returns None.
-    """
-    return None if numbers is None else make_groups(numbers.loc[review_ids.tolist()].to_numpy(dtype=np.int64))
+    return make_groups(predictions[GROUP_COLUMN].to_numpy(dtype=np.int64))
 
 
 def group_contributions(contributions: Floats, groups: ReviewGroups) -> Floats:

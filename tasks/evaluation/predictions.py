@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
-from tasks.evaluation.grouping import ReviewGroups, groups_of
+from tasks.evaluation.grouping import GROUP_COLUMN, ReviewGroups, groups_of_rows
 from tasks.evaluation.metrics import METRICS, THRESHOLD, Floats
 
 PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
@@ -38,24 +38,23 @@ class Predictions:
     groups: ReviewGroups | None = None
 
 
-def predictions_of_split(
-    predictions: pd.DataFrame, split: str, group_numbers: "pd.Series[int] | None" = None
-) -> Predictions:
+def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     """Return the predictions of one split as arrays.
 
     A trial whose probabilities are all NaN (a diverged one) counts as missing. Reviews are sorted by their id, so the
     order of the rows does not change any random draw.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability.
+        predictions: Columns architecture, seed, split, review_id, label, probability, and cluster where it is known
+            (see `add_groups`).
         split: "validation" or "test".
-        group_numbers: Number of the group of each review, by its id; None if no groups are known.
 
     Raises:
         UserError: If the split is empty, a probability is not in [0, 1], a label is not 0 or 1 or differs between
             trials, a trial has two predictions of one review, or a trial lacks reviews that others have.
     """
-    rows = predictions.loc[predictions["split"] == split, PREDICTION_COLUMNS]
+    columns = [*PREDICTION_COLUMNS, *({GROUP_COLUMN} & set(predictions))]
+    rows = predictions.loc[predictions["split"] == split, columns]
     rows = rows[rows.groupby(TRIAL_COLUMNS, observed=True)["probability"].transform("count") > 0]
     if rows.empty:
         raise UserError(f"There are no predictions of the split {split!r}. Predict it with at least one trial.")
@@ -74,7 +73,8 @@ def predictions_of_split(
     probabilities[architecture, seed, review] = rows["probability"].to_numpy(dtype=np.float32)
     seed_list = [int(value) for value in seeds]
     ids = np.asarray(review_ids)
-    groups = groups_of(ids, group_numbers)
+    _, first_rows = np.unique(review, return_index=True)
+    groups = groups_of_rows(rows.iloc[first_rows])
     return Predictions(list(architectures), seed_list, ids, labels, probabilities, present, groups)
 
 

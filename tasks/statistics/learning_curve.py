@@ -15,10 +15,7 @@ SeedRows = dict[int, Floats]  # seed to (reviews,) contributions
 
 
 def learning_curve(
-    predictions: Mapping[float, pd.DataFrame],
-    trials: pd.DataFrame,
-    deterministic: Collection[str],
-    group_numbers: "pd.Series[int] | None" = None,
+    predictions: Mapping[float, pd.DataFrame], trials: pd.DataFrame, deterministic: Collection[str]
 ) -> pd.DataFrame:
     """Compute the test accuracy of each architecture after training on each fraction of the training reviews.
 
@@ -26,7 +23,6 @@ def learning_curve(
         predictions: Fraction to the table predictions of its trials.
         trials: Trials of all fractions, with the columns architecture, train_fraction, train_reviews.
         deterministic: Architectures that do not depend on the seed.
-        group_numbers: Number of the group of each review, by its id; None if no groups are known.
 
     Returns:
         Columns architecture, fraction, train_reviews, mean, std, low, high (test accuracy in [0, 1], 95% interval from
@@ -38,7 +34,7 @@ def learning_curve(
     rows = []
     previous: dict[str, SeedRows] = {}
     for fraction in sorted(predictions):
-        arrays = predictions_of_split(predictions[fraction], "test", group_numbers)
+        arrays = predictions_of_split(predictions[fraction], "test")
         for name, by_seed in _contributions_by_seed(arrays).items():
             row = {"architecture": name, "fraction": fraction, "train_reviews": int(train_reviews[fraction])}
             fixed, groups = name in deterministic, arrays.groups

@@ -75,10 +75,10 @@ def test_slices_are_scored_by_group() -> None:
     correct = (rng.random(400) < np.repeat(rng.beta(2, 1, 40), 10)).astype(np.float32)
     ids, slices = [f"t{number:03d}" for number in range(400)], pd.DataFrame({"first half": np.arange(400) < 200})
     rows = {"architecture": "a", "seed": 0, "split": "test", "review_id": ids, "label": 1, "probability": correct}
-    slices.index, numbers = ids, pd.Series(np.arange(400) // 10, index=ids)
+    slices.index, frame = ids, pd.DataFrame(rows)
     alone, grouped = (
-        score_slices(predictions_of_split(pd.DataFrame(rows), "test", known), slices).iloc[0]
-        for known in (None, numbers)
+        score_slices(predictions_of_split(table, "test"), slices).iloc[0]
+        for table in (frame, frame.assign(cluster=np.arange(400) // 10))
     )
     assert alone["accuracy"] == grouped["accuracy"] == pytest.approx(correct[:200].mean())
     assert grouped["low"] < alone["low"] < alone["high"] < grouped["high"]
@@ -86,9 +86,10 @@ def test_slices_are_scored_by_group() -> None:
 
 
 def test_slice_of_one_group_is_not_tested() -> None:
-    ids, numbers = ["t0", "t1", "t2", "t3"], pd.Series([0, 0, 1, 2], index=["t0", "t1", "t2", "t3"])
+    ids = ["t0", "t1", "t2", "t3"]
     rows = {"architecture": "a", "seed": 0, "split": "test", "review_id": ids, "label": 1, "probability": [0, 1, 1, 1]}
+    frame = pd.DataFrame(rows).assign(cluster=[0, 0, 1, 2])
     slices = pd.DataFrame({"one group": [True, True, False, False]}, index=ids)
-    found = score_slices(predictions_of_split(pd.DataFrame(rows), "test", numbers), slices).iloc[0]
+    found = score_slices(predictions_of_split(frame, "test"), slices).iloc[0]
     assert (found["low"], found["high"], found["accuracy"]) == (0, 1, 0.5)
     assert np.isnan(found["p"]) == (found["note"] != "")

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tasks.evaluation.grouping import (
+    add_groups,
     compare_proportions,
     effective_groups,
     group_contributions,
-    groups_of,
     make_groups,
     proportion_interval,
 )
 from tasks.evaluation.metrics import METRICS
+from tasks.evaluation.predictions import predictions_of_split
 from tests.helpers.simulated_predictions import simulate_predictions
 
 NUMBERS = np.array([7, 3, 7, 3, 9, 9])
@@ -31,13 +32,22 @@ def test_groups_are_the_reviews_with_the_same_number() -> None:
     assert effective_groups(np.array([3, 1])) == pytest.approx(16 / 10)
 
 
-def test_groups_of_reviews_are_found_by_their_id() -> None:
-    numbers = pd.Series([4, 8, 4], index=["x", "y", "z"])
-    groups = groups_of(np.array(["z", "x", "y"], object), numbers)
-    assert groups is not None
-    assert groups.sum(np.array([1.0, 2, 4])).tolist() == [3, 4]
-    assert groups_of(np.array(["x", "y"], object), numbers) is None
-    assert groups_of(np.array(["x", "y"], object), None) is None
+def test_predictions_have_the_groups_of_their_reviews() -> None:
+    reviews = pd.DataFrame({"review_id": ["x", "y", "z"], "split": "test", "cluster": [4, 8, 4]})
+    rows = pd.DataFrame({"review_id": ["z", "x", "y"], "split": "test", "architecture": "a", "seed": 0, "label": 1})
+    predictions = add_groups(rows.assign(probability=0.5), reviews)
+    assert predictions["cluster"].tolist() == [4, 4, 8]
+    arrays = predictions_of_split(predictions, "test")
+    assert arrays.groups is not None
+    assert arrays.review_ids.tolist() == ["x", "y", "z"]
+    assert arrays.groups.sum(np.array([1.0, 2, 4])).tolist() == [5, 2]
+
+
+def test_groups_without_two_reviews_of_a_split_are_left_out() -> None:
+    rows, reviews = pd.DataFrame({"review_id": ["x", "y"]}), pd.DataFrame({"review_id": ["x", "y", "z"]})
+    reviews = reviews.assign(split=["test", "validation", "train"], cluster=1)
+    assert add_groups(rows, reviews) is add_groups(rows, reviews.drop(columns="cluster")) is rows
+    assert list(add_groups(rows, reviews.assign(split="test"))) == ["review_id", "cluster"]
 
 
 def test_variance_between_groups_by_hand() -> None:

@@ -225,3 +225,19 @@ def test_tables_are_valid_for_arbitrary_groups(splits, metric, seed) -> None:
         for name, predictions in splits.items()
     }
     assert_valid(compare_splits(splits, options=ComparisonOptions(metric=metric, draws=20)))
+
+
+def test_groups_of_a_table_are_those_of_its_reviews() -> None:
+    splits = small(reviews=300, architecture_std=0.7, group_size=30)
+    clusters = {id_: number // 30 for split in splits.values() for number, id_ in enumerate(split.review_ids)}
+    predictions = to_frame(splits)
+    predictions = predictions.assign(cluster=predictions["review_id"].map(clusters)).sample(frac=1, random_state=1)
+    predictions = predictions.sort_values("architecture", kind="stable")
+    options = ComparisonOptions(draws=50)
+    found, expected = compare(predictions, options=options), compare_splits(splits, options=options)
+    for name, frame in expected.items():
+        pd.testing.assert_frame_equal(found[name], frame, check_exact=True, obj=name)
+    unknown = compare(
+        predictions.assign(cluster=predictions["cluster"].where(predictions["seed"] > 0)), options=options
+    )
+    assert unknown["setup"]["test_groups"].item() == 300
