@@ -17,6 +17,7 @@ from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.comparison_result import ComparisonResult
 from tasks.reporting.figure_links import thumbnail_uri
 from tasks.reporting.formatting import TextTable
+from tasks.reporting.group_text import format_groups
 from tasks.reporting.markdown import render_markdown
 from tasks.reporting.model import Report
 from tasks.reporting.nightly_text import format_nightly_summary
@@ -63,7 +64,7 @@ def publish(
     """
     dataset, nightly = encoded.dataset, format_nightly_summary(frames)
     fraction_caveat = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
-    caveats = [*dataset.caveats, *fraction_caveat]
+    caveats = [*dataset.caveats, *format_groups(frames["setup"]), *fraction_caveat]
     caveats += [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
     info = create_run_info(encoded, settings, caveats, started)
     report = Report(

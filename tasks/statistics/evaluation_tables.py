@@ -25,11 +25,12 @@ TABLE_COLUMNS = {
         "architecture seed best_epoch train_accuracy validation_accuracy accuracy_gap train_loss "
         "validation_loss loss_gap"
     ),
-    "setup": "metric alpha margin pairs min_seeds seeds_for_exact_test draws validation_reviews test_reviews",
+    "setup": "metric alpha margin pairs min_seeds seeds_for_exact_test draws validation_reviews test_reviews "
+    "validation_groups test_groups groups_known design_effect",
     "summary": (
         "architecture split metric mean std min max low high seeds diverged seed_variance item_variance "
         "bootstrap_low bootstrap_high median iqm failed failed_seeds failure_rate_high mean_without_failed "
-        "low_without_failed high_without_failed note"
+        "low_without_failed high_without_failed note design_effect"
     ),
     "pairs": (
         "first second metric difference low high p p_holm p_sign_flip smallest_p verdict p_equivalent_holm "

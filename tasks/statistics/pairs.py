@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions
 from tasks.statistics.confidence_intervals import (
@@ -21,6 +22,7 @@ from tasks.statistics.confidence_intervals import (
     two_sided_p_value,
 )
 from tasks.statistics.failed_seeds import chance_contributions, diverged_seeds, find_failed_seeds, without_seed
+from tasks.statistics.grouped_tests import grouped_mcnemar
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.paired_tests import (
     McNemarResult,
@@ -92,13 +94,19 @@ def compare_pairs(
     diverged = [diverged_seeds(trials, name) for name in predictions.architectures]
     failed = _count_failed(predictions, contributions[options.metric], diverged, options)
     correct = correct_mean_predictions(predictions)
-    mcnemar_results = [mcnemar(correct[pair.first], correct[pair.second]) for pair in pairs]
+    groups = predictions.groups
+    mcnemar_results = [
+        mcnemar(correct[pair.first], correct[pair.second])
+        if groups is None
+        else grouped_mcnemar(correct[pair.first], correct[pair.second], groups)
+        for pair in pairs
+    ]
     metrics = [options.metric, *(metric for metric in contributions if metric != options.metric)]
     rows, variances = [], []
     for metric in metrics:
         for pair, result in zip(pairs, mcnemar_results, strict=True):
             row, variance = _compare_pair(
-                contributions[metric], resampled_means[metric], pair, predictions.present, metric, options
+                contributions[metric], resampled_means[metric], pair, predictions.present, metric, options, groups
             )
             row |= {"first_failed": failed[pair.first], "second_failed": failed[pair.second]}
             if diverged[pair.first] or diverged[pair.second]:
@@ -156,10 +164,12 @@ def _compare_pair(
     present: NDArray[np.bool_],
     metric: str,
     options: ComparisonOptions,
+    groups: ReviewGroups | None,
 ) -> tuple[Row, VarianceComponents]:
     """Compare two architectures in one metric."""
     table = _differences(contributions, pair, present)
-    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, deterministic=pair.deterministic)
+    bounded = metric not in LOWER_IS_BETTER
+    variance = estimate_variance(table, bounded=bounded, deterministic=pair.deterministic, groups=groups)
     difference, seed_differences, seeds = float(table.mean()), table.mean(axis=1), len(pair.first_seeds)
     low, high = confidence_interval(difference, variance)
     if metric not in LOWER_IS_BETTER:  # two scores in [0, 1] differ by at most 1
@@ -210,7 +220,7 @@ def _p_value_with_diverged(
     sign = 1 if first_better else -1
     if added:
         table = np.concatenate([table, sign * np.array(added)])
-    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER)
+    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, groups=predictions.groups)
     direction: Alternative = "greater" if difference > 0 else "less"
     return min(2 * p_value(float(table.mean()), variance, direction), 1.0)
 

@@ -67,7 +67,7 @@ def power_table(
     """
     level, rows = holm_level(pairs["p_holm"].to_numpy(), options.alpha), []
     for pair, variance in zip(pairs.to_dict("records"), variances, strict=True):
-        test = {"df": variance.df, "alpha": level, "known_variance": variance.known_variance}
+        test = {"df": variance.df, "alpha": level, "known_variance": variance.known_variance_at(level)}
         low, point, high = estimate_power(ONE_POINT, estimated_variance=variance.estimated_variance, **test)
         target = max(abs(pair["difference"]), options.margin)
         needed = seeds_needed(variance, difference=target, alpha=level)
@@ -262,7 +262,7 @@ def seeds_needed(
         few test reviews.
     """
     # Without seed variance, more seeds do not reduce any part of the variance.
-    known_variance = variance.known_variance if variance.variance_per_seed else variance.variance_of_mean
+    known_variance = variance.known_variance_at(alpha) if variance.variance_per_seed else variance.variance_of_mean
 
     def suffices(seeds: int) -> bool:
         test = {"estimated_variance": variance.variance_per_seed / seeds, "df": max(seeds - 1, 1), "alpha": alpha}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions
+from tasks.statistics.grouped_tests import grouped_cochran
 from tasks.statistics.significance import FIRST_BETTER, INCONCLUSIVE, SECOND_BETTER
 
 COST_COLUMNS = ("parameters", "latency_ms", "train_seconds")  # in the order in which they break ties
@@ -71,6 +72,11 @@ def _cochran(predictions: Predictions) -> dict[str, object]:
     if (correct == correct[:, :1]).all():
         note = "nothing to test: all architectures are correct on the same reviews"
         return _omnibus_row(name, len(correct), note=note)
+    if predictions.groups is not None:
+        grouped = grouped_cochran(correct.T.astype(bool), predictions.groups)
+        if grouped is None:
+            return _omnibus_row(name, len(correct), note="nothing to test: too few groups of reviews")
+        return _omnibus_row(name, len(correct), *grouped, note="by group: Hotelling's test, an F statistic")
     result = cochrans_q(correct)
     return _omnibus_row(name, len(correct), float(result.statistic), float(result.pvalue))
 

@@ -8,6 +8,7 @@ import pandas as pd
 import scipy  # submodules load on first use, so training processes do not pay for them
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions
 from tasks.statistics.confidence_intervals import (
@@ -59,11 +60,16 @@ def summarize(
         present, diverged = predictions.present[index], count_diverged(trials, name)
         table = contributions[metric][index][present]
         row = _summary_row(
-            table, resampled_means[metric][index][present].astype(np.float64),
-            metric=metric, deterministic=bool(fixed[index]), seed=options.seed,
+            table, resampled_means[metric][index][present].astype(np.float64), metric=metric,
+            deterministic=bool(fixed[index]), seed=options.seed, groups=predictions.groups,
         )  # fmt: skip
         row |= _failure_columns(
-            table, failed[index][present], diverged, metric=metric, deterministic=bool(fixed[index])
+            table,
+            failed[index][present],
+            diverged,
+            metric=metric,
+            deterministic=bool(fixed[index]),
+            groups=predictions.groups,
         )
         row["failed_seeds"] = ", ".join(str(predictions.seeds[seed]) for seed in np.flatnonzero(failed[index]))
         if metric == "auc" and _is_constant(predictions.probabilities[index][present]):
@@ -74,12 +80,19 @@ def summarize(
 
 
 def _summary_row(
-    table: Floats, resampled_means: Floats, *, metric: str, deterministic: bool, seed: int
+    table: Floats,
+    resampled_means: Floats,
+    *,
+    metric: str,
+    deterministic: bool,
+    seed: int,
+    groups: ReviewGroups | None,
 ) -> dict[str, object]:
     """Summarize one architecture in one metric, from (seeds, reviews) contributions and (seeds, draws) means."""
     scores, seeds = table.mean(axis=1), len(table)
-    variance, mean = estimate_variance(table, deterministic=deterministic), float(scores.mean())
-    low, high = _interval(mean, variance, metric=metric, reviews=table.shape[1])
+    variance, mean = estimate_variance(table, deterministic=deterministic, groups=groups), float(scores.mean())
+    reviews = table.shape[1] if groups is None else groups.effective
+    low, high = _interval(mean, variance, metric=metric, reviews=reviews)
     weights = bootstrap_seed_weights(seeds, draws=resampled_means.shape[1], seed=seed)
     bootstrap_means = np.einsum("sd,sd->d", resampled_means, weights)
     return {
@@ -101,7 +114,7 @@ def _summary_row(
     }
 
 
-def _interval(mean: float, variance: VarianceComponents, *, metric: str, reviews: int) -> tuple[float, float]:
+def _interval(mean: float, variance: VarianceComponents, *, metric: str, reviews: float) -> tuple[float, float]:
     """Return the 95% interval of a mean score."""
     if metric not in LOWER_IS_BETTER:
         return wilson_interval(mean, variance, reviews=reviews)
@@ -110,7 +123,13 @@ def _interval(mean: float, variance: VarianceComponents, *, metric: str, reviews
 
 
 def _failure_columns(
-    table: Floats, failed: NDArray[np.bool_], diverged: int, *, metric: str, deterministic: bool
+    table: Floats,
+    failed: NDArray[np.bool_],
+    diverged: int,
+    *,
+    metric: str,
+    deterministic: bool,
+    groups: ReviewGroups | None,
 ) -> dict[str, object]:
     """Return how many seeds failed, how many may fail, and the mean of the others with its interval.
 
@@ -120,14 +139,13 @@ def _failure_columns(
         diverged: Number of further seeds that diverged.
         metric: Name of the metric.
         deterministic: Whether the architecture has no seed.
+        groups: Groups of the reviews; None if each review is its own.
     """
     others = table[~failed] if not failed.all() else table  # if all seeds failed, there is no other score
-    variance, mean, count = (
-        estimate_variance(others, deterministic=deterministic),
-        float(others.mean()),
-        int(failed.sum()),
-    )
-    low, high = _interval(mean, variance, metric=metric, reviews=table.shape[1])
+    variance = estimate_variance(others, deterministic=deterministic, groups=groups)
+    mean, count = float(others.mean()), int(failed.sum())
+    reviews = table.shape[1] if groups is None else groups.effective
+    low, high = _interval(mean, variance, metric=metric, reviews=reviews)
     columns: dict[str, object] = {
         "failed": count,
         "failure_rate_high": np.nan if deterministic else failure_rate_bound(count + diverged, len(table) + diverged),

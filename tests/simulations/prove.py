@@ -9,6 +9,8 @@ checked here, and those of `seed_claims`:
 - **Power.** Two models that differ by one point are significantly different as often as the reported power says, within
   three points; also if the seeds are noisy. The interval of the power contains it.
 - **Coverage.** The 95% interval of an accuracy contains the true accuracy in 93 to 97% of cases.
+- **Groups.** If the reviews of a group are alike, the interval of accuracy, F1, AUC and log-loss still contains the
+  true score in 93 to 97% of cases, and two equal models differ at a level of 5% in at most 5%.
 
 The last line of the output is JSON: each number by number of seeds with its 95% interval (Wilson for a rate, normal for
 a mean), and the checks that failed. The exit code is 1 if a check failed. The short form uses fewer reviews and fewer
@@ -35,6 +37,7 @@ from tasks.statistics.comparison import compare_splits
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
+from tests.simulations import groups
 from tests.simulations.seed_claims import failed_seed_claims, run_seed_claims
 
 SIGNIFICANT = ("first better", "second better")
@@ -48,8 +51,8 @@ EQUAL_ARCHITECTURES: dict[str, dict[str, Any]] = {
 SEED_STDS = {"": 0.005, ", noisy seeds": 0.009}
 MAX_FALSE_POSITIVES, MIN_COVERAGE, MAX_COVERAGE, MAX_POWER_ERROR = 0.05, 0.93, 0.97, 0.03
 # Numbers of simulations of equal architectures (of each kind), of power and of coverage; number of test reviews.
-FULL = {"equal": 500, "powers": 2_000, "coverages": 1_000, "reviews": 25_000}
-SHORT = {"equal": 100, "powers": 600, "coverages": 1_000, "reviews": 2_000}
+FULL = {"equal": 500, "powers": 2_000, "coverages": 1_000, "reviews": 25_000, "grouped": 2_000}
+SHORT = {"equal": 100, "powers": 600, "coverages": 1_000, "reviews": 2_000, "grouped": 400}
 OPTIONS = ComparisonOptions(metric=METRIC, metrics=[METRIC], draws=2)  # the bootstrap is not checked
 
 Map = Callable[[Callable[[int], Any], range], Iterable[Any]]
@@ -105,7 +108,14 @@ def covers_true_accuracy(number: int, *, seeds: int, reviews: int) -> bool:
 
 
 def run_simulations(
-    map_range: Map = map, *, equal: int, powers: int, coverages: int, reviews: int, seeds: Iterable[int] = (5, 10)
+    map_range: Map = map,
+    *,
+    equal: int,
+    powers: int,
+    coverages: int,
+    reviews: int,
+    grouped: int,
+    seeds: Iterable[int] = (5, 10),
 ) -> Result:
     """Run all simulations and print each result on stderr.
 
@@ -115,11 +125,12 @@ def run_simulations(
         powers: Number of comparisons of two models that differ by one point, for each number of seeds.
         coverages: Number of intervals, for each number of seeds.
         reviews: Number of test reviews.
+        grouped: Number of simulations with each size of groups.
         seeds: Numbers of seeds.
 
     Returns:
         coverage, reported_power, detection_rate, power_interval, family_wise_rate and the claims of `seed_claims`, each
-        by case ("5 seeds, skewed").
+        by case ("5 seeds, skewed"), group_coverage ("f1, groups of 30") and group_differences ("groups of 30").
     """
     result: Result = {}
 
@@ -144,6 +155,14 @@ def run_simulations(
             false_positives = map_range(functools.partial(has_false_positive, case=name, **options), range(equal))
             add("family_wise_rate", case + name, estimate_rate(false_positives))
         run_seed_claims(map_range, add, estimate_rate, estimate_mean, simulations=coverages, **options)
+    for size in groups.GROUP_SIZES:
+        case = f"groups of {size}"
+        covers = functools.partial(groups.covers_true_scores, group_size=size)
+        covered_scores = list(map_range(covers, range(grouped)))
+        for metric in covered_scores[0]:
+            add("group_coverage", f"{metric}, {case}", estimate_rate(found[metric] for found in covered_scores))
+        differences = map_range(functools.partial(groups.equal_models_differ, group_size=size), range(grouped))
+        add("group_differences", case, estimate_rate(differences))
     return result
 
 
@@ -174,6 +193,17 @@ def failed_checks(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> li
         f"Coverage, {case}: {found['rate']:.1%}; allowed are {MIN_COVERAGE:.0%} to {MAX_COVERAGE:.0%}."
         for case, found in result["coverage"].items()
         if not MIN_COVERAGE <= found["rate"] <= MAX_COVERAGE
+    ]
+    sentences += [
+        f"Groups, {case}: the interval contains the true score in {found['rate']:.1%}; allowed are {MIN_COVERAGE:.0%} "
+        f"to {MAX_COVERAGE:.0%}."
+        for case, found in result["group_coverage"].items()
+        if found["high"] < MIN_COVERAGE or found["low"] > MAX_COVERAGE
+    ]
+    sentences += [
+        f"Groups, {case}: equal models differ in {found['rate']:.1%}; at most {MAX_FALSE_POSITIVES:.0%} are allowed."
+        for case, found in result["group_differences"].items()
+        if found["low"] > MAX_FALSE_POSITIVES
     ]
     return sentences + failed_seed_claims(result)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
+from tasks.evaluation.grouping import make_groups
 from tasks.evaluation.predictions import Predictions
 from tasks.reporting.verdict import verdict
 from tasks.statistics.comparison import compare, compare_splits
@@ -251,3 +252,55 @@ def test_tables_are_valid_for_arbitrary_predictions(splits, metric) -> None:
     assert_valid(frames)
     for name, frame in compare_splits(splits, options=options).items():
         pd.testing.assert_frame_equal(frame, frames[name])
+
+
+def test_groups_of_reviews_are_counted_and_widen_every_interval() -> None:
+    grouped = small([0.8, 0.85], reviews=900, architecture_std=0.7, group_size=30)
+    alone = {name: replace(predictions, groups=None) for name, predictions in grouped.items()}
+    options = ComparisonOptions(draws=400, groups_known=True)
+    by_group, ignored = compare_splits(grouped, options=options), compare_splits(alone, options=options)
+    assert_valid(by_group)
+    setup = by_group["setup"].iloc[0]
+    assert (setup["test_reviews"], setup["test_groups"], setup["validation_groups"]) == (900, 30, 7)
+    assert (setup["groups_known"], setup["design_effect"] > 2) == (True, True)
+    assert (ignored["setup"]["test_groups"].item(), ignored["setup"]["design_effect"].item()) == (900, 1)
+    for table, value in (("summary", "mean"), ("pairs", "difference")):
+        test = by_group[table].get("split", pd.Series("test", by_group[table].index)) == "test"
+        wide, narrow = by_group[table][test], ignored[table][test]
+        assert wide[value].tolist() == narrow[value].tolist()
+        assert (wide["high"] - wide["low"] > narrow["high"] - narrow["low"]).all()
+        assert (
+            wide["bootstrap_high"] - wide["bootstrap_low"] > narrow["bootstrap_high"] - narrow["bootstrap_low"]
+        ).all()
+        assert (wide["item_variance"] > narrow["item_variance"]).all()
+    assert (by_group["pairs"]["mcnemar_p"] > ignored["pairs"]["mcnemar_p"]).all()
+    for name in ("minimum_detectable_difference", "power_one_point"):
+        assert (by_group["power"][name].item() > ignored["power"][name].item()) == name.startswith("minimum")
+    assert by_group["omnibus"]["p"].iloc[0] > ignored["omnibus"]["p"].iloc[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(unusual_splits(), st.sampled_from(["accuracy", "log_loss"]), st.integers(0, 9))
+def test_tables_are_valid_for_arbitrary_groups(splits, metric, seed) -> None:
+    rng = np.random.default_rng(seed)
+    splits = {
+        name: replace(predictions, groups=make_groups(rng.integers(0, rng.integers(1, 9), len(predictions.labels))))
+        for name, predictions in splits.items()
+    }
+    assert_valid(compare_splits(splits, options=ComparisonOptions(metric=metric, draws=20)))
+
+
+def test_groups_of_a_table_are_those_of_its_reviews() -> None:
+    splits = small(reviews=300, architecture_std=0.7, group_size=30)
+    clusters = {id_: number // 30 for split in splits.values() for number, id_ in enumerate(split.review_ids)}
+    predictions = to_frame(splits)
+    predictions = predictions.assign(cluster=predictions["review_id"].map(clusters)).sample(frac=1, random_state=1)
+    predictions = predictions.sort_values("architecture", kind="stable")
+    options = ComparisonOptions(draws=50)
+    found, expected = compare(predictions, options=options), compare_splits(splits, options=options)
+    for name, frame in expected.items():
+        pd.testing.assert_frame_equal(found[name], frame, check_exact=True, obj=name)
+    unknown = compare(
+        predictions.assign(cluster=predictions["cluster"].where(predictions["seed"] > 0)), options=options
+    )
+    assert unknown["setup"]["test_groups"].item() == 300
