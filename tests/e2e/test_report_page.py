@@ -83,11 +83,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, path: Path) -> Page:
-    """Open the report; every error that it logs fails the test."""
+    """Open the report with all sections; every error that it logs fails the test."""
     page = context.new_page()
     page.on("console", lambda message: pytest.fail(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(path.as_uri())
+    page.evaluate("for (const section of document.querySelectorAll('details')) section.open = true")
     return page
 
 
@@ -109,6 +110,20 @@ def hide_architecture(page: Page, name: str) -> Locator:
 def read_tooltip(figure: Locator) -> str:
     """Return the text that CSS shows next to a number, or `none`."""
     return figure.evaluate("cell => getComputedStyle(cell, '::after').content").strip('"')
+
+
+def test_sections_are_closed_until_they_are_opened_or_printed(page: Page) -> None:
+    page.reload()
+    expect(page.get_by_text("One sentence.")).to_be_in_viewport()
+    expect(table(page, "Odd")).to_be_hidden()
+    page.get_by_text("Odd", exact=True).click()
+    expect(table(page, "Odd")).to_be_visible()
+    expect(table(page, "Summary")).to_be_hidden()
+    page.get_by_role("button", name="Open all sections").click()
+    expect(page.locator("details:not([open])")).to_have_count(0)
+    page.reload()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    expect(table(page, "Summary")).to_be_visible()
 
 
 def test_click_sorts_by_exact_number_and_second_click_reverses(page: Page) -> None:
