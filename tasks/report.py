@@ -70,7 +70,7 @@ def publish(
         info=info,
         frames=frames,
         verdict=verdict.sentences,
-        verdict_section=Section("Comparison with the recommended architecture", verdict.table, verdict.note),
+        verdict_section=Section(verdict.title, verdict.table, verdict.note),
         limits=[*fraction_caveat, *failed, *verdict.limits],
         findings=verdict.findings,
         nightly=nightly,

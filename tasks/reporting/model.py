@@ -25,22 +25,22 @@ class Report:
         frames: Frames scores and trials, and further ones, which are stored as tables of the run.
         figures: Rendered figures, in their order.
         verdict: The verdict, at most three sentences.
+        sections: Tables that follow the figures.
         verdict_section: Table below the verdict with a note on how to read it; None without a comparison.
         limits: Sentences on what could not be detected, and what would resolve it.
         findings: Sentences on further findings.
         nightly: Sentences on the nightly runs.
-        sections: Tables that follow the figures.
     """
 
     info: RunInfo
     frames: Frames
     figures: Sequence[RenderedFigure] = ()
     verdict: Sequence[str] = ()
+    sections: Sequence[Section] = ()
     verdict_section: Section | None = None
     limits: Sequence[str] = ()
     findings: Sequence[str] = ()
     nightly: Sequence[str] = ()
-    sections: Sequence[Section] = ()
 
     @cached_property
     def content(self) -> ReportContent:

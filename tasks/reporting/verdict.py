@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.config.labels import label
 from tasks.reporting.formatting import TextTable
 from tasks.reporting.summary_tables import DEFAULT_CLASSES
 from tasks.reporting.verdict_findings import finding_sentences
@@ -19,6 +20,7 @@ class FormattedVerdict:
 
     Attributes:
         sentences: At most three: which architecture to use, how certain that is, and what it costs.
+        title: Title of the table.
         table: How each architecture compares with the recommended one, and its costs.
         note: How to read the table.
         limits: What could not be detected, and what would resolve it.
@@ -26,6 +28,7 @@ class FormattedVerdict:
     """
 
     sentences: Sequence[str]
+    title: str
     table: TextTable
     note: str
     limits: Sequence[str]
@@ -43,6 +46,7 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
     record = verdict_record(frames)
     return FormattedVerdict(
         sentences=verdict_sentences(record, classes),
+        title=f"Compared with {label(record.recommended)}",
         table=verdict_table(frames, record),
         note=verdict_table_note(record),
         limits=limit_sentences(record, train_review_count(frames)),

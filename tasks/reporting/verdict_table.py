@@ -46,13 +46,19 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
 
 
 def verdict_table_note(verdict: Verdict) -> str:
-    """Return the definition of the words in the table."""
+    """Return the unit of the differences, and the definitions of the words that are in the table."""
     unit = "nats" if verdict.metric in LOWER_IS_BETTER else "percentage points"
-    return (
-        f"Differences are in {unit}. Better, worse: significant on the test reviews (p ≤ {verdict.alpha:g} after "
-        f"Holm’s correction over all pairs). Equivalent: within ±{format_size(verdict.margin, verdict.metric)}. "
-        f"Undecided: tested, not significant. Untested: fewer than {verdict.min_seeds} shared seeds. "
-        "Failed: no seed has a score. Intervals are not corrected. Training time is the mean per seed."
+    level = f"p ≤ {verdict.alpha:g} after Holm’s correction over all pairs"
+    definitions = {
+        f"Better, worse: significant on the test reviews ({level}).": verdict.better + verdict.worse,
+        f"Equivalent: within ±{format_size(verdict.margin, verdict.metric)}.": verdict.equivalent,
+        f"Undecided: tested, but not significant ({level}).": verdict.not_significant,
+        f"Untested: fewer than {verdict.min_seeds} shared seeds.": verdict.inconclusive,
+        "Failed: no seed has a score.": verdict.without_scores,
+    }
+    used = [text for text, names in definitions.items() if names]
+    return " ".join(
+        [f"Differences are in {unit}; their intervals are not corrected.", *used, "Training time is the mean per seed."]
     )
 
 
