@@ -136,8 +136,12 @@ def test_only_the_verdict_its_table_and_its_limits_are_not_collapsed():
         assert visible.index("One sentence.") < visible.index("A limit.") < visible.index("40 reviews of own.csv")
         assert not any(text in visible for text in ("Caveat.", "A finding.", "How to read the figure.", "3.11.15"))
         assert body.count("<details>") == body.count("</details>") == len(collapsed) >= 5
+    three = replace(report, verdict=["One sentence.", "Another one.", "The last one."])
+    page = markdown.render_markdown(three, figure_links.file_uri)
     rendered = MarkdownIt("gfm-like", {"linkify": False}).render(page)
-    assert rendered.index("<blockquote>") < rendered.index("One sentence.") < rendered.index("</blockquote>")
+    assert rendered.index("<blockquote>") < rendered.index("One sentence.")
+    assert rendered.index("The last one.") < rendered.index("</blockquote>")
+    assert rendered.count("<blockquote>") == 1
     assert "<details><summary>Summary</summary>\n<table>" in rendered
 
 
