@@ -271,6 +271,7 @@ EQUAL = Model(1.0, 1.0, 500.0)
         ({"models.first:Net": EQUAL, "models.second:Net": EQUAL, "majority": EQUAL}, 5, 200),
         ({"lstm": dataclasses.replace(EQUAL, diverged=frozenset(range(5))), "simple_rnn": EQUAL}, 5, 200),
         ({"lstm": dataclasses.replace(EQUAL, failed=frozenset([2])), "simple_rnn": EQUAL, "majority": EQUAL}, 5, 20),
+        ({"lstm": dataclasses.replace(EQUAL, diverged=frozenset([1])), "simple_rnn": EQUAL}, 6, 200),
         ({"simple_rnn": EQUAL}, 1, 200),
         ({"lstm": Model(0, 0, 9.0), "majority": Model(0, 0, 1.0)}, 5, 20),
     ],
@@ -388,6 +389,19 @@ def test_equivalent_architectures_are_named_as_such() -> None:
     check_sentences(record, frames | {"pairs": pairs, "groups": groups})
     assert len(record.equivalent) == 1
     assert "is equivalent within 0.50 points" in certainty_sentence(record)
+
+
+@pytest.mark.parametrize(("metric", "unit"), [("log_loss", "nats"), ("auc", "points")])
+def test_verdict_by_another_metric_has_its_unit(metric: str, unit: str) -> None:
+    frames = simple_run({"lstm": Model(2.5, 2.5, 9.0), "simple_rnn": Model(0.2, 0.2, 9.0)})
+    frames |= compare(frames["predictions"], frames["trials"], ComparisonOptions(metric=metric, draws=20))
+    record = verdict_record(frames)
+    assert (record.recommended, record.worse) == ("lstm", ("simple_rnn",))
+    first = verdict_sentences(record)[0]
+    assert f"with the {'lowest' if metric == 'log_loss' else 'highest'} validation {label(metric).lower()}" in (
+        first.lower().replace("recommended: lstm, ", "")
+    )
+    assert unit in format_verdict(frames).note
 
 
 def test_failed_seed_is_named_and_is_no_cheap_alternative() -> None:
