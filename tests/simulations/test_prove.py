@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from tests.simulations import prove
+from tests.simulations import nightly_claims, prove
 
 KEYS = {"family_wise_rate", "reported_power", "detection_rate", "coverage"}
 
@@ -76,6 +76,7 @@ def test_last_line_is_json_and_a_failed_check_exits_with_1(monkeypatch, capsys, 
     monkeypatch.setattr(
         prove, "run_simulations", lambda map_range, **options: received.update(options) or make_result(**changes)
     )
+    monkeypatch.setattr(prove, "check_nightly_claims", lambda map_range, short: ({}, []))
     assert prove.main(["--short"]) == code
     *_, last = capsys.readouterr().out.splitlines()
     assert json.loads(last).keys() >= KEYS
@@ -103,3 +104,16 @@ def test_a_large_difference_is_detected_and_a_wrong_accuracy_is_not_covered(monk
     simulate_predictions = prove.simulate_predictions
     monkeypatch.setattr(prove, "simulate_predictions", lambda _, **options: simulate_predictions([0.7], **options))
     assert not prove.covers_true_accuracy(0, **options)
+
+
+def test_claims_about_nightly_runs_have_rates_and_failures(monkeypatch) -> None:
+    monkeypatch.setattr(nightly_claims, "RUNS", 20)
+    monkeypatch.setattr(nightly_claims, "LOOKS", 3)
+    monkeypatch.setattr(nightly_claims, "SHORT", {"histories": 1, "drops": 2, "comparisons": 2})
+    result, failures = prove.check_nightly_claims(map, short=True)
+    assert set(result) == {"nightly_alarm_rate", "nightly_detection_rate", "false_claim_rate"}
+    assert {found["simulations"] for found in result["nightly_alarm_rate"].values()} == {20}
+    assert {found["simulations"] for found in result["nightly_detection_rate"].values()} == {2}
+    assert failures == []
+    bad = {"rate": 0.5, "low": 0.4, "high": 0.6}
+    assert len(nightly_claims.failed_claims({name: {"all looks": bad} for name in result})) == 3
