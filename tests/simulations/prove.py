@@ -11,6 +11,7 @@ checked here, and those of `seed_claims`:
 - **Coverage.** The 95% interval of an accuracy contains the true accuracy in 93 to 97% of cases.
 - **Groups.** If the reviews of a group are alike, the interval of accuracy, F1, AUC and log-loss still contains the
   true score in 93 to 97% of cases, and two equal models differ at a level of 5% in at most 5%.
+- **Nightly runs.** See `nightly_claims`; `--only-nightly` checks nothing else.
 
 The last line of the output is JSON: each number by number of seeds with its 95% interval (Wilson for a rate, normal for
 a mean), and the checks that failed. The exit code is 1 if a check failed. The short form uses fewer reviews and fewer
@@ -37,7 +38,7 @@ from tasks.statistics.comparison import compare_splits
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
-from tests.simulations import groups
+from tests.simulations import groups, nightly_claims
 from tests.simulations.seed_claims import failed_seed_claims, run_seed_claims
 
 SIGNIFICANT = ("first better", "second better")
@@ -208,6 +209,17 @@ def failed_checks(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> li
     return sentences + failed_seed_claims(result)
 
 
+def check_nightly_claims(map_range: Map, *, short: bool) -> tuple[Result, list[str]]:
+    """Simulate the claims about nightly runs; return their rates and one sentence for each that failed."""
+    options = nightly_claims.SHORT if short else nightly_claims.FULL
+    outcomes = nightly_claims.run_claims(map_range, **options)
+    result = {name: {case: estimate_rate(each) for case, each in cases.items()} for name, cases in outcomes.items()}
+    for name, cases in result.items():
+        for case, estimate in cases.items():
+            print(f"{time.strftime('%H:%M:%S')} {name}, {case}: {json.dumps(estimate)}", file=sys.stderr)  # noqa: T201
+    return result, nightly_claims.failed_claims(result)
+
+
 @contextmanager
 def process_pool(processes: int) -> Iterator[Map]:
     """Yield a `map` over several processes, each of which computes with one thread."""
@@ -223,11 +235,15 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m tests.simulations.prove", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--short", action="store_true", help="use fewer reviews and fewer comparisons")
-    short, start = parser.parse_args(arguments).short, time.monotonic()
+    parser.add_argument("--only-nightly", action="store_true", help="check the claims about nightly runs only")
+    parsed, start = parser.parse_args(arguments), time.monotonic()
+    short: bool = parsed.short
     options = SHORT if short else FULL
     with process_pool(2) as map_range:
-        result = run_simulations(map_range, **options)
-    failed = failed_checks(result)
+        result = {} if parsed.only_nightly else run_simulations(map_range, **options)
+        failed = [] if parsed.only_nightly else failed_checks(result)
+        nightly, failed_nightly = check_nightly_claims(map_range, short=short)
+    result, failed = {**result, **nightly}, [*failed, *failed_nightly]
     run = {"short": short, "reviews": options["reviews"], "seconds": round(time.monotonic() - start, 1)}
     for sentence in failed:
         print(sentence, file=sys.stderr)  # noqa: T201

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from tests.simulations import prove, seed_claims
+from tests.simulations import nightly_claims, prove, seed_claims
 
 POWERS = {"reported_power", "detection_rate", "power_interval"}
 MEANS = {"reported_power", "expected_best"}
@@ -100,6 +100,7 @@ def test_last_line_is_json_and_a_failed_check_exits_with_1(monkeypatch, capsys, 
     monkeypatch.setattr(
         prove, "run_simulations", lambda map_range, **options: received.update(options) or make_result(**changes)
     )
+    monkeypatch.setattr(prove, "check_nightly_claims", lambda map_range, short: ({}, []))
     assert prove.main(["--short"]) == code
     *_, last = capsys.readouterr().out.splitlines()
     assert json.loads(last).keys() >= KEYS
@@ -145,3 +146,16 @@ def test_true_scores_are_those_of_many_reviews() -> None:
     )["test"]  # fmt: skip
     for metric, values in prove.metric_contributions(test).items():
         assert values.mean() == pytest.approx(truth[metric], abs=0.006), metric
+
+
+def test_claims_about_nightly_runs_have_rates_and_failures(monkeypatch) -> None:
+    monkeypatch.setattr(nightly_claims, "RUNS", 20)
+    monkeypatch.setattr(nightly_claims, "LOOKS", 3)
+    monkeypatch.setattr(nightly_claims, "SHORT", {"histories": 1, "drops": 2, "comparisons": 2})
+    result, failures = prove.check_nightly_claims(map, short=True)
+    assert set(result) == {"nightly_alarm_rate", "nightly_detection_rate", "false_claim_rate"}
+    assert {found["simulations"] for found in result["nightly_alarm_rate"].values()} == {20}
+    assert {found["simulations"] for found in result["nightly_detection_rate"].values()} == {2}
+    assert failures == []
+    bad = {"rate": 0.5, "low": 0.4, "high": 0.6}
+    assert len(nightly_claims.failed_claims({name: {"all looks": bad} for name in result})) == 3
