@@ -80,7 +80,13 @@ def one_seed_sentences(verdict: Verdict) -> list[str]:
 def failure_sentences(verdict: Verdict) -> list[str]:
     """Format the architectures with trials that diverged or scored no better than chance."""
     failed = [f"{label(name)}: training diverged for all seeds. It has no scores." for name in verdict.without_scores]
-    return [*failed, *(_failure_sentence(failure) for failure in verdict.failures)]
+    sentences = [*failed, *(_failure_sentence(failure) for failure in verdict.failures)]
+    if verdict.failure_rate is not None:
+        sentences.append(
+            f"With 95% confidence, at most {100 * verdict.failure_rate:.1f}% of the trainings of "
+            f"{label(verdict.recommended)} fail or diverge. More seeds lower this bound if none of them fails."
+        )
+    return sentences
 
 
 def _failure_sentence(failure: SeedFailures) -> str:

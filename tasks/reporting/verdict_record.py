@@ -122,6 +122,8 @@ class Verdict:
         inconclusive: Architectures that were not tested, because they share too few seeds.
         one_seed: Architectures whose seed variance is unknown.
         failures: Architectures with failed trials.
+        failure_rate: Upper 95% confidence bound of the share of failed trainings of the recommended architecture; None
+            if it is not known.
         without_scores: Architectures of which every trial diverged.
         cost: Cost of the recommended architecture.
         cheaper: An architecture with fewer parameters and without failed trials that was tested and is not
@@ -149,6 +151,7 @@ class Verdict:
     inconclusive: tuple[str, ...]
     one_seed: tuple[str, ...]
     failures: tuple[SeedFailures, ...]
+    failure_rate: float | None
     without_scores: tuple[str, ...]
     cost: Cost
     cheaper: str | None
@@ -194,11 +197,15 @@ def verdict_record(frames: Frames) -> Verdict:
         better=results["better"], worse=results["worse"], equivalent=results[EQUIVALENT],
         not_significant=results[NOT_SIGNIFICANT], inconclusive=results[INCONCLUSIVE],
         one_seed=tuple(test.index[test["seed_variance"].isna()].map(str)),
-        failures=failures, without_scores=_without_scores(frames),
+        failures=failures, failure_rate=_finite(score.get("failure_rate_high")), without_scores=_without_scores(frames),
         cost=read_cost(best), cheaper=cheaper, cheaper_cost=_cost_of(groups, cheaper),
         rare_class=_rare_class(frames, name),
         undecided=_undecided(frames, name, results[NOT_SIGNIFICANT] + results[INCONCLUSIVE]),
     )  # fmt: skip
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
 
 
 def _first_row(frame: pd.DataFrame) -> Row:

@@ -413,6 +413,14 @@ def test_failed_seed_is_named_and_is_no_cheap_alternative() -> None:
     assert "1 of 6 seeds of LSTM" in certainty_sentence(record)
 
 
+def test_bound_of_the_failure_rate_is_given_where_it_is_known() -> None:
+    frames = simple_run({"lstm": EQUAL, "nb_svm": Model(0.2, 0.2, 9.0)})
+    frames["summary"] = frames["summary"].assign(failure_rate_high=0.4507)
+    assert any("at most 45.1% of the trainings of LSTM" in text for text in limit_sentences(verdict_record(frames)))
+    frames["summary"]["failure_rate_high"] = np.nan
+    assert not any("confidence" in text for text in limit_sentences(verdict_record(frames)))
+
+
 def test_rare_class_names_the_architecture_that_finds_it() -> None:
     frames = simple_run({"lstm": Model(1.2, 1.2, 9.0), "majority": Model(0, 0, 1.0)}, reviews=1_000, positives=40)
     record = verdict_record(frames)
