@@ -13,7 +13,7 @@ points, and comes with bounds.
 """
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,27 +79,6 @@ def power_table(
         values = [detectable, point, low, high, target, -1 if needed is None else needed]
         rows.append([pair["first"], pair["second"], pair["seeds"], level, *values])
     return pd.DataFrame(rows, columns=POWER_COLUMNS)
-
-
-def detectable_range(power: pd.DataFrame, deterministic: Collection[str]) -> tuple[float, float] | None:
-    """Return the smallest and the largest minimum detectable difference of the pairs, in units of the metric.
-
-    A pair with a deterministic architecture counts only if there is no other: the majority class is in the noisiest
-    pair of nearly every run, which says nothing about the networks.
-
-    Args:
-        power: Table of `power_table`.
-        deterministic: Names of the deterministic architectures.
-
-    Returns:
-        None if no pair has enough seeds for a significant difference.
-    """
-    known = power[power["minimum_detectable_difference"].notna()]
-    random = known[~known[["first", "second"]].isin(list(deterministic)).any(axis=1)]
-    if known.empty:
-        return None
-    differences = (known if random.empty else random)["minimum_detectable_difference"]
-    return float(differences.min()), float(differences.max())
 
 
 def power(

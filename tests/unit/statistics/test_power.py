@@ -12,7 +12,6 @@ from tasks.statistics.confidence_intervals import VarianceComponents, estimate_v
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.power import (
     POWER_COLUMNS,
-    detectable_range,
     estimate_power,
     minimum_detectable_difference,
     power,
@@ -195,14 +194,3 @@ def test_power_table() -> None:
     assert found.loc[2, ["power_low", "power_one_point", "power_high"]].tolist() == [0, 0, 0]
     assert np.isnan(found["minimum_detectable_difference"][2])
     assert power_table(pairs[:0], [], ComparisonOptions()).empty
-
-
-def test_range_of_detectable_differences_is_without_deterministic_architectures() -> None:
-    table = pd.DataFrame(
-        {"first": ["a", "a", "a", "b"], "second": ["b", "c", "majority", "majority"],
-         "minimum_detectable_difference": [0.01, 0.02, 0.3, np.nan]}
-    )  # fmt: skip
-    assert detectable_range(table, ("majority",)) == (0.01, 0.02)
-    assert detectable_range(table, ()) == (0.01, 0.3)
-    assert detectable_range(table[2:], ("majority",)) == (0.3, 0.3)
-    assert detectable_range(table[3:], ("majority",)) is None
