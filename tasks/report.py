@@ -1,5 +1,6 @@
 """The task that writes the run directory and creates the artifacts of the report."""
 
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +18,13 @@ from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.comparison_result import ComparisonResult
 from tasks.reporting.figure_links import thumbnail_uri
 from tasks.reporting.formatting import TextTable
+from tasks.reporting.group_text import format_groups
 from tasks.reporting.markdown import render_markdown
 from tasks.reporting.model import Report
 from tasks.reporting.nightly_text import format_nightly_summary
 from tasks.reporting.run_directory import format_command, publish_run_dir, write_run
-from tasks.reporting.sections import report_sections
-from tasks.reporting.verdict import verdict
+from tasks.reporting.sections import Section, report_sections
+from tasks.reporting.verdict import format_verdict
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage import atomic_files
 from tasks.storage.backends import storage_of
@@ -33,8 +35,7 @@ from tasks.storage.run_info import RunInfo
 
 # Columns of the summary that would not fit into a line of a terminal.
 COLUMNS_NOT_PRINTED = ("Test log-loss", "Parameters")
-# The recommended architecture and the best group.
-PRINTED_SENTENCES = 2
+BOX_WIDTH = 80  # characters of a line in a terminal
 
 
 @task(name="report", task_run_name="report")
@@ -63,13 +64,18 @@ def publish(
     """
     dataset, nightly = encoded.dataset, format_nightly_summary(frames)
     fraction_caveat = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
-    caveats = [*dataset.caveats, *fraction_caveat]
-    caveats += [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
+    failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
+    caveats = [*dataset.caveats, *format_groups(frames["setup"]), *fraction_caveat, *failed]
     info = create_run_info(encoded, settings, caveats, started)
+    verdict = format_verdict(frames, dataset.classes)
     report = Report(
         info=info,
         frames=frames,
-        verdict=[*verdict(frames), *nightly],
+        verdict=verdict.sentences,
+        verdict_section=Section(verdict.title, verdict.table, verdict.note),
+        limits=[*fraction_caveat, *failed, *verdict.limits],
+        findings=verdict.findings,
+        nightly=nightly,
         sections=report_sections(frames, dataset.classes),
         figures=list(figures),
     )
@@ -77,16 +83,16 @@ def publish(
     create_artifacts(report, directory)
     page = directory / "report.html"
     get_run_logger().info("Report: %s", escape_terminal(page))
-    sentences = [*fraction_caveat, *report.verdict[:PRINTED_SENTENCES], *nightly]
+    text = format_summary(dataset.source, report.content.summary, [*fraction_caveat, *nightly], verdict.sentences, page)
     return ComparisonResult(
         run_dir=directory,
         report=page,
         summary=frames["summary"],
         scores=frames["scores"],
-        verdict=(*fraction_caveat, *report.verdict),
+        verdict=(*verdict.sentences, *report.limits, *verdict.findings, *nightly),
         source=dataset.source,
         table=report.content.summary,
-        text=format_summary(dataset.source, report.content.summary, sentences, page),
+        text=text,
     )
 
 
@@ -154,17 +160,29 @@ def create_artifacts(report: Report, directory: Path) -> None:
         )
 
 
-def format_summary(source: str, summary: TextTable, sentences: Sequence[str], page: Path) -> str:
-    """Format the result of a comparison for a terminal.
+def format_summary(source: str, summary: TextTable, notes: Sequence[str], verdict: Sequence[str], page: Path) -> str:
+    """Format the result of a comparison for a terminal, with the verdict in a box at the end.
 
     Args:
         source: Description of the data set.
         summary: One row per architecture.
-        sentences: Sentences on the comparison.
+        notes: Sentences before the verdict.
+        verdict: The verdict.
         page: The page of the report.
     """
     location = f"Report: {escape_terminal(page)}"
-    return "\n\n".join([f"\n{escape_terminal(source)}", format_summary_table(summary), "\n".join(sentences), location])
+    parts = [f"\n{escape_terminal(source)}", format_summary_table(summary), "\n".join(notes), format_box(verdict)]
+    return "\n\n".join([*filter(None, parts), location])
+
+
+def format_box(sentences: Sequence[str]) -> str:
+    """Format sentences between two lines; there is no border at the right, which wide characters would shift."""
+    lines = [
+        line for sentence in sentences
+        for line in textwrap.wrap(escape_terminal(sentence, None), BOX_WIDTH - 2, subsequent_indent="  ")
+    ]  # fmt: skip
+    edge = "─" * (BOX_WIDTH - 1)
+    return "\n".join([f"┌{edge}", *(f"│ {line}" for line in lines), f"└{edge}"])
 
 
 def format_summary_table(summary: TextTable) -> str:

@@ -1,5 +1,6 @@
 """Names of architectures and baselines, and display names of architectures, metrics and columns."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -39,15 +40,27 @@ ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256
 
 
 def label(name: str) -> str:
-    """Return the display name of an architecture, metric or column: `my_models:my_gru` becomes `My GRU`.
+    """Return the display name of an architecture, metric or column: `average_loss` becomes `Average loss`.
 
-    The name may come from a file, so control characters are escaped and long names are cut.
+    A user-defined architecture keeps the name of its function, with the module, because two modules may have a function
+    of one name: `my_models:my_gru` becomes `my_gru (my_models)`. The name may come from a file, so control characters
+    are escaped and long names are cut.
     """
     if name in LABELS:
         return LABELS[name]
-    own = escape_terminal(name.rpartition(":")[2], MAX_LABEL_LENGTH)
+    module, colon, function = name.rpartition(":")
+    if colon:
+        return _cut(escape_terminal(f"{function} ({module})" if module else function, None))
+    own = escape_terminal(name, MAX_LABEL_LENGTH)
     words = [word.upper() if word in ACRONYMS else word for word in own.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def _cut(text: str) -> str:
+    """Cut a long text and add a hash of it, so that two long names with the same beginning stay different."""
+    if len(text) <= MAX_LABEL_LENGTH:
+        return text
+    return f"{text[: MAX_LABEL_LENGTH - 10]}… {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def in_display_order(architectures: Iterable[str]) -> list[str]:

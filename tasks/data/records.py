@@ -93,7 +93,8 @@ class LoadedReviews:
     """Split reviews and their description.
 
     Attributes:
-        frame: Columns review_id, split, label (int8), text, and group where it is known; sorted by split and review_id.
+        frame: Columns review_id, split, label (int8), text, group where it is known, and cluster (int64), the same
+            number for all reviews with the same words or of the same group; sorted by split and review_id.
         dataset: Their description.
     """
 

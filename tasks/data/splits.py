@@ -37,7 +37,7 @@ def split_reviews(unsplit: UnsplitReviews, *, seed: int) -> LoadedReviews:
     reviews = _identify(unsplit.frame)
     given = sorted(set(reviews["split"])) if "split" in reviews else []
     reviews["split"] = reviews["split"].astype("object") if given else "train"
-    groups = _link_groups(reviews)
+    groups = reviews["cluster"] = _link_groups(reviews).astype("int64")
     if not given:
         test_rows = HELD_OUT_SHARE * len(reviews) if unsplit.test_rows is None else unsplit.test_rows
         share = test_rows / max(len(reviews), 1)
@@ -49,7 +49,7 @@ def split_reviews(unsplit: UnsplitReviews, *, seed: int) -> LoadedReviews:
     _check_sizes(reviews, is_given=bool(given))
     reviews = reviews.astype({"split": "str", "label": "int8"})
     reviews = reviews.sort_values(["split", "review_id"], ignore_index=True)
-    columns = ["review_id", "split", "label", "text", *(["group"] if "group" in reviews else [])]
+    columns = ["review_id", "split", "label", "text", *(["group"] if "group" in reviews else []), "cluster"]
     return LoadedReviews(reviews[columns], _describe(reviews, given, unsplit))
 
 

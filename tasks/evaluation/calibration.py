@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups, groups_of_rows, proportion_interval
 from tasks.evaluation.metrics import CLIP, Floats
 from tasks.evaluation.predictions import TRIAL_COLUMNS
 
@@ -21,7 +22,9 @@ def brier_score(labels: Labels, probabilities: Floats) -> float:
     return float(brier_score_loss(labels, probabilities, pos_label=1))
 
 
-def reliability_bins(labels: Labels, probabilities: Floats, *, bins: int = BINS) -> pd.DataFrame:
+def reliability_bins(
+    labels: Labels, probabilities: Floats, *, bins: int = BINS, groups: ReviewGroups | None = None
+) -> pd.DataFrame:
     """Compare predicted probabilities with the observed share of positive reviews, in bins of equal mass.
 
     Reviews with equal probabilities are in the same bin, so the result does not depend on the order of rows. There may
@@ -31,10 +34,11 @@ def reliability_bins(labels: Labels, probabilities: Floats, *, bins: int = BINS)
         labels: (reviews,) int8, 0 or 1.
         probabilities: (reviews,) float, of the positive class, in [0, 1].
         bins: Maximum number of bins.
+        groups: Which reviews belong together; None if each one is independent of the others.
 
     Returns:
         Columns bin (from 1), predicted (mean probability), observed (share of positive reviews), low, high (95% Wilson
-        interval of observed) and reviews (number).
+        interval of observed, by group) and reviews (number).
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -42,6 +46,9 @@ def reliability_bins(labels: Labels, probabilities: Floats, *, bins: int = BINS)
     frame = pd.DataFrame({"bin": np.searchsorted(edges, probabilities), "p": probabilities, "label": labels})
     table = frame.groupby("bin").agg(predicted=("p", "mean"), observed=("label", "mean"), reviews=("label", "size"))
     low, high = proportion_confint(table["observed"] * table["reviews"], table["reviews"], method="wilson")
+    if groups is not None:
+        limits = [proportion_interval(labels == 1, (frame["bin"] == bin_).to_numpy(), groups) for bin_ in table.index]
+        low, high = np.transpose(limits)
     table = table.assign(low=low, high=high).reset_index(drop=True)
     table.insert(0, "bin", np.arange(1, len(table) + 1))
     return table[["bin", "predicted", "observed", "low", "high", "reviews"]]
@@ -129,12 +136,15 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
 def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Compute the reliability bins of each trial on the test split.
 
+    Args:
+        predictions: Columns architecture, seed, split, label, probability, and cluster where it is known.
+
     Returns:
         Columns architecture, seed and those of `reliability_bins`. Trials without predictions are left out.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
     tables = {
-        trial: reliability_bins(*_labels_and_probabilities(rows))
+        trial: reliability_bins(*_labels_and_probabilities(rows), groups=groups_of_rows(rows))
         for trial, rows in test.groupby(TRIAL_COLUMNS, sort=False, observed=True)
     }
     return pd.concat(tables, names=TRIAL_COLUMNS).reset_index(TRIAL_COLUMNS).reset_index(drop=True)

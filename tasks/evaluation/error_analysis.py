@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups, compare_proportions, proportion_interval
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions, correct_predictions
 
 LENGTH_BOUNDS = (0, 100, 200, 400, np.inf)  # words; a slice starts above a bound and includes the next one
@@ -47,13 +48,18 @@ def score_slices(predictions: Predictions, slices: pd.DataFrame) -> pd.DataFrame
     Returns:
         Columns architecture, slice, accuracy, low, high (95% Wilson interval), reviews, rest_accuracy, p and p_adjusted
         (Fisher's exact test against the rest, Benjamini & Hochberg 1995 over all rows), note. A slice that contains no
-        review or every review has no p-value; the note contains the reason. An empty slice has no accuracy.
+        review or every review has no p-value; the note contains the reason. An empty slice has no accuracy. If groups
+        of reviews are known, the interval and the test are by group (`proportion_interval`, `compare_proportions`).
     """
     from statsmodels.stats.multitest import multipletests
 
     members = slices.reindex(predictions.review_ids).fillna(False).astype(bool)
     rows = [
-        {"architecture": name, "slice": column, **_slice_columns(correct, members[column].to_numpy())}
+        {
+            "architecture": name,
+            "slice": column,
+            **_slice_columns(correct, members[column].to_numpy(), predictions.groups),
+        }
         for name, correct in _correct_by_architecture(predictions).items()
         for column in slices.columns
     ]
@@ -64,25 +70,48 @@ def score_slices(predictions: Predictions, slices: pd.DataFrame) -> pd.DataFrame
     return scores
 
 
-def _slice_columns(correct: NDArray[np.bool_], inside: NDArray[np.bool_]) -> dict[str, object]:
+def _slice_columns(
+    correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: ReviewGroups | None
+) -> dict[str, object]:
     """Score one architecture on one slice; see `score_slices` for the columns."""
-    from scipy.stats import fisher_exact
-    from statsmodels.stats.proportion import proportion_confint
-
     own, rest = correct[inside], correct[~inside]
-    low, high = proportion_confint(own.sum(), len(own), method="wilson") if len(own) else (0.0, 1.0)
-    table = [[own.sum(), (~own).sum()], [rest.sum(), (~rest).sum()]]
+    low, high = _interval(correct, inside, groups) if len(own) else (0.0, 1.0)
     note = "" if len(own) and len(rest) else "the slice contains every review" if len(own) else "the slice is empty"
+    p = None if note else _p_value(correct, inside, groups)
+    if not note and p is None:
+        note = "too few groups in the slice or in the rest"
     return {
         "accuracy": own.mean() if len(own) else np.nan,
         "low": float(low),
         "high": float(high),
         "reviews": len(own),
         "rest_accuracy": rest.mean() if len(rest) else np.nan,
-        "p": np.nan if note else float(fisher_exact(table).pvalue),
+        "p": np.nan if p is None else p,
         "p_adjusted": np.nan,
         "note": note,
     }
+
+
+def _interval(
+    correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: ReviewGroups | None
+) -> tuple[float, float]:
+    """Return the 95% interval of the accuracy on a slice with at least one review."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    if groups is not None:
+        return proportion_interval(correct, inside, groups)
+    low, high = proportion_confint(correct[inside].sum(), inside.sum(), method="wilson")
+    return low, high
+
+
+def _p_value(correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: ReviewGroups | None) -> float | None:
+    """Compare the accuracy on a slice with that on the rest; both have at least one review. None if not possible."""
+    from scipy.stats import fisher_exact
+
+    if groups is not None:
+        return compare_proportions(correct, inside, groups)
+    own, rest = correct[inside], correct[~inside]
+    return float(fisher_exact([[own.sum(), (~own).sum()], [rest.sum(), (~rest).sum()]]).pvalue)
 
 
 def _correct_by_architecture(predictions: Predictions) -> dict[str, NDArray[np.bool_]]:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
+from tasks.evaluation.grouping import GROUP_COLUMN, ReviewGroups, groups_of_rows
 from tasks.evaluation.metrics import METRICS, THRESHOLD, Floats
 
 PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
@@ -25,6 +26,7 @@ class Predictions:
         labels: (reviews,) int8, 0 or 1.
         probabilities: (architectures, seeds, reviews) float32, of class 1; NaN for a missing trial.
         present: (architectures, seeds) bool, False for a missing trial.
+        groups: Which reviews belong together; None if each one is independent of the others as far as is known.
     """
 
     architectures: list[str]
@@ -33,6 +35,7 @@ class Predictions:
     labels: NDArray[np.int8]
     probabilities: NDArray[np.float32]
     present: NDArray[np.bool_]
+    groups: ReviewGroups | None = None
 
 
 def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
@@ -42,14 +45,16 @@ def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     order of the rows does not change any random draw.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability.
+        predictions: Columns architecture, seed, split, review_id, label, probability, and cluster where it is known
+            (see `add_groups`).
         split: "validation" or "test".
 
     Raises:
         UserError: If the split is empty, a probability is not in [0, 1], a label is not 0 or 1 or differs between
             trials, a trial has two predictions of one review, or a trial lacks reviews that others have.
     """
-    rows = predictions.loc[predictions["split"] == split, PREDICTION_COLUMNS]
+    columns = [*PREDICTION_COLUMNS, *({GROUP_COLUMN} & set(predictions))]
+    rows = predictions.loc[predictions["split"] == split, columns]
     rows = rows[rows.groupby(TRIAL_COLUMNS, observed=True)["probability"].transform("count") > 0]
     if rows.empty:
         raise UserError(f"There are no predictions of the split {split!r}. Predict it with at least one trial.")
@@ -67,7 +72,10 @@ def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     probabilities = np.full(shape, np.nan, dtype=np.float32)
     probabilities[architecture, seed, review] = rows["probability"].to_numpy(dtype=np.float32)
     seed_list = [int(value) for value in seeds]
-    return Predictions(list(architectures), seed_list, np.asarray(review_ids), labels, probabilities, present)
+    ids = np.asarray(review_ids)
+    _, first_rows = np.unique(review, return_index=True)
+    groups = groups_of_rows(rows.iloc[first_rows])
+    return Predictions(list(architectures), seed_list, ids, labels, probabilities, present, groups)
 
 
 def _check_predictions(

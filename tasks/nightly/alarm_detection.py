@@ -1,35 +1,44 @@
 """Detection of results that became worse, at equal data and configuration.
 
-The losses of new trials are compared with those of earlier nightly runs, for each architecture and for all together:
+The losses of new trials are compared with those of earlier nightly runs, for each architecture and for all together
+(see `loss_comparison`):
 
-- Sudden changes: a two-sample t test with pooled variance (Student 1908) of the last nightly run, and of the last
-  three, against the 14 before. With one new value this is the test of a prediction interval. Holm's correction covers
-  architectures, metrics and both spans.
+- Sudden changes: the last nightly run, and the last three, against the 14 before. Holm's correction covers
+  architectures, metrics and both spans. All architectures together and single ones have half of the level each.
 - Slow drift: a self-starting CUSUM (Page 1954; Hawkins 1987).
+- Training times: see `time_alarms`.
 
 A deterioration below a practical limit (`MIN_DETERIORATION`) raises no alarm, however significant it is. An alarm is
-raised once; the history of that architecture then starts again with that nightly run.
+raised once; the history of the architectures that became worse then starts again with that nightly run.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtri
 
 from tasks.evaluation.metrics import Floats
-from tasks.nightly.losses import MIN_DETERIORATION, MONITORED_METRICS, CumulativeLosses, RunIndices
+from tasks.nightly.loss_comparison import (
+    MAX_Z,
+    Baseline,
+    LossComparison,
+    compare_losses,
+    failure_rates,
+    median,
+    summarize_earlier,
+)
+from tasks.nightly.losses import MIN_DETERIORATION, QUALITY_METRICS, LossHistory, RunIndices
 from tasks.statistics.multiple_testing import holm_adjust
 
 ALL_ARCHITECTURES = "all"  # in the place of an architecture's name
-ALPHA = 0.02  # per nightly run over all t tests; with CUSUM at most 2 of 100 unchanged runs raise an alarm
+ALPHA = 0.015  # per nightly run over all tests of sudden changes; with the practical limits at most 10 of 1,000 alarms
 SPANS = (1, 3)  # numbers of latest nightly runs that are tested together
 WINDOW = 14  # earlier nightly runs that they are compared with
-MIN_EARLIER_VALUES = 4  # with fewer, the standard deviation is not known well enough
+LONG_WINDOW = 60  # earlier nightly runs that show drift and how often a seed fails
 MIN_NEW_VALUES = 2  # one bad seed of one architecture is no regression
-MIN_STD = MIN_DETERIORATION / 5  # a few values may be equal by chance
 # In standard deviations. A CUSUM is most sensitive to shifts of twice the slack; a high limit keeps false alarms rare.
-CUSUM_SLACK, CUSUM_LIMIT, CUSUM_MAX_STEP = 0.5, 6.0, 3.0
+CUSUM_SLACK, CUSUM_LIMIT = 0.5, 7.0
 DRIFT = "drift"
 
 
@@ -41,10 +50,10 @@ class Alarm:
         run: Position of the nightly run, from 0.
         architecture: Name, or `ALL_ARCHITECTURES`.
         metric: Name in `MONITORED_METRICS`.
-        detector: "last nightly run" or "last 3 nightly runs" (t test), or "drift" (CUSUM).
-        deterioration: Increase of the mean loss.
+        detector: "last nightly run" or "last 3 nightly runs" (tests), or "drift" (CUSUM).
+        deterioration: Increase of the loss, see `LossComparison`.
         new_values: Number of new values.
-        earlier_values: Number of values that they were compared with.
+        earlier_values: Number of values that they were compared with, without outliers.
         p: p-value after Holm's correction; NaN for drift and for baselines.
     """
 
@@ -56,23 +65,6 @@ class Alarm:
     new_values: int
     earlier_values: int
     p: float = float("nan")
-
-
-@dataclass(frozen=True)
-class LossComparison:
-    """New losses compared with earlier ones, each (architectures + 1, metrics); the last row is for all together.
-
-    Attributes:
-        deterioration: Increase of the mean loss; NaN where there are too few values.
-        p: One-sided p-value, not corrected; NaN where there are too few values.
-        new_values: Number of new values.
-        earlier_values: Number of earlier values.
-    """
-
-    deterioration: Floats
-    p: Floats
-    new_values: Floats
-    earlier_values: Floats
 
 
 @dataclass(frozen=True)
@@ -88,96 +80,128 @@ class Cusum:
     first: RunIndices
 
 
-def compare_losses(
-    losses: CumulativeLosses, first_earlier: RunIndices, first_new: RunIndices, run: int
-) -> LossComparison:
-    """Test whether the losses of runs `first_new` to `run` are larger than those of earlier runs.
+@dataclass(frozen=True)
+class RunCheck:
+    """What the check of one nightly run found.
 
-    The earlier runs are `first_earlier` to `first_new` - 1.
+    Attributes:
+        alarms: Alarms of this run.
+        earlier: Losses of the `WINDOW` nightly runs before.
+        failure_rate: Estimated probability that a seed fails, (architectures, metrics).
+        compared: Losses of this run compared with `earlier`.
     """
-    n0, mean0, squares0 = losses.moments(first_earlier, first_new)
-    n1, mean1, squares1 = losses.moments(first_new, np.full_like(first_new, run + 1))
-    tested = (n0 >= MIN_EARLIER_VALUES) & (n1 > 0)
-    df = np.where(tested, n0 + n1 - 2, 1)
-    pooled_std = np.sqrt(np.maximum(squares0 + squares1, 0) / df)
-    error = np.maximum(pooled_std, MIN_STD) * np.sqrt(1 / np.maximum(n0, 1) + 1 / np.maximum(n1, 1))
-    deterioration = np.where(tested, mean1 - mean0, np.nan)
-    p = np.where(tested, student_t.sf(np.nan_to_num(deterioration) / error, df), np.nan)
-    overall, overall_p = _combine_architectures(deterioration, p, tested)
-    new_values, earlier_values = (np.vstack([each, np.where(tested, each, 0).sum(0)]) for each in (n1, n0))
-    return LossComparison(np.vstack([deterioration, overall]), np.vstack([p, overall_p]), new_values, earlier_values)
+
+    alarms: list[Alarm]
+    earlier: Baseline
+    failure_rate: Floats
+    compared: LossComparison
 
 
-def _combine_architectures(deterioration: Floats, p: Floats, tested: np.ndarray) -> tuple[Floats, Floats]:
-    """Return mean deterioration and combined p-value of the tested architectures, each (metrics,).
-
-    NaN if fewer than two architectures were tested.
-
-    Source: Stouffer et al. 1949, "The American Soldier", for the combination of p-values.
-    """
-    number = tested.sum(0)
-    combined = number > 1
-    z = np.where(tested, norm.isf(np.clip(p, 1e-300, 1 - 1e-16)), 0).sum(0)
-    overall_p = np.where(combined, norm.sf(z / np.sqrt(np.maximum(number, 1))), np.nan)
-    mean = np.where(tested, np.nan_to_num(deterioration), 0).sum(0) / np.maximum(number, 1)
-    return np.where(combined, mean, np.nan), overall_p
-
-
-def detect_alarms(losses: CumulativeLosses) -> list[Alarm]:
+def detect_alarms(losses: LossHistory) -> list[Alarm]:
     """Check one nightly run after another; return the alarms in the order of the runs."""
-    shape = losses.count.shape[1:]
+    return [alarm for check in check_runs(losses) for alarm in check.alarms]
+
+
+def check_runs(losses: LossHistory) -> Iterator[RunCheck]:
+    """Check one nightly run after another; the losses are those of `QUALITY_METRICS`."""
+    shape = losses.array.shape[1], losses.array.shape[3]
     start = np.zeros(shape, dtype=int)  # first run of the history of each architecture and metric
     cusum = Cusum(np.zeros((shape[0] + 1, shape[1])), np.zeros((shape[0] + 1, shape[1]), dtype=int))
-    alarms: list[Alarm] = []
-    for run in range(len(losses.count) - 1):
-        sudden = detect_sudden_changes(losses, start, run)
-        cusum, drift = update_cusum(cusum, losses, start, run)
-        raised = sudden or drift
-        for alarm in raised:
-            everyone = alarm.architecture == ALL_ARCHITECTURES
-            rows = slice(None) if everyone else losses.architectures.index(alarm.architecture)
-            start[rows] = run
+    for run in range(len(losses.array)):
+        long_history = summarize_earlier(_between(losses, np.maximum(start, run - LONG_WINDOW), run))
+        rates = failure_rates(long_history)
+        sudden, earlier, compared = detect_sudden_changes(losses, start, run, rates)
+        cusum, drift = update_cusum(cusum, losses, start, run, (long_history, rates))
+        yield RunCheck(sudden or drift, earlier, rates, compared)
+        for alarm in sudden or drift:
+            rows = _affected_rows(alarm, losses, compared)
+            start[rows[:-1]] = run
             cusum.sums[rows], cusum.first[rows] = 0, run + 1
-        alarms += raised
-    return alarms
 
 
-def detect_sudden_changes(losses: CumulativeLosses, start: RunIndices, run: int) -> list[Alarm]:
-    """Return the alarms of the t tests of one nightly run: for each architecture and metric the span of smallest p."""
-    comparisons = []
+def _affected_rows(alarm: Alarm, losses: LossHistory, compared: LossComparison) -> np.ndarray:
+    """Return which rows begin anew: that of the alarm, and after an alarm for all each architecture that is worse."""
+    if alarm.architecture != ALL_ARCHITECTURES:
+        return np.array([name == alarm.architecture for name in [*losses.architectures, ALL_ARCHITECTURES]])
+    column = QUALITY_METRICS.index(alarm.metric)
+    return np.append(compared.deterioration[:-1, column] >= MIN_DETERIORATION[column], True)
+
+
+def _between(losses: LossHistory, first: RunIndices, end: int | RunIndices) -> Floats:
+    return losses.between(first, np.broadcast_to(end, first.shape))
+
+
+def detect_sudden_changes(
+    losses: LossHistory, start: RunIndices, run: int, failure_rate: Floats
+) -> tuple[list[Alarm], Baseline, LossComparison]:
+    """Test the latest nightly runs.
+
+    Returns:
+        For each architecture and metric the alarm of the span with the smallest p, if there is one; the earlier losses
+        and the comparison of the last nightly run alone.
+    """
+    baselines, comparisons = [], []
     for span in SPANS:
         first_new = np.maximum(start, run - span + 1)
-        compared = compare_losses(losses, np.maximum(start, first_new - WINDOW), first_new, run)
-        comparisons.append(replace(compared, p=np.where(compared.new_values < MIN_NEW_VALUES, np.nan, compared.p)))
-    adjusted = holm_adjust(np.stack([each.p for each in comparisons]))
+        baselines.append(_recent_baseline(losses, start, first_new))
+        comparisons.append(compare_losses(_between(losses, first_new, run + 1), baselines[-1], failure_rate))
+    adjusted = _adjust(np.stack([np.where(each.new_values < MIN_NEW_VALUES, np.nan, each.p) for each in comparisons]))
     significant = (adjusted < ALPHA) & (np.stack([each.deterioration for each in comparisons]) >= MIN_DETERIORATION)
     best_span = np.where(significant, adjusted, np.inf).argmin(0)
-    return [
+    alarms = [
         _alarm(losses, run, (row, column), format_detector(SPANS[span := best_span[row, column]]), comparisons[span],
                float(adjusted[span, row, column]))
         for row, column in zip(*np.nonzero(significant.any(0)), strict=True)
     ]  # fmt: skip
+    return alarms, baselines[0], comparisons[0]
+
+
+def _recent_baseline(losses: LossHistory, start: RunIndices, end: RunIndices) -> Baseline:
+    """Return mean and number of the losses of the `WINDOW` runs before `end`.
+
+    Their standard deviation can be too small by chance, in particular if losses are skewed, so it is at least that of
+    the `LONG_WINDOW` runs before.
+    """
+    recent, longer = (
+        summarize_earlier(_between(losses, np.maximum(start, end - window), end)) for window in (WINDOW, LONG_WINDOW)
+    )
+    return replace(recent, std=np.fmax(recent.std, longer.std))  # fmax ignores NaN
+
+
+def _adjust(p_values: Floats) -> Floats:
+    """Adjust p-values (spans, architectures + 1, metrics); all together have half of the level."""
+    single, overall = p_values[:, :-1], p_values[:, -1:]
+    return np.minimum(2 * np.concatenate([holm_adjust(single), holm_adjust(overall)], axis=1), 1)
 
 
 def format_detector(span: int) -> str:
-    """Return the value of `Alarm.detector` for a t test of the last `span` nightly runs."""
+    """Return the value of `Alarm.detector` for a test of the last `span` nightly runs."""
     return "last nightly run" if span == 1 else f"last {span} nightly runs"
 
 
-def update_cusum(cusum: Cusum, losses: CumulativeLosses, start: RunIndices, run: int) -> tuple[Cusum, list[Alarm]]:
+def update_cusum(
+    cusum: Cusum, losses: LossHistory, start: RunIndices, run: int, history: tuple[Baseline, Floats]
+) -> tuple[Cusum, list[Alarm]]:
     """Add a nightly run to the CUSUM.
 
+    Args:
+        cusum: State before this run.
+        losses: All losses.
+        start: First nightly run of the history of each architecture and metric.
+        run: Position of the nightly run.
+        history: The losses before this run, and how often a seed fails.
+
     Returns:
-        The new state, and an alarm where a sum exceeds the limit and the mean of the last three runs deteriorated by
+        The new state, and an alarm where a sum exceeds the limit and the median of the last three runs deteriorated by
         at least `MIN_DETERIORATION`.
     """
-    compared = compare_losses(losses, start, np.maximum(start, run), run)
-    z = np.clip(norm.isf(compared.p), -CUSUM_MAX_STEP, CUSUM_MAX_STEP)
+    compared = compare_losses(_between(losses, np.maximum(start, run), run + 1), *history)
+    z = np.clip(-ndtri(compared.p), -MAX_Z, MAX_Z)
     sums = np.where(np.isfinite(z), np.maximum(cusum.sums + np.nan_to_num(z) - CUSUM_SLACK, 0), cusum.sums)
     updated = Cusum(sums, np.where(sums == 0, run + 1, cusum.first))
     if not (sums > CUSUM_LIMIT).any():
         return updated, []
-    deterioration = _mean_deterioration(losses, start, updated.first, run)
+    deterioration = _deterioration_by_drift(losses, start, updated.first, run)
     over = (sums > CUSUM_LIMIT) & (deterioration >= MIN_DETERIORATION)
     shown = replace(compared, deterioration=deterioration)
     return updated, [
@@ -185,30 +209,28 @@ def update_cusum(cusum: Cusum, losses: CumulativeLosses, start: RunIndices, run:
     ]
 
 
-def _mean_deterioration(losses: CumulativeLosses, start: RunIndices, first: RunIndices, run: int) -> Floats:
-    """Return the increase of the mean loss from the runs before `first` to the last three.
+def _deterioration_by_drift(losses: LossHistory, start: RunIndices, first: RunIndices, run: int) -> Floats:
+    """Return the increase of the loss from the runs before `first` to the last three.
 
     Returns:
-        (architectures + 1, metrics) float. The last row is the mean over all architectures, from the run that is first
-        in their common sum.
+        (architectures + 1, metrics) float. The last row is the median over the architectures, from the run that is
+        first in their common sum.
     """
     own, common = first[:-1], np.maximum(np.broadcast_to(first[-1], start.shape), start)
     increases = []
     for end in (own, common):
-        recent = np.maximum(end, run - max(SPANS) + 1)
-        earlier = losses.moments(start, end)[1]
-        increases.append(losses.moments(recent, np.full_like(recent, run + 1))[1] - earlier)
-    known = np.isfinite(increases[1])
-    overall = np.where(known, increases[1], 0).sum(0) / np.maximum(known.sum(0), 1)
-    return np.vstack([increases[0], overall])
+        recent = _between(losses, np.maximum(end, run - max(SPANS) + 1), run + 1)
+        earlier = summarize_earlier(_between(losses, np.maximum(start, end - LONG_WINDOW), end))
+        increases.append(median(recent) - earlier.mean)
+    return np.vstack([increases[0], median(increases[1])])
 
 
 def _alarm(
-    losses: CumulativeLosses, run: int, place: tuple[int, int], detector: str, compared: LossComparison,
+    losses: LossHistory, run: int, place: tuple[int, int], detector: str, compared: LossComparison,
     p: float = float("nan"),
 ) -> Alarm:  # fmt: skip
     row, column = place
     return Alarm(
-        run, [*losses.architectures, ALL_ARCHITECTURES][row], list(MONITORED_METRICS)[column], detector,
+        run, [*losses.architectures, ALL_ARCHITECTURES][row], QUALITY_METRICS[column], detector,
         float(compared.deterioration[place]), int(compared.new_values[place]), int(compared.earlier_values[place]), p,
     )  # fmt: skip

@@ -8,7 +8,8 @@ import pandas as pd
 
 from tasks.config.labels import BASELINE_NAMES, in_display_order
 from tasks.nightly.alarm_detection import Alarm, detect_alarms, format_detector
-from tasks.nightly.losses import MONITORED_METRICS, CumulativeLosses, loss_array
+from tasks.nightly.losses import MONITORED_METRICS, QUALITY_METRICS, LossHistory, loss_array
+from tasks.nightly.time_alarms import TimeCheck, check_times
 
 ALARM_COLUMNS = [
     "night", "architecture", "metric", "detector", "deterioration", "new_values", "earlier_values", "p",
@@ -25,12 +26,22 @@ def alarm_table(trials: pd.DataFrame) -> pd.DataFrame:
         Columns `ALARM_COLUMNS`, as in `Alarm`; night is the date of the nightly run.
     """
     networks = trials[~trials["architecture"].isin(BASELINE_NAMES)]
-    losses = CumulativeLosses.from_losses(loss_array(networks), in_display_order(networks["architecture"]))
-    rows = _with_dates(detect_alarms(losses), sorted(set(networks["night"])))
+    alarms = detect_alarms(quality_losses(networks)) + check_training_times(networks).alarms
+    rows = _with_dates(alarms, sorted(set(networks["night"])))
     for name in BASELINE_NAMES:
         baseline = trials[trials["architecture"] == name]
         rows += _with_dates(_detect_baseline_changes(name, baseline), baseline["night"].tolist())
     return pd.DataFrame(rows, columns=ALARM_COLUMNS).sort_values("night", kind="stable", ignore_index=True)
+
+
+def quality_losses(networks: pd.DataFrame) -> LossHistory:
+    """Return the losses of new trials of networks, without their times."""
+    return LossHistory(loss_array(networks)[..., : len(QUALITY_METRICS)], in_display_order(networks["architecture"]))
+
+
+def check_training_times(networks: pd.DataFrame) -> TimeCheck:
+    """Check the times of new trials of networks."""
+    return check_times(loss_array(networks)[..., -1], in_display_order(networks["architecture"]))
 
 
 def _with_dates(alarms: list[Alarm], nights: list[date]) -> list[dict[str, object]]:

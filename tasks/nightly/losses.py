@@ -1,8 +1,7 @@
-"""Monitored metrics as losses, and their cumulative sums over nightly runs."""
+"""Monitored metrics as losses, by nightly run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -34,7 +33,9 @@ MONITORED_METRICS = {
     "log_loss": MonitoredMetric(np.positive, 0.02),  # nats
     "relative_seconds": MonitoredMetric(np.log, float(np.log(1.1))),  # 10% longer
 }
-MIN_DETERIORATION = np.array([metric.min_deterioration for metric in MONITORED_METRICS.values()])  # (metrics,)
+TIME = "relative_seconds"  # tested differently, see `time_alarms`
+QUALITY_METRICS = [name for name in MONITORED_METRICS if name != TIME]
+MIN_DETERIORATION = np.array([MONITORED_METRICS[name].min_deterioration for name in QUALITY_METRICS])  # (metrics,)
 
 
 def loss_array(trials: pd.DataFrame) -> Floats:
@@ -55,45 +56,30 @@ def loss_array(trials: pd.DataFrame) -> Floats:
         columns = [metric.to_loss(trials[name].to_numpy(dtype=float)) for name, metric in MONITORED_METRICS.items()]
     architecture = trials["architecture"].map(names.index).to_numpy(dtype=int)
     losses[run, architecture, position] = np.stack(columns, axis=-1)
-    return losses
+    return np.where(np.isfinite(losses), losses, np.nan)
 
 
 @dataclass(frozen=True)
-class CumulativeLosses:
-    """Sums of the losses of new trials before each nightly run.
-
-    They give the moments of any range of runs without another pass over the trials.
+class LossHistory:
+    """Losses of the new trials of each nightly run.
 
     Attributes:
+        array: (runs, architectures, trials, metrics) float; NaN is a missing value.
         architectures: Names, in the order of the second axis.
-        count: Number of losses, (runs + 1, architectures, metrics) float.
-        total: Sum of the losses, of the same shape. The mean over all runs is subtracted first.
-        squares: Sum of their squares, of the same shape.
     """
 
-    architectures: list[str]
-    count: Floats
-    total: Floats
-    squares: Floats
+    array: Floats
+    architectures: Sequence[str]
 
-    @classmethod
-    def from_losses(cls, losses: Floats, architectures: Sequence[str]) -> Self:
-        """Compute the sums of losses (runs, architectures, trials, metrics), in which NaN is a missing value."""
-        known = np.isfinite(losses)
-        numbers = np.maximum(known.sum((0, 2), keepdims=True), 1)
-        mean = np.where(known, losses, 0).sum((0, 2), keepdims=True) / numbers
-        centered = np.where(known, losses - mean, 0.0)  # avoids cancellation in the squares
-        per_run = (known.sum(2), centered.sum(2), (centered**2).sum(2))
-        before = [np.concatenate([np.zeros((1, *each.shape[1:])), each.cumsum(0)]) for each in per_run]
-        return cls(list(architectures), *before)
-
-    def moments(self, first: RunIndices, end: RunIndices) -> tuple[Floats, Floats, Floats]:
-        """Compute the moments of the losses of runs `first` to `end` - 1.
+    def between(self, first: RunIndices, end: RunIndices) -> Floats:
+        """Return the losses of runs `first` to `end` - 1, which may differ by architecture and metric.
 
         Returns:
-            Number, mean and sum of squared deviations from the mean, each (architectures, metrics).
+            (values, architectures, metrics) float; NaN outside of these runs. Rows without a value are left out.
         """
-        place = np.indices(first.shape)
-        n, total, squares = (each[end, *place] - each[first, *place] for each in (self.count, self.total, self.squares))
-        mean = total / np.where(n > 0, n, np.nan)
-        return n, mean, squares - total * np.nan_to_num(mean)
+        low, high = max(int(first.min(initial=0)), 0), int(end.max(initial=0))
+        run = np.arange(low, high)[:, None, None, None]
+        inside = (run >= first[:, None]) & (run < end[:, None])
+        selected = np.where(inside, self.array[low:high], np.nan).swapaxes(1, 2)
+        rows = selected.reshape(-1, *first.shape)
+        return rows[np.isfinite(rows).any(axis=(1, 2))]

@@ -12,11 +12,13 @@ from scipy.stats import t as student_t
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
 from tasks.evaluation.metrics import Floats
-from tasks.nightly.alarm_table import alarm_table
+from tasks.nightly.alarm_table import alarm_table, check_training_times
+from tasks.nightly.detectability import detectability
 from tasks.nightly.history import HistoryPartition, select_first_occurrences
 
 TREND_COLUMNS = [
     "night", "architecture", "seeds", "mean", "low", "high", "new_trials", "new_mean", "relative_seconds", "missing",
+    "tested", "time_tested", "earlier_values", "outliers", "spread", "detection_rate", "detection_rate_all",
 ]  # fmt: skip
 
 
@@ -43,7 +45,8 @@ def trend_table(history: pd.DataFrame) -> pd.DataFrame:
         One row per date and architecture: seeds (with a score, in the run of that date with the most scores), their
         mean test accuracy with its 95% interval over the seeds (mean, low, high), number, mean accuracy and mean
         relative time of the trials that first occurred on that date (new_trials, new_mean, relative_seconds), and
-        number of trials without a score (missing).
+        number of trials without a score (missing). For the last nightly run also whether the times were tested
+        (time_tested), and what `detectability` returns; missing for the others.
     """
     networks = history[~history["architecture"].isin(BASELINE_NAMES)]
     new_trials = select_first_occurrences(networks)
@@ -51,7 +54,20 @@ def trend_table(history: pd.DataFrame) -> pd.DataFrame:
     for (night, name), trials in networks.groupby(["night", "architecture"], sort=False):
         new = new_trials[(new_trials["night"] == night) & (new_trials["architecture"] == name)]
         rows.append({"night": night, "architecture": name, **_trend_values(trials, new)})
-    return pd.DataFrame(rows, columns=TREND_COLUMNS)
+    return _with_last_check(pd.DataFrame(rows, columns=TREND_COLUMNS), new_trials)
+
+
+def _with_last_check(trend: pd.DataFrame, new_trials: pd.DataFrame) -> pd.DataFrame:
+    """Add what the check of the last nightly run could test and detect."""
+    if trend.empty:
+        return trend
+    last = trend["night"] == trend["night"].max()
+    checked = detectability(new_trials).set_index("architecture").astype(float)
+    checked["time_tested"] = np.array(check_training_times(new_trials).tested, dtype=float)
+    columns = {name: trend["architecture"].map(checked[name]) for name in checked.columns}
+    for name in ("tested", "time_tested"):  # a network without a new score in this run
+        columns[name] = columns[name].where(trend["new_trials"] > 0, 0.0)
+    return trend.assign(**{name: values.astype(float).where(last) for name, values in columns.items()})
 
 
 def _trend_values(trials: pd.DataFrame, new: pd.DataFrame) -> dict[str, float]:

@@ -46,18 +46,19 @@ class TextTable:
     rows: Sequence[Sequence[Cell]]
 
 
-def format_number(value: object, digits: int = 2, factor: float = 1.0) -> FormattedNumber:
+def format_number(value: object, digits: int = 2, factor: float = 1.0, *, sign: bool = False) -> FormattedNumber:
     """Format a number with thousands separators; a number that is rounded to zero has no sign.
 
     Args:
         value: The number. Anything that is not a finite number is shown as not known.
         digits: Number of decimals.
         factor: Factor by which the number is multiplied, such as 100 for percent.
+        sign: Whether a positive number has a plus sign.
     """
     if value is None or not isinstance(value, (int, float)) or not math.isfinite(value):
         return FormattedNumber(NOT_KNOWN, NOT_KNOWN)
-    scaled = factor * float(value)
-    return FormattedNumber(f"{scaled:z,.{digits}f}", f"{scaled:z,.{EXACT_DIGITS}g}", scaled)
+    scaled, plus = factor * float(value), "+" if sign else ""
+    return FormattedNumber(f"{scaled:{plus}z,.{digits}f}", f"{scaled:{plus}z,.{EXACT_DIGITS}g}", scaled)
 
 
 def combine(pattern: str, *parts: Cell) -> FormattedNumber:

@@ -10,7 +10,8 @@ from tasks.config.labels import in_display_order, label
 from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.formatting import TextTable, format_number
 from tasks.reporting.sections import Section
-from tasks.reporting.summary_tables import format_best, summary_table
+from tasks.reporting.summary_tables import summary_table
+from tasks.reporting.verdict_format import pluralize
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage.run_info import RunInfo
 
@@ -23,8 +24,12 @@ class Report:
         info: Data set, settings and environment of the run.
         frames: Frames scores and trials, and further ones, which are stored as tables of the run.
         figures: Rendered figures, in their order.
-        verdict: Sentences on the comparison.
+        verdict: The verdict, at most three sentences.
         sections: Tables that follow the figures.
+        verdict_section: Table below the verdict with a note on how to read it; None without a comparison.
+        limits: Sentences on what could not be detected, and what would resolve it.
+        findings: Sentences on further findings.
+        nightly: Sentences on the nightly runs.
     """
 
     info: RunInfo
@@ -32,6 +37,10 @@ class Report:
     figures: Sequence[RenderedFigure] = ()
     verdict: Sequence[str] = ()
     sections: Sequence[Section] = ()
+    verdict_section: Section | None = None
+    limits: Sequence[str] = ()
+    findings: Sequence[str] = ()
+    nightly: Sequence[str] = ()
 
     @cached_property
     def content(self) -> ReportContent:
@@ -46,10 +55,12 @@ class ReportContent:
     Attributes:
         info: Data set, settings and environment of the run.
         split_sizes: Sentences with the number of reviews of each split.
-        verdict: Sentences on the comparison.
-        verdict_note: When a difference is significant; empty without a comparison.
-        best_sentence: Architecture with the highest validation accuracy, as a sentence.
-        best: Its name; None if no architecture has a score.
+        verdict: The verdict, at most three sentences.
+        verdict_section: Table below the verdict; None without a comparison.
+        limits: Sentences on what could not be detected, and what would resolve it.
+        findings: Sentences on further findings.
+        nightly: Sentences on the nightly runs.
+        best: Name of the architecture with the best validation score; None if no architecture has a score.
         summary: One row per architecture.
         summary_note: How to read the summary.
         sections: Tables that follow the figures.
@@ -62,8 +73,10 @@ class ReportContent:
     info: RunInfo
     split_sizes: str
     verdict: Sequence[str]
-    verdict_note: str
-    best_sentence: str
+    verdict_section: Section | None
+    limits: Sequence[str]
+    findings: Sequence[str]
+    nightly: Sequence[str]
     best: str | None
     summary: TextTable
     summary_note: str
@@ -80,10 +93,12 @@ def report_content(report: Report) -> ReportContent:
     summary = summary_table(report.frames)
     return ReportContent(
         info=info,
-        split_sizes=" ".join(f"{label(split)}: {rows:,} reviews." for split, rows in info.rows.items()),
+        split_sizes=" ".join(f"{label(split)}: {pluralize(rows, 'review')}." for split, rows in info.rows.items()),
         verdict=report.verdict,
-        verdict_note=verdict_note(report.frames),
-        best_sentence=format_best(report.frames),
+        verdict_section=report.verdict_section,
+        limits=report.limits,
+        findings=report.findings,
+        nightly=report.nightly,
         best=str(summary.rows[0][0]) if summary.rows else None,
         summary=summary,
         summary_note=summary_note(intervals="summary" in report.frames),
@@ -107,17 +122,6 @@ def format_value(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return "not set" if value is None else str(value)
-
-
-def verdict_note(frames: Frames) -> str:
-    """Return the definition of a significant difference; empty without the frame setup."""
-    if "setup" not in frames:
-        return ""
-    setup = frames["setup"].iloc[0]
-    return (
-        f"A difference is significant if p ≤ {setup['alpha']:g} after Holm’s correction over all pairs. It is "
-        f"inconclusive if the architectures share fewer than {setup['min_seeds']} seeds. Intervals are not corrected."
-    )
 
 
 def summary_note(*, intervals: bool) -> str:

@@ -9,8 +9,14 @@ import pandas as pd
 
 from tasks.config.labels import in_display_order, label
 from tasks.nightly.alarm_detection import ALL_ARCHITECTURES, DRIFT, WINDOW
+from tasks.nightly.loss_comparison import MIN_EARLIER_VALUES
+from tasks.nightly.losses import TIME
+from tasks.nightly.repeated_looks import level_of_look
 from tasks.reporting.formatting import FormattedNumber, combine, format_number, label_in_sentence
-from tasks.reporting.verdict_format import pluralize
+from tasks.reporting.verdict_format import join_labels, pluralize
+from tasks.statistics.significance import FIRST_BETTER, SECOND_BETTER
+
+MAX_PAIRS = 5  # in a sentence
 
 
 def format_alarm(alarm: Mapping[Any, Any]) -> str:
@@ -21,6 +27,11 @@ def format_alarm(alarm: Mapping[Any, Any]) -> str:
     values = f"{pluralize(alarm['new_values'], 'new value')}, {pluralize(alarm['earlier_values'], 'earlier value')}"
     if alarm["detector"] == DRIFT:
         return f"{name}: {subject} {comparative} than in earlier nightly runs by {amount} (slow drift, CUSUM)."
+    if alarm["metric"] == TIME:
+        return (
+            f"{name}: {subject} {comparative} by {amount}. Each of the {alarm['detector']} was slower than all "
+            f"{alarm['earlier_values']} nightly runs before."
+        )
     if not np.isfinite(alarm["p"]):  # a baseline
         return f"{name}: {subject} {comparative} than in the previous nightly run by {amount}."
     p = "< 0.0001" if alarm["p"] < 0.0001 else format(alarm["p"], ".4f")
@@ -57,17 +68,94 @@ def format_nightly_summary(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """Format the number of nightly runs and seeds, and the alarms of the last one.
 
     Returns:
-        Sentences; none if there are fewer than two nightly runs.
+        Sentences: alarms, what was tested and what could not be tested, what would be detected, and what repeated
+        comparisons mean for the significance; none if there are fewer than two nightly runs.
     """
     nights = frames.get("nights")
     if nights is None or nights["night"].nunique() < 2:
         return []
-    last = nights["night"].max()
-    seeds = nights.loc[nights["night"] == last, "seeds"]
+    last = nights[nights["night"] == nights["night"].max()]
+    seeds = last["seeds"]
     number_of_seeds = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-    summary = f"After {nights['night'].nunique()} nightly runs: {number_of_seeds} seeds."
-    alarms = format_alarms(frames["alarms"], last)
-    return [summary, *(alarms or ["The last nightly run is not worse than the earlier ones."])]
+    number = nights["night"].nunique()
+    summary = f"After {number} nightly runs: {number_of_seeds} seeds."
+    alarms = format_alarms(frames["alarms"], last["night"].iloc[0])
+    sentences = [*format_tested(last, alarm=bool(alarms)), *format_detectable(last)]
+    return [summary, *alarms, *sentences, *format_repeated_looks(frames, number)]
+
+
+def format_tested(last: pd.DataFrame, *, alarm: bool) -> list[str]:
+    """Format which networks were compared with earlier nightly runs, and why others were not.
+
+    Args:
+        last: Rows of the table `nights` of the last nightly run.
+        alarm: Whether it raised an alarm.
+    """
+    tested, timed = last[last["tested"] == 1], last[last["time_tested"] == 1]
+    if tested.empty and timed.empty:
+        sentences = ["The scores of the last nightly run could not be tested, and neither could its training times."]
+    else:
+        scores = join_labels(tested["architecture"].tolist()) if len(tested) else "none"
+        times = join_labels(timed["architecture"].tolist()) if len(timed) else "none"
+        result = "" if alarm else "No deterioration was detected. "
+        sentences = [f"{result}Tested against earlier nightly runs: scores of {scores}; training times of {times}."]
+    untested = [_format_untested(row) for row in last[last["tested"] != 1].to_dict("records")]
+    return [*sentences, f"Scores not tested: {'; '.join(untested)}."] if untested else sentences
+
+
+def _format_untested(row: Mapping[Any, Any]) -> str:
+    if not row["new_trials"]:
+        return f"{label(row['architecture'])} (no new score)"
+    earlier = 0 if np.isnan(row["earlier_values"]) else int(row["earlier_values"])
+    return (
+        f"{label(row['architecture'])} ({pluralize(earlier, 'earlier value')} since the first run or the last alarm, "
+        f"at least {MIN_EARLIER_VALUES} are needed)"
+    )
+
+
+def format_detectable(last: pd.DataFrame) -> list[str]:
+    """Format how likely a drop of one point is detected, for each architecture from the spread of its own seeds."""
+    known = last[np.isfinite(last["detection_rate"])]
+    if known.empty:
+        return []
+    rates = [
+        f"{label(row['architecture'])} {100 * row['detection_rate']:.0f}% (seeds spread by {100 * row['spread']:.2f} "
+        f"points{_format_outliers(row)})"
+        for row in known.to_dict("records")
+    ]
+    sentence = (
+        "Estimated probability that a drop of one point in the accuracy of one architecture is detected within three "
+        f"nightly runs with one new seed each: {', '.join(rates)}."
+    )
+    overall = known["detection_rate_all"].iloc[0]
+    if not np.isfinite(overall):
+        return [sentence]
+    return [sentence, f"The same in all of these architectures, in the same nightly run: {100 * overall:.0f}%."]
+
+
+def _format_outliers(row: Mapping[Any, Any]) -> str:
+    return f", {pluralize(int(row['outliers']), 'outlier')} left out" if row["outliers"] else ""
+
+
+def format_repeated_looks(frames: Mapping[str, pd.DataFrame], looks: int) -> list[str]:
+    """Format which significant differences hold although the comparison was repeated after each nightly run."""
+    level = level_of_look(looks)
+    sentence = "Confidence intervals and p-values of the comparison hold for one look at the results."
+    if "pairs" not in frames or frames["pairs"].empty:
+        return [sentence]
+    pairs = frames["pairs"]
+    metric = str(frames["setup"]["metric"].iloc[0])
+    claimed = pairs[(pairs["metric"] == metric) & pairs["verdict"].isin((FIRST_BETTER, SECOND_BETTER))]
+    if claimed.empty:
+        return [sentence]
+    single = claimed[claimed["p_holm"] > level]
+    held = (
+        f"Over all nightly looks at {label_in_sentence(metric)} together (at most 5% false claims; p after Holm up to "
+        f"{level:.2g} at look {looks}), {len(claimed) - len(single)} of {len(claimed)} significant differences hold"
+    )
+    names = [join_labels([row["first"], row["second"]]) for row in single.to_dict("records")]
+    shown = "; ".join([*names[:MAX_PAIRS], *(["…"] if len(names) > MAX_PAIRS else [])])
+    return [sentence, f"{held}. Significant at one look only: {shown}." if names else f"{held}."]
 
 
 def nightly_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -6,9 +6,12 @@ from tasks.config.errors import UserError
 from tasks.config.escape import escape_markdown, escape_terminal
 from tasks.config.labels import BASELINE_NAMES, in_display_order, label
 from tasks.figures.verdict_labels import verdict_label
+from tasks.reporting.formatting import format_p_value
+from tasks.reporting.verdict_format import join_labels
 from tasks.statistics.comparison import compare
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.ranking import differences_to
+from tasks.statistics.significance import INCONCLUSIVE
 from tasks.storage.runs import RunRecord
 
 ALPHA = 0.05  # family-wise error rate over all architectures
@@ -108,6 +111,7 @@ def format_diff(table: pd.DataFrame, before: RunRecord, after: RunRecord) -> str
         "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Result | Time |",
         "|---|---:|---:|---|---:|---:|---|---:|",
         *(_format_row(row) for row in table.to_dict("records")), "",
+        *map(escape_markdown, format_unknown_variance(table)),
         "Changed:", "", *(f"- {escape_markdown(change)}" for change in changes), "",
         f"Test accuracy. Each architecture is tested at a significance level of {ALPHA} divided by {len(table)} "
         f"(Bonferroni correction), so that the family-wise error rate is at most {ALPHA}. Time is the training time "
@@ -116,13 +120,29 @@ def format_diff(table: pd.DataFrame, before: RunRecord, after: RunRecord) -> str
     return "\n".join(lines)
 
 
+def _format_p(row: dict[object, object], p: float) -> str:
+    """Format the p-value of a row; too few seeds are no test, so they have none."""
+    return "not tested" if row["verdict"] == INCONCLUSIVE else str(format_p_value(p))
+
+
+def format_unknown_variance(table: pd.DataFrame) -> list[str]:
+    """Format the networks that share fewer than two seeds, whose interval contains no seed variance."""
+    names = table.loc[(table["seeds"] < 2) & ~table["architecture"].isin(BASELINE_NAMES), "architecture"].tolist()
+    if not names:
+        return []
+    return [
+        f"Seed variance is unknown for {join_labels(names)} (fewer than two shared seeds). Other seeds may differ.",
+        "",
+    ]
+
+
 def _format_row(row: dict[object, object]) -> str:
     before, after, difference, low, high, p, slower = (
         float(str(row[name])) for name in ("before", "after", "difference", "low", "high", "p", "slower")
     )
     cells = [
         escape_markdown(label(str(row["architecture"]))), f"{100 * before:.2f}", f"{100 * after:.2f}",
-        f"{100 * difference:+z.2f} [{100 * low:+z.2f}, {100 * high:+z.2f}]", f"{p:.4f}", str(row["seeds"]),
+        f"{100 * difference:+z.2f} [{100 * low:+z.2f}, {100 * high:+z.2f}]", _format_p(row, p), str(row["seeds"]),
         verdict_label(str(row["verdict"])), f"×{slower:.2f}",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"

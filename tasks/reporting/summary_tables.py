@@ -41,13 +41,16 @@ def summary_table(frames: Frames) -> TextTable:
     """Tabulate one row per architecture: seeds, scores, parameters and training time.
 
     Args:
-        frames: The frames scores and trials; summary with the intervals and predictions if they exist.
+        frames: The frames scores and trials; groups with the ranking of a comparison, summary with the intervals and
+            predictions if they exist.
 
     Returns:
-        The table. Rows are in the order of validation accuracy; architectures without a score are last.
+        The table. Rows are in the order of the ranking by validation score; architectures without a score are last.
     """
     scores, trials = frames["scores"], frames["trials"]
-    ranked = list(rank_by_validation(scores, trials)["architecture"])
+    # The same order as in the verdict, also if scores are tied.
+    ranking = frames["groups"] if "groups" in frames else rank_by_validation(scores, trials)
+    ranked = list(ranking["architecture"])
     names = [*ranked, *in_display_order(set(trials["architecture"]) - set(ranked))]
     columns = summary_columns(frames)
     rows: list[list[Cell]] = []
@@ -85,7 +88,7 @@ def format_seed_mean(values: pd.Series, interval: pd.DataFrame | None, digits: i
 
     Args:
         values: Scores of the seeds; NaN is ignored.
-        interval: Columns low and high, at most one row; None if it is not known.
+        interval: Columns low and high, at most one row, NaN without an interval; None if it is not known.
         digits: Number of decimals.
         factor: Factor to the shown unit.
     """
@@ -93,7 +96,7 @@ def format_seed_mean(values: pd.Series, interval: pd.DataFrame | None, digits: i
     pattern, numbers = "{}", [float(known.mean())]
     if len(known) > 1:
         pattern, numbers = "{} ± {}", [*numbers, float(known.std())]
-    if len(known) and interval is not None and len(interval):
+    if len(known) and interval is not None and interval["low"].notna().any():
         pattern += "\n[{}, {}]"  # on its own line, so that the table fits on a page
         numbers += [float(interval[end].iloc[0]) for end in ("low", "high")]
     return combine(pattern, *(format_number(number, digits, factor) for number in numbers))
@@ -113,21 +116,6 @@ def has_rare_class(frames: Frames) -> bool:
     predictions = frames["predictions"]
     labels = predictions.loc[predictions["split"] == "test", "label"]
     return len(labels) > 0 and is_imbalanced(labels)
-
-
-def format_best(frames: Frames) -> str:
-    """Format which architecture has the highest validation accuracy, and by how much."""
-    ranking = rank_by_validation(frames["scores"], frames["trials"])
-    if ranking.empty:
-        return "No architecture has a validation score."
-    first = ranking.iloc[0]
-    text = f"Highest validation accuracy: {label(first['architecture'])} with {100 * first['mean']:.2f}%"
-    if len(ranking) == 1:
-        return f"{text}. There is no other architecture to compare it with."
-    second = ranking.iloc[1]
-    margin = 100 * (first["mean"] - second["mean"])
-    next_best = f"{label(second['architecture'])} ({100 * second['mean']:.2f}%)"
-    return f"{text}, {margin:.2f} points above the next, {next_best}."
 
 
 def class_table(reports: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> TextTable:

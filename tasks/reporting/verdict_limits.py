@@ -1,114 +1,128 @@
-"""Sentences of the verdict on its limits: unknown variance, diverged seeds, power and number of seeds."""
+"""What a run could not detect, and what would resolve it."""
 
-import pandas as pd
-
-from tasks.config.labels import BASELINE_NAMES, label
+from tasks.config.labels import label
 from tasks.reporting.verdict_format import format_size, join_labels, pluralize
+from tasks.reporting.verdict_record import SeedFailures, Undecided, Verdict
 from tasks.statistics.evaluation_tables import Frames
-from tasks.statistics.significance import INCONCLUSIVE, NOT_SIGNIFICANT
+from tasks.statistics.significance import INCONCLUSIVE
 
 
-def seed_variance_sentences(summary: pd.DataFrame) -> list[str]:
-    """Format the architectures whose seed variance is unknown because they have one seed only.
-
-    Args:
-        summary: Rows of the frame summary for one split and metric, indexed by architecture.
-    """
-    unknown = summary.index[summary["seed_variance"].isna()].tolist()
-    if not unknown:
-        return []
-    return [f"Seed variance is unknown for {join_labels(unknown)} (one seed each). Other seeds may change the order."]
-
-
-def diverged_sentences(summary: pd.DataFrame) -> list[str]:
-    """Format the architectures whose training diverged for some seeds; `summary` as in `seed_variance_sentences`."""
-    return [
-        f"{label(str(name))}: training diverged for {pluralize(row['diverged'], 'seed')}. Its scores are means over "
-        f"the remaining {pluralize(row['seeds'], 'seed')} and overestimate its performance."
-        for name, row in summary[summary["diverged"] > 0].iterrows()
-    ]
-
-
-def limit_sentences(frames: Frames) -> list[str]:
-    """Format inconclusive pairs, the limits of the exact test, the minimum detectable difference and needed seeds.
+def limit_sentences(verdict: Verdict, train_reviews: int | None = None) -> list[str]:
+    """Return sentences on what the run could not detect, and what would resolve it.
 
     Args:
-        frames: The frames setup, pairs, power and groups.
+        verdict: Record of the run.
+        train_reviews: Number of training reviews; None if it is not known.
     """
-    setup, groups = frames["setup"].iloc[0].to_dict(), frames["groups"]
-    metric = str(setup["metric"])
-    pairs, best = frames["pairs"].query("metric == @metric"), str(groups.loc[groups["best"], "architecture"].iloc[0])
     return [
-        *_inconclusive_sentences(pairs, int(str(setup["min_seeds"]))),
-        *_exact_test_sentences(pairs, int(str(setup["pairs"])), int(str(setup["seeds_for_exact_test"]))),
-        *_power_sentences(frames["power"], metric),
-        *_needed_seeds_sentences(pairs, frames["power"], best, metric),
+        *inconclusive_sentences(verdict),
+        *detectable_sentences(verdict),
+        *remedy_sentences(verdict),
+        *one_seed_sentences(verdict),
+        *failure_sentences(verdict),
+        *rare_class_sentences(verdict),
+        condition_sentence(train_reviews),
     ]
 
 
-def _inconclusive_sentences(pairs: pd.DataFrame, min_seeds: int) -> list[str]:
-    count = int((pairs["verdict"] == INCONCLUSIVE).sum())
-    if not count:
+def inconclusive_sentences(verdict: Verdict) -> list[str]:
+    """Format which architectures were not tested against the recommended one."""
+    rows = [each for each in verdict.undecided if each.verdict == INCONCLUSIVE]
+    if not rows:
         return []
+    names = [f"{label(each.architecture)} ({each.seeds})" for each in rows]
     return [
-        f"Inconclusive pairs: {count} of {len(pairs)}. They share fewer than {min_seeds} seeds, the minimum for a "
-        "significance test."
+        f"Inconclusive, because fewer than {verdict.min_seeds} seeds are shared with {label(verdict.recommended)} "
+        f"(number in parentheses): {', '.join(names)}. Run more seeds, until {verdict.min_seeds} are shared."
     ]
 
 
-def _exact_test_sentences(pairs: pd.DataFrame, count: int, needed_seeds: int) -> list[str]:
-    random = pairs[pairs["smallest_p"] < 1]
-    if random.empty:
+def detectable_sentences(verdict: Verdict) -> list[str]:
+    """Format which difference to the recommended architecture would have been detected for each undecided one."""
+    rows = [each for each in verdict.undecided if each.verdict != INCONCLUSIVE]
+    if not rows:
         return []
+    sizes = ("none" if row.detectable is None else format_size(row.detectable, verdict.metric) for row in rows)
+    texts = [f"{label(row.architecture)} {size}" for row, size in zip(rows, sizes, strict=True)]
     return [
-        "The exact sign-flip test over the shared seeds cannot reach a p-value below "
-        f"{random['smallest_p'].max():.2g}. With {pluralize(count, 'pair')}, it needs {needed_seeds} seeds to be "
-        "significant. Significance is therefore based on a t test with seed and review variance, which "
-        "assumes roughly normal seed variance."
+        f"Smallest true difference to {label(verdict.recommended)} that is detected with a power of 80%, by estimate: "
+        f"{'; '.join(texts)}."
     ]
 
 
-def _power_sentences(power: pd.DataFrame, metric: str) -> list[str]:
-    known = power[power["seeds"] > 1]
-    if known.empty:
-        return []
-    # Two scores differ by at most 100 points, whatever the estimated variance is.
-    limits = [min(float(end), 1.0) for end in known["minimum_detectable_difference"].agg(["min", "max"])]
-    low, high = (format_size(limit, metric) for limit in limits)
-    size = low if low == high else f"{low} to {high}, depending on the pair"
-    return [f"Minimum detectable difference (the smallest true difference that is found with 80% power): {size}."]
+def remedy_sentences(verdict: Verdict) -> list[str]:
+    """Format how many seeds would resolve the undecided architectures, and which of them need more test reviews."""
+    seeds = [
+        f"about {each.seeds_needed:,} for {_target(each, verdict)}"
+        for each in verdict.undecided if each.seeds_needed is not None
+    ]  # fmt: skip
+    reviews = [_target(each, verdict) for each in verdict.undecided if each.reviews_needed]
+    sentences = [f"Seeds needed for a power of 80%: {'; '.join(seeds)}."] if seeds else []
+    if reviews:
+        sentences.append(f"More test reviews are needed, because seeds alone do not suffice: {'; '.join(reviews)}.")
+    return sentences
 
 
-def _needed_seeds_sentences(pairs: pd.DataFrame, power: pd.DataFrame, best: str, metric: str) -> list[str]:
-    """Format how many seeds the comparisons with the best architecture need that are not significant."""
-    with_best = pairs[(pairs["first"] == best) | (pairs["second"] == best)]
-    undecided = with_best[with_best["verdict"].isin([NOT_SIGNIFICANT, INCONCLUSIVE])][["first", "second"]]
-    rows = undecided.merge(power, on=["first", "second"])
-    if rows.empty:
+def _target(row: Undecided, verdict: Verdict) -> str:
+    return f"{label(row.architecture)} (to detect {format_size(row.target, verdict.metric)})"
+
+
+def one_seed_sentences(verdict: Verdict) -> list[str]:
+    """Format the architectures whose seed variance is unknown because they have one seed only."""
+    if not verdict.one_seed:
         return []
-    other = rows["first"].where(rows["second"] == best, rows["second"]).map(label)
-    texts = (
-        other
-        + " ("
-        + pd.Series([format_size(target, metric) for target in rows["target_difference"]], rows.index)
-        + ")"
-    )
-    # Two methods without randomness have no seeds to add: only more test reviews reduce the variance.
-    deterministic = rows[["first", "second"]].isin(list(BASELINE_NAMES)).all(axis=1)
-    reachable = (rows["seeds"] >= 2) & (rows["seeds_needed"] > 0) & ~deterministic
-    unknown = (rows["seeds"] < 2) & ~deterministic
-    sentences = []
-    if reachable.any():
-        counts = rows["seeds_needed"].astype(str) + " for " + texts
+    return [
+        f"Seed variance is unknown for {join_labels(verdict.one_seed)} (one seed with scores). Run more seeds: others "
+        "may change the order."
+    ]
+
+
+def failure_sentences(verdict: Verdict) -> list[str]:
+    """Format the architectures with trials that diverged or scored no better than chance."""
+    failed = [f"{label(name)}: training diverged for all seeds. It has no scores." for name in verdict.without_scores]
+    sentences = [*failed, *(_failure_sentence(failure) for failure in verdict.failures)]
+    if verdict.failure_rate is not None:
         sentences.append(
-            f"Seeds needed to detect a difference to {label(best)} of the observed size, or of the equivalence margin "
-            f"if it is larger, with 80% power: {'; '.join(counts[reachable])}."
-        )
-    if (hopeless := ~reachable & ~unknown).any():
-        sentences.append(f"More seeds do not suffice, only more test reviews: {'; '.join(texts[hopeless])}.")
-    if unknown.any():
-        sentences.append(
-            "The number of seeds needed cannot be estimated from fewer than two shared seeds: "
-            f"{', '.join(other[unknown])}."
+            f"With 95% confidence, at most {100 * verdict.failure_rate:.1f}% of the trainings of "
+            f"{label(verdict.recommended)} fail or diverge. More seeds lower this bound if none of them fails."
         )
     return sentences
+
+
+def _failure_sentence(failure: SeedFailures) -> str:
+    seeds, clauses = pluralize(failure.trials, "seed"), []
+    if failure.diverged:
+        clauses.append(f"training diverged for {failure.diverged} of {seeds}, which its scores do not include")
+    if failure.at_chance:
+        clauses.append(
+            f"{failure.at_chance} of {seeds} scored no better than chance (test balanced accuracy of at most 50%), "
+            "which its scores include"
+        )
+    return f"{label(failure.architecture)}: {'; '.join(clauses)}."
+
+
+def rare_class_sentences(verdict: Verdict) -> list[str]:
+    """Format what accuracy does not show if one class is rare."""
+    if verdict.rare_class is None:
+        return []
+    return [
+        f"{100 * verdict.rare_class.share:.1f}% of the test reviews are of the rarer class, so accuracy says little "
+        "about it. Look at balanced accuracy and PR-AUC in the summary, and at recall by class."
+    ]
+
+
+def condition_sentence(train_reviews: int | None) -> str:
+    """Format what all results are conditional on."""
+    trained = "the training reviews" if train_reviews is None else pluralize(train_reviews, "training review")
+    return (
+        f"All results hold for models trained on {trained} of this run. How much other training reviews would change "
+        "the scores is not estimated."
+    )
+
+
+def train_review_count(frames: Frames) -> int | None:
+    """Return the number of training reviews of the compared trials; None if it is not known."""
+    trials = frames.get("trials")
+    if trials is None or "train_reviews" not in trials or trials["train_reviews"].isna().all():
+        return None
+    return int(trials["train_reviews"].max())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tasks.config.errors import UserError
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.predictions import Predictions, metric_contributions, predictions_of_split
+from tasks.statistics.confidence_intervals import design_effect
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.pairs import compare_pairs
 from tasks.statistics.power import power_table, seeds_for_exact_test
@@ -59,10 +60,10 @@ def compare_splits(
     validation_summary, _ = _summarize(splits["validation"], contributions["validation"], "validation", trials, options)
     test_summary, means = _summarize(test, contributions["test"], "test", trials, options)
     summary = pd.concat([validation_summary, test_summary], ignore_index=True)
-    pairs, variances = compare_pairs(test, contributions["test"], means, options)
+    pairs, variances = compare_pairs(test, contributions["test"], means, options, trials)
     validation_scores = contributions["validation"][metric]
     return {
-        "setup": _setup_table(splits, len(variances), options),
+        "setup": _setup_table(splits, summary, len(variances), options),
         "summary": summary,
         "pairs": pairs,
         "power": power_table(pairs[pairs["metric"] == metric], variances, options),
@@ -81,11 +82,23 @@ def _summarize(
 ) -> tuple[pd.DataFrame, ResampledMeans]:
     """Return the summary of a split and its resampled means."""
     means = resample_trials(predictions, contributions, options)
-    return summarize(predictions, contributions, means, split, trials, options), means
+    summary = summarize(predictions, contributions, means, split, trials, options)
+    return _add_design_effects(summary, predictions, contributions), means
 
 
-def _setup_table(splits: Splits, pairs: int, options: ComparisonOptions) -> pd.DataFrame:
+def _add_design_effects(summary: pd.DataFrame, predictions: Predictions, contributions: Contributions) -> pd.DataFrame:
+    """Add the column design_effect: by what factor groups of reviews change the review variance."""
+    tables = {name: (index, predictions.present[index]) for index, name in enumerate(predictions.architectures)}
+    effects = []
+    for name, metric in zip(summary["architecture"], summary["metric"], strict=True):
+        index, present = tables[name]
+        effects.append(design_effect(contributions[metric][index][present], predictions.groups))
+    return summary.assign(design_effect=effects)
+
+
+def _setup_table(splits: Splits, summary: pd.DataFrame, pairs: int, options: ComparisonOptions) -> pd.DataFrame:
     """Return the options of a comparison and the sizes that follow from the data, as a table with one row."""
+    effects = summary.loc[summary["split"].eq("test") & summary["metric"].eq(options.metric), "design_effect"]
     row = {
         "metric": options.metric,
         "alpha": options.alpha,
@@ -96,8 +109,17 @@ def _setup_table(splits: Splits, pairs: int, options: ComparisonOptions) -> pd.D
         "draws": options.draws,
         "validation_reviews": len(splits["validation"].labels),
         "test_reviews": len(splits["test"].labels),
+        "validation_groups": _count_groups(splits["validation"]),
+        "test_groups": _count_groups(splits["test"]),
+        "groups_known": options.groups_known,
+        "design_effect": float(effects.median()),
     }
     return pd.DataFrame([row])
+
+
+def _count_groups(predictions: Predictions) -> int:
+    """Return the number of independent groups of reviews; the number of reviews if no groups are known."""
+    return len(predictions.labels if predictions.groups is None else predictions.groups.sizes)
 
 
 def _check_comparable(splits: Splits, contributions: Mapping[str, Contributions], metric: str) -> None:
@@ -122,7 +144,8 @@ def resample_trials(
         Metric to (architectures, seeds, draws) float32, the resampled means; NaN where a trial is missing.
     """
     stacked = np.concatenate([values[predictions.present] for values in contributions.values()])
-    means = np.split(resample_reviews(stacked, draws=options.draws, seed=options.seed), len(contributions))
+    drawn = resample_reviews(stacked, draws=options.draws, seed=options.seed, groups=predictions.groups)
+    means = np.split(drawn, len(contributions))
     shape = (*predictions.present.shape, options.draws)
     resampled = {metric: np.full(shape, np.nan, dtype=np.float32) for metric in contributions}
     for metric, values in zip(contributions, means, strict=True):

@@ -11,6 +11,9 @@ estimate its variance and it can be treated as known. The sum has a Behrens-Fish
 which its intervals cover less than their nominal level: Robinson 1976, "Properties of Student's t and of the
 Behrens-Fisher solution to the two means problem".
 
+**Groups of reviews.** If reviews belong to groups, such as films, the groups take the place of the reviews
+(`tasks.evaluation.grouping`). Fewer of them estimate the variance, so the part from reviews is a t variable as well.
+
 **Why not approximate degrees of freedom.** The usual method uses one t distribution with approximate degrees of freedom
 (Hillis 2007, "A comparison of denominator degrees of freedom methods for multiple observer ROC analysis"). If the seed
 variance is underestimated by chance, the degrees of freedom are overestimated as well. With 5 seeds at a level of 0.005
@@ -25,11 +28,12 @@ two-level resampling in closed form, with both errors corrected.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy  # submodules load on first use, so training processes do not pay for them
 
+from tasks.evaluation.grouping import ReviewGroups, group_contributions
 from tasks.evaluation.metrics import Floats
 
 
@@ -44,8 +48,9 @@ class VarianceComponents:
             that shrinks with more seeds. With one seed, the part from reviews.
         df: Degrees of freedom of `estimated_variance`.
         known_variance: Part of the variance of the mean that more seeds do not reduce. So many reviews estimate it that
-            it is treated as known.
+            it is treated as known, unless the reviews belong to groups.
         variance_per_seed: `estimated_variance` times the number of seeds; NaN if the seed variance is unknown.
+        known_df: Degrees of freedom of `known_variance`; infinite if it is treated as known.
     """
 
     seed_variance: float
@@ -54,14 +59,24 @@ class VarianceComponents:
     df: float
     known_variance: float
     variance_per_seed: float
+    known_df: float = float("inf")
 
     @property
     def variance_of_mean(self) -> float:
         """Variance of the mean: from seeds and reviews, or from reviews only if the seed variance is unknown."""
         return self.estimated_variance + self.known_variance
 
+    def known_variance_at(self, alpha: float) -> float:
+        """Return the normal variance whose quantile at a two-sided level is that of the known part of the variance."""
+        if np.isinf(self.known_df):
+            return self.known_variance
+        ratio = float(scipy.stats.t.ppf(1 - alpha / 2, self.known_df) / scipy.special.ndtri(1 - alpha / 2))
+        return self.known_variance * ratio**2
 
-def estimate_variance(table: Floats, *, bounded: bool = False, deterministic: bool = False) -> VarianceComponents:
+
+def estimate_variance(
+    table: Floats, *, bounded: bool = False, deterministic: bool = False, groups: ReviewGroups | None = None
+) -> VarianceComponents:
     """Estimate the variance of the mean of a table by a two-way random-effects analysis of variance.
 
     Var(mean) = MS_seeds / (k n), with k - 1 degrees of freedom, + max(MS_reviews - MS_rest, 0) / (k n).
@@ -72,12 +87,16 @@ def estimate_variance(table: Floats, *, bounded: bool = False, deterministic: bo
             (Agresti & Min 2005, "Simple improved confidence intervals for comparing matched proportions"), so that
             equal predictions on 50 reviews do not give a variance of 0.
         deterministic: Whether the score does not depend on the seed. A single row then has a seed variance of 0.
+        groups: Which reviews belong together. If they are known, groups take the place of reviews above.
     """
+    floor = 1 / (table.shape[1] + 2) ** 2 if bounded else 0.0
+    if groups is not None:
+        table = group_contributions(table, groups)
     seeds, reviews = table.shape
     review_squares = float(np.square(table.mean(axis=0) - table.mean()).sum())
-    floor = 1 / (reviews + 2) ** 2 if bounded else 0.0
     if seeds == 1:
-        return _single_seed_variance(review_squares, reviews, floor, seed_variance=0.0 if deterministic else np.nan)
+        variance = _single_seed_variance(review_squares, reviews, floor, seed_variance=0.0 if deterministic else np.nan)
+        return variance if groups is None else replace(variance, df=groups.df)
     mean = table.mean()
     seed_squares = float(np.square(table.mean(axis=1) - mean).sum())
     rest_squares = float(np.square(table - mean).sum()) - reviews * seed_squares - seeds * review_squares
@@ -92,7 +111,23 @@ def estimate_variance(table: Floats, *, bounded: bool = False, deterministic: bo
         df=seeds - 1,
         known_variance=shared_variance + floor,
         variance_per_seed=ms_seeds / reviews,
+        known_df=np.inf if groups is None else groups.df,
     )
+
+
+def design_effect(table: Floats, groups: ReviewGroups | None) -> float:
+    """Return the review variance of a mean divided by what it would be if all reviews were independent.
+
+    Source: Kish 1965, "Survey Sampling".
+
+    Args:
+        table: (seeds, reviews) float, contributions.
+        groups: Which reviews belong together; the result is 1 for None.
+    """
+    independent = estimate_variance(table).review_variance
+    if groups is None or independent == 0:
+        return 1.0
+    return estimate_variance(table, groups=groups).review_variance / independent
 
 
 def _single_seed_variance(
@@ -122,9 +157,25 @@ def two_sided_p_value(distance: float, variance: VarianceComponents) -> float:
     """
     if variance.known_variance == 0:
         return float(2 * scipy.stats.t.sf(distance / variance.estimated_variance**0.5, variance.df))
+    if np.isfinite(variance.known_df):
+        return _p_value_of_two_t_variables(distance, variance)
     values, weights = _chi2_quadrature(variance.df)
     spreads = np.sqrt(variance.estimated_variance * variance.df / values + variance.known_variance)
     return min(float(2 * weights @ scipy.special.ndtr(-distance / spreads)), 1.0)
+
+
+def _p_value_of_two_t_variables(distance: float, variance: VarianceComponents) -> float:
+    """Return what `two_sided_p_value` does if both parts of the variance are estimated."""
+    if variance.estimated_variance == 0:
+        return float(2 * scipy.stats.t.sf(distance / variance.known_variance**0.5, variance.known_df))
+    values, weights = _chi2_quadrature(variance.df)
+    known_values, known_weights = _chi2_quadrature(variance.known_df)
+    estimated = (variance.estimated_variance * variance.df / values)[::2, None]
+    known = (variance.known_variance * variance.known_df / known_values)[None, ::2]
+    tails = scipy.special.ndtr(-distance / np.sqrt(estimated + known))
+    # Every other node is exact to about ten digits; the weights of all nodes add up to 1.
+    scale = weights[::2].sum() * known_weights[::2].sum()
+    return min(float(2 * weights[::2] @ tails @ known_weights[::2] / scale), 1.0)
 
 
 @functools.lru_cache(maxsize=32)
@@ -146,7 +197,7 @@ def margin_of_error(variance: VarianceComponents, *, level: float = 0.95) -> flo
     if variance.variance_of_mean == 0:
         return 0.0
     from_seeds = float(scipy.stats.t.ppf((1 + level) / 2, variance.df)) * variance.estimated_variance**0.5
-    from_reviews = float(scipy.special.ndtri((1 + level) / 2)) * variance.known_variance**0.5
+    from_reviews = float(scipy.special.ndtri((1 + level) / 2)) * variance.known_variance_at(1 - level) ** 0.5
     if variance.estimated_variance == 0 or variance.known_variance == 0:
         return from_seeds + from_reviews
 
@@ -163,7 +214,7 @@ def confidence_interval(mean: float, variance: VarianceComponents, *, level: flo
 
 
 def wilson_interval(
-    mean: float, variance: VarianceComponents, *, reviews: int, level: float = 0.95
+    mean: float, variance: VarianceComponents, *, reviews: float, level: float = 0.95
 ) -> tuple[float, float]:
     """Return the interval of a score in [0, 1]: 0 <= low <= mean <= high <= 1.
 
@@ -175,7 +226,7 @@ def wilson_interval(
     Args:
         mean: Mean score, in [0, 1].
         variance: Variance of the mean.
-        reviews: Number of test reviews.
+        reviews: Number of test reviews, or the effective number of groups of them.
         level: Confidence level, in (0, 1).
     """
     spread, error = mean * (1 - mean), variance.variance_of_mean**0.5

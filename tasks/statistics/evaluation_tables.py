@@ -25,15 +25,18 @@ TABLE_COLUMNS = {
         "architecture seed best_epoch train_accuracy validation_accuracy accuracy_gap train_loss "
         "validation_loss loss_gap"
     ),
-    "setup": "metric alpha margin pairs min_seeds seeds_for_exact_test draws validation_reviews test_reviews",
+    "setup": "metric alpha margin pairs min_seeds seeds_for_exact_test draws validation_reviews test_reviews "
+    "validation_groups test_groups groups_known design_effect",
     "summary": (
         "architecture split metric mean std min max low high seeds diverged seed_variance item_variance "
-        "bootstrap_low bootstrap_high note"
+        "bootstrap_low bootstrap_high median iqm failed failed_seeds failure_rate_high mean_without_failed "
+        "low_without_failed high_without_failed note design_effect"
     ),
     "pairs": (
         "first second metric difference low high p p_holm p_sign_flip smallest_p verdict p_equivalent_holm "
         "seeds noise bootstrap_low bootstrap_high probability_first_better probability_low probability_high "
-        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance note"
+        "cliffs_delta d_z only_first only_second mcnemar_p seed_variance item_variance "
+        "first_failed second_failed note"
     ),
     "power": (
         "first second seeds level minimum_detectable_difference power_one_point power_low power_high target_difference "
@@ -57,7 +60,7 @@ TABLE_COLUMNS = {
 }  # fmt: skip
 TEXT_COLUMNS = {
     "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
-    "noise", "note", "test", "slice", "review_id", "text",
+    "failed_seeds", "noise", "note", "test", "slice", "review_id", "text",
 }  # fmt: skip
 NON_EMPTY_TABLES = {"trials", "history", "scores", "setup", "summary", "groups", "calibration", "slices"}
 

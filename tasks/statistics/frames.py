@@ -8,13 +8,16 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
+from tasks.evaluation.calibration import reliability_table
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
+from tasks.evaluation.grouping import add_groups
 from tasks.evaluation.predictions import Predictions, predictions_of_split
 from tasks.evaluation.scores import generalization_gaps
 from tasks.evaluation.trial_evaluation import load_or_compute_evaluation, trial_tables
 from tasks.statistics.comparison import compare_splits
 from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
+from tasks.statistics.options import ComparisonOptions
 from tasks.storage import store
 from tasks.storage.archives import Files
 from tasks.storage.cache import cache_key, load_or_compute
@@ -49,7 +52,10 @@ def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: 
         frames = parse_frames(files, path)
         if frames["trials"]["weights"].tolist() != [trial.weights for trial in compared]:
             raise DamagedFileError(f"{escape_terminal(path)} belongs to other trials")
-        predictions = computed["predictions"] if computed else read_predictions(compared, folder)
+        if computed:
+            predictions = computed["predictions"]
+        else:
+            predictions = read_predictions(compared, folder, store.frame(reviews_file(folder, reviews)))
         return {"trials": frames.pop("trials"), "history": frames.pop("history"), "predictions": predictions} | frames
 
     return load_or_compute(path, compute, parse)[0]
@@ -76,13 +82,17 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
         UserError: If every network diverged.
     """
     compared = select_compared_trials(trials)
-    frames = read_trials(compared, folder)
+    texts = store.frame(reviews_file(folder, reviews))
+    frames = read_trials(compared, folder, texts)
     frames["gaps"] = generalization_gaps(frames["history"], frames["trials"])
     frames |= trial_tables([load_or_compute_evaluation(trial, folder) for trial in compared])
-    frames |= learning_curve_frames(trials, folder)
+    frames |= learning_curve_frames(trials, folder, texts)
     splits = {split: predictions_of_split(frames["predictions"], split) for split in PREDICTED_SPLITS}
-    frames |= compare_splits(splits, frames["trials"])
-    return frames | error_frames(splits["test"], store.frame(reviews_file(folder, reviews)))
+    if splits["test"].groups is not None:  # the evaluation of a single trial does not know the groups
+        frames["reliability"] = reliability_table(frames["predictions"])
+    options = ComparisonOptions(groups_known="group" in texts)
+    frames |= compare_splits(splits, frames["trials"], options)
+    return frames | error_frames(splits["test"], texts)
 
 
 def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
@@ -90,20 +100,26 @@ def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
     return pd.DataFrame([trial.model_dump() for trial in trials])
 
 
-def read_trials(trials: Sequence[TrialResult], folder: Path) -> Frames:
+def read_trials(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> Frames:
     """Read the files of trials from the cache folder, as the tables trials, history and predictions."""
     histories = [store.frame(history_file(folder, trial.name)) for trial in trials]
     return {
         "trials": trials_table(trials),
         "history": pd.concat([frame for frame in histories if len(frame)], ignore_index=True),
-        "predictions": read_predictions(trials, folder),
+        "predictions": read_predictions(trials, folder, reviews),
     }
 
 
-def read_predictions(trials: Sequence[TrialResult], folder: Path) -> pd.DataFrame:
-    """Read the predictions of trials from the cache folder as one table, in the order of the trials."""
+def read_predictions(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> pd.DataFrame:
+    """Read the predictions of trials from the cache folder as one table, in the order of the trials.
+
+    Args:
+        trials: Results of the trials.
+        folder: Cache folder.
+        reviews: Columns review_id, split, and cluster where it is known; the table has this column as well.
+    """
     predictions = [store.frame(predictions_file(folder, trial.name)) for trial in trials]
-    return pd.concat([frame for frame in predictions if len(frame)], ignore_index=True)
+    return add_groups(pd.concat([frame for frame in predictions if len(frame)], ignore_index=True), reviews)
 
 
 def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
@@ -118,7 +134,7 @@ def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
     return compared
 
 
-def learning_curve_frames(trials: Sequence[TrialResult], folder: Path) -> Frames:
+def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> Frames:
     """Return the table learning_curve of all train fractions; no table if there is only one fraction."""
     fractions = sorted({trial.train_fraction for trial in trials})
     if len(fractions) == 1:
@@ -127,7 +143,7 @@ def learning_curve_frames(trials: Sequence[TrialResult], folder: Path) -> Frames
     for fraction in fractions:
         finished = (t for t in trials if t.train_fraction == fraction and t.status == "finished")
         frames = [store.frame(predictions_file(folder, trial.name)) for trial in finished]
-        predictions[fraction] = pd.concat(frames, ignore_index=True)
+        predictions[fraction] = add_groups(pd.concat(frames, ignore_index=True), reviews)
     return {"learning_curve": learning_curve(predictions, trials_table(trials), deterministic=BASELINE_NAMES)}
 
 

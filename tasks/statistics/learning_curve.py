@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from tasks.evaluation.grouping import ReviewGroups
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.predictions import Predictions, metric_contributions, predictions_of_split
 from tasks.statistics.confidence_intervals import confidence_interval, estimate_variance, wilson_interval
@@ -36,8 +37,9 @@ def learning_curve(
         arrays = predictions_of_split(predictions[fraction], "test")
         for name, by_seed in _contributions_by_seed(arrays).items():
             row = {"architecture": name, "fraction": fraction, "train_reviews": int(train_reviews[fraction])}
-            score = _score_columns(np.stack(list(by_seed.values())), deterministic=name in deterministic)
-            gain = _gain_columns(previous.get(name, {}), by_seed, deterministic=name in deterministic)
+            fixed, groups = name in deterministic, arrays.groups
+            score = _score_columns(np.stack(list(by_seed.values())), deterministic=fixed, groups=groups)
+            gain = _gain_columns(previous.get(name, {}), by_seed, deterministic=fixed, groups=groups)
             rows.append(row | score | gain)
             previous[name] = by_seed
     return pd.DataFrame(rows).sort_values(["architecture", "fraction"], kind="stable", ignore_index=True)
@@ -52,22 +54,25 @@ def _contributions_by_seed(predictions: Predictions) -> dict[str, SeedRows]:
     }
 
 
-def _score_columns(table: Floats, *, deterministic: bool) -> dict[str, float]:
+def _score_columns(table: Floats, *, deterministic: bool, groups: ReviewGroups | None) -> dict[str, float]:
     """Summarize (seeds, reviews) contributions."""
     scores, mean = table.mean(axis=1), float(table.mean())
-    variance = estimate_variance(table, deterministic=deterministic and len(table) == 1)
-    low, high = wilson_interval(mean, variance, reviews=table.shape[1])
+    variance = estimate_variance(table, deterministic=deterministic and len(table) == 1, groups=groups)
+    low, high = wilson_interval(mean, variance, reviews=table.shape[1] if groups is None else groups.effective)
     std = float(scores.std(ddof=1)) if len(scores) > 1 else np.nan
     return {"mean": mean, "std": std, "low": low, "high": high, "seeds": len(scores)}
 
 
-def _gain_columns(previous: SeedRows, current: SeedRows, *, deterministic: bool) -> dict[str, float]:
+def _gain_columns(
+    previous: SeedRows, current: SeedRows, *, deterministic: bool, groups: ReviewGroups | None
+) -> dict[str, float]:
     """Compare contributions with those after the next smaller fraction, by their shared seeds."""
     shared = sorted(set(previous) & set(current))
     if not shared:
         return {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
     table = np.stack([current[seed] - previous[seed] for seed in shared])
     gain = float(table.mean())
-    variance = estimate_variance(table, bounded=True, deterministic=deterministic and len(table) == 1)
+    fixed = deterministic and len(table) == 1
+    variance = estimate_variance(table, bounded=True, deterministic=fixed, groups=groups)
     low, high = confidence_interval(gain, variance)
     return {"gain": gain, "gain_low": low, "gain_high": high}

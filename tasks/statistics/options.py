@@ -18,6 +18,7 @@ class ComparisonOptions:
         draws: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
         deterministic: Architectures that do not depend on the seed. A single run of them has no seed variance.
+        groups_known: Whether it is known which reviews belong together, other than those with the same words.
     """
 
     metric: str = "accuracy"
@@ -27,3 +28,4 @@ class ComparisonOptions:
     draws: int = 10_000
     seed: int = 0
     deterministic: Collection[str] = BASELINE_NAMES
+    groups_known: bool = False

@@ -5,6 +5,7 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # submodules load on first use, so training processes do not pay for them
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import Floats
@@ -13,6 +14,8 @@ from tasks.evaluation.metrics import Floats
 # 1998).
 MIN_DISCORDANT = 25
 MAX_ENUMERATED_SEEDS = 16
+# Midpoints of 200 intervals of equal probability.
+OFFSET_QUANTILES = (np.arange(200) + 0.5) / 200
 
 
 class McNemarResult(NamedTuple):
@@ -80,6 +83,45 @@ def difference_signs(differences: Floats, *, decimals: int = 12) -> Floats:
     Differences are rounded first, because equal scores can differ in the last bits by the order of summation.
     """
     return np.asarray(np.sign(np.round(differences, decimals)))
+
+
+def win_interval(differences: Floats, *, shared_variance: float = 0.0, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of the probability that the first model is better with a new seed.
+
+    Without other variance this is the interval of Clopper & Pearson 1934 for the number of seeds with which the first
+    model is better; a tie counts one half. It is never a point: if it is better with five of five seeds, the
+    probability is between 0.48 and 1. The error from the sample of test reviews moves the differences of all seeds
+    together. The limits are quantiles of the limit distributions (beta distributions) averaged over that error.
+
+    Args:
+        differences: (seeds,) float, positive where the first model is better; (0,) if no seed is shared.
+        shared_variance: Variance of the error that the differences of all seeds share.
+        level: Confidence level, in (0, 1).
+    """
+    seeds = len(differences)
+    if not seeds:
+        return 0.0, 1.0
+    offsets = scipy.special.ndtri(OFFSET_QUANTILES) * shared_variance**0.5 if shared_variance else np.zeros(1)
+    counted = (difference_signs(differences + offsets[:, None]) + 1).sum(axis=1) / 2
+    wins, counts = np.unique(counted, return_counts=True)
+    weights, tail = counts / counts.sum(), (1 - level) / 2
+    low = _quantile_of_betas(tail, wins, seeds - wins + 1, weights)
+    return low, _quantile_of_betas(1 - tail, wins + 1, seeds - wins, weights)
+
+
+def _quantile_of_betas(share: float, first: Floats, second: Floats, weights: Floats) -> float:
+    """Return a quantile of a mixture of beta distributions, in [0, 1].
+
+    A distribution whose first (second) parameter is 0 is the point 0 (1).
+    """
+
+    def excess(value: float) -> float:
+        below = scipy.special.betainc(np.where(first > 0, first, 1), np.where(second > 0, second, 1), value)
+        return float(weights @ np.where(first == 0, 1.0, np.where(second == 0, 0.0, below))) - share
+
+    if excess(0.0) >= 0 or excess(1.0) <= 0:
+        return float(excess(0.0) < 0)
+    return float(scipy.optimize.brentq(excess, 0.0, 1.0))
 
 
 def cohens_d_z(differences: Floats) -> float:

@@ -4,7 +4,7 @@
 """
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups
 from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions
 from tasks.statistics.confidence_intervals import (
@@ -20,8 +21,18 @@ from tasks.statistics.confidence_intervals import (
     estimate_variance,
     two_sided_p_value,
 )
+from tasks.statistics.failed_seeds import chance_contributions, diverged_seeds, find_failed_seeds, without_seed
+from tasks.statistics.grouped_tests import grouped_mcnemar
 from tasks.statistics.options import ComparisonOptions
-from tasks.statistics.paired_tests import McNemarResult, cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
+from tasks.statistics.paired_tests import (
+    McNemarResult,
+    cliffs_delta,
+    cohens_d_z,
+    difference_signs,
+    mcnemar,
+    sign_flip,
+    win_interval,
+)
 from tasks.statistics.resampling import bootstrap_seed_weights
 from tasks.statistics.significance import add_verdicts
 
@@ -29,7 +40,7 @@ PAIR_COLUMNS = [
     "first", "second", "metric", "difference", "low", "high", "p", "p_holm", "p_sign_flip", "smallest_p", "verdict",
     "p_equivalent_holm", "seeds", "noise", "bootstrap_low", "bootstrap_high", "probability_first_better",
     "probability_low", "probability_high", "cliffs_delta", "d_z", "only_first", "only_second", "mcnemar_p",
-    "seed_variance", "item_variance", "note",
+    "seed_variance", "item_variance", "first_failed", "second_failed", "note",
 ]  # fmt: skip
 Alternative = Literal["two-sided", "greater", "less"]
 Row = dict[str, object]
@@ -60,29 +71,47 @@ def compare_pairs(
     contributions: Mapping[str, Floats],
     resampled_means: Mapping[str, NDArray[np.float32]],
     options: ComparisonOptions,
+    trials: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, list[VarianceComponents]]:
     """Compare every pair of architectures in every metric, the main metric first.
+
+    A diverged seed has no predictions, so the difference ignores it. An architecture is called better only if it is
+    significantly better as well when its diverged seeds count as a constant prediction, and equivalent only if no seed
+    of the pair diverged.
 
     Args:
         predictions: Predictions of the test split.
         contributions: Metric to (architectures, seeds, reviews) contributions.
         resampled_means: Metric to (architectures, seeds, draws) means over resampled reviews.
         options: Options of the comparison.
+        trials: Columns architecture, seed and status, to find diverged seeds; None if unknown.
 
     Returns:
         The table pairs with the columns `PAIR_COLUMNS`, one row per metric and pair, and the variance of the difference
         of each pair in the main metric, in the order of the rows.
     """
     pairs = match_seeds(predictions, options.deterministic)
+    diverged = [diverged_seeds(trials, name) for name in predictions.architectures]
+    failed = _count_failed(predictions, contributions[options.metric], diverged, options)
     correct = correct_mean_predictions(predictions)
-    mcnemar_results = [mcnemar(correct[pair.first], correct[pair.second]) for pair in pairs]
+    groups = predictions.groups
+    mcnemar_results = [
+        mcnemar(correct[pair.first], correct[pair.second])
+        if groups is None
+        else grouped_mcnemar(correct[pair.first], correct[pair.second], groups)
+        for pair in pairs
+    ]
     metrics = [options.metric, *(metric for metric in contributions if metric != options.metric)]
     rows, variances = [], []
     for metric in metrics:
         for pair, result in zip(pairs, mcnemar_results, strict=True):
             row, variance = _compare_pair(
-                contributions[metric], resampled_means[metric], pair, predictions.present, metric, options
+                contributions[metric], resampled_means[metric], pair, predictions.present, metric, options, groups
             )
+            row |= {"first_failed": failed[pair.first], "second_failed": failed[pair.second]}
+            if diverged[pair.first] or diverged[pair.second]:
+                p = _p_value_with_diverged(predictions, contributions[metric], pair, diverged, metric)
+                row |= {"p_with_diverged": max(p, float(str(row["p"]))), "p_equivalent": 1.0}
             rows.append({**_pair_names(predictions, pair), **row, **_mcnemar_columns(result)})
             variances.append(variance)
     if not rows:
@@ -104,9 +133,7 @@ def match_seeds(predictions: Predictions, deterministic: Collection[str]) -> lis
     The single run of a deterministic architecture is paired with every seed of the other architecture.
     """
     seeds = [np.flatnonzero(present).tolist() for present in predictions.present]
-    fixed = [
-        len(own) == 1 and name in deterministic for own, name in zip(seeds, predictions.architectures, strict=True)
-    ]
+    fixed = without_seed(predictions, deterministic).tolist()
     pairs = []
     for a, b in itertools.combinations(range(len(seeds)), 2):
         first_seeds = second_seeds = [seed for seed in seeds[a] if seed in seeds[b]]
@@ -137,23 +164,65 @@ def _compare_pair(
     present: NDArray[np.bool_],
     metric: str,
     options: ComparisonOptions,
+    groups: ReviewGroups | None,
 ) -> tuple[Row, VarianceComponents]:
     """Compare two architectures in one metric."""
     table = _differences(contributions, pair, present)
-    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, deterministic=pair.deterministic)
+    bounded = metric not in LOWER_IS_BETTER
+    variance = estimate_variance(table, bounded=bounded, deterministic=pair.deterministic, groups=groups)
     difference, seed_differences, seeds = float(table.mean()), table.mean(axis=1), len(pair.first_seeds)
     low, high = confidence_interval(difference, variance)
+    if metric not in LOWER_IS_BETTER:  # two scores in [0, 1] differ by at most 1
+        low, high = max(low, -1.0), min(high, 1.0)
     scores = [contributions[index][present[index]].mean(axis=1) for index in (pair.first, pair.second)]
     row: Row = {
         "metric": metric, "difference": difference, "low": low, "high": high,
         **_p_values(difference, seed_differences, variance, pair, options.margin),
         "seeds": seeds, "deterministic": pair.deterministic,
         "noise": "seeds and reviews" if seeds > 1 else "reviews",
-        **_bootstrap(seed_differences, _differences(resampled_means, pair, present), metric, options.seed),
+        **_bootstrap(_differences(resampled_means, pair, present), options.seed),
+        **_win_probability(table, variance, pair, metric),
         "cliffs_delta": cliffs_delta(*scores), "d_z": cohens_d_z(seed_differences),
         "seed_variance": variance.seed_variance, "item_variance": variance.review_variance,
     }  # fmt: skip
     return row, variance
+
+
+def _count_failed(
+    predictions: Predictions, contributions: Floats, diverged: Sequence[Sequence[int]], options: ComparisonOptions
+) -> list[int]:
+    """Return the number of failed seeds of each architecture, with the diverged ones."""
+    failed = find_failed_seeds(predictions, contributions, options.metric, options.deterministic)
+    return [int(own.sum()) + len(seeds) for own, seeds in zip(failed, diverged, strict=True)]
+
+
+def _p_value_with_diverged(
+    predictions: Predictions,
+    contributions: Floats,
+    pair: ArchitecturePair,
+    diverged: Sequence[Sequence[int]],
+    metric: str,
+) -> float:
+    """Return the p-value of a pair if the diverged seeds of the better architecture predict a constant.
+
+    It is two-sided for a difference in the observed direction, and 1 if the difference has the other sign then.
+    """
+    table = _differences(contributions, pair, predictions.present)
+    difference = float(table.mean())
+    first_better = (difference > 0) != (metric in LOWER_IS_BETTER)
+    better, other = (pair.first, pair.second) if first_better else (pair.second, pair.first)
+    constant = chance_contributions(predictions.labels, metric)
+    available = np.flatnonzero(predictions.present[other])
+    runs: dict[int, Floats] = {predictions.seeds[index]: contributions[other, index] for index in available}
+    # For a seed that the other architecture does not have, such as every seed of a baseline.
+    mean: Floats = contributions[other][available].mean(axis=0)
+    added = [constant - runs.get(seed, mean) for seed in diverged[better] if seed not in diverged[other]]
+    sign = 1 if first_better else -1
+    if added:
+        table = np.concatenate([table, sign * np.array(added)])
+    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, groups=predictions.groups)
+    direction: Alternative = "greater" if difference > 0 else "less"
+    return min(2 * p_value(float(table.mean()), variance, direction), 1.0)
 
 
 def _p_values(
@@ -167,37 +236,44 @@ def _p_values(
     above_lower = p_value(difference + margin, variance, alternative="greater")
     return {
         "p": p_value(difference, variance),
+        "p_with_diverged": p_value(difference, variance),
         "p_sign_flip": p_sign_flip,
         "smallest_p": smallest_p,
         "p_equivalent": max(below_upper, above_lower),  # two one-sided tests (TOST)
     }
 
 
-def _bootstrap(seed_differences: Floats, resampled: Floats, metric: str, seed: int) -> dict[str, float]:
-    """Return the bootstrap interval of the difference, and P(A > B) with its interval.
+def _bootstrap(resampled: Floats, seed: int) -> dict[str, float]:
+    """Return the bootstrap interval of the difference.
+
+    Args:
+        resampled: (seeds, draws) float, the difference of each shared seed over resampled reviews.
+        seed: Seed of the draws of seeds.
+    """
+    weights = bootstrap_seed_weights(len(resampled), draws=resampled.shape[1], seed=seed)
+    low, high = np.quantile((resampled * weights).sum(axis=0), [0.025, 0.975])
+    return {"bootstrap_low": low, "bootstrap_high": high}
+
+
+def _win_probability(
+    table: Floats, variance: VarianceComponents, pair: ArchitecturePair, metric: str
+) -> dict[str, float]:
+    """Return P(A > B) with its interval, from the differences of contributions (seeds, reviews).
 
     P(A > B) is the probability that the first architecture is better with a new seed; a tie counts one half. Source:
     Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks".
-
-    Args:
-        seed_differences: (seeds,) float, the difference of each shared seed.
-        resampled: (seeds, draws) float, the same over resampled reviews.
-        metric: Metric, which decides whether higher is better.
-        seed: Seed of the draws of seeds.
     """
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    weights = bootstrap_seed_weights(len(resampled), draws=resampled.shape[1], seed=seed)
-    probability = float((difference_signs(sign * seed_differences) + 1).mean() / 2)
-    # The resampled means come from float32 products, which have seven digits.
-    better = (difference_signs(sign * resampled, decimals=6) + 1) / 2
-    probabilities = np.quantile((better * weights).sum(axis=0), [0.025, 0.975])
-    differences = np.quantile((resampled * weights).sum(axis=0), [0.025, 0.975])
+    differences, shared_variance = table.mean(axis=1), variance.known_variance
+    if metric in LOWER_IS_BETTER:
+        differences = -differences
+    else:  # without the part that `estimate_variance` adds for bounded scores: it would break ties
+        shared_variance = max(shared_variance - 1 / (table.shape[1] + 2) ** 2, 0.0)
+    probability = float((difference_signs(differences) + 1).mean() / 2)
+    low, high = win_interval(differences if pair.first_seeds else differences[:0], shared_variance=shared_variance)
     return {
-        "bootstrap_low": differences[0],
-        "bootstrap_high": differences[1],
         "probability_first_better": probability,
-        "probability_low": min(probabilities[0], probability),
-        "probability_high": max(probabilities[1], probability),
+        "probability_low": min(low, probability),
+        "probability_high": max(high, probability),
     }
 
 

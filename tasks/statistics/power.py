@@ -8,7 +8,8 @@ the power of the test itself.
 The variance that determines the power is itself estimated, with few degrees of freedom if there are few seeds. If the
 estimate is used as the true variance, the power is too large: at five seeds, a power of 34% is reported as 45% on
 average (Muller & Pasour 1997, "Bias in linear model power and sample size due to estimating variance"). The reported
-power is therefore corrected for this bias and comes with bounds.
+power is therefore corrected for this bias, repeatedly, because the bias of a single correction is still up to five
+points, and comes with bounds.
 """
 
 import functools
@@ -23,7 +24,7 @@ from tasks.evaluation.metrics import Floats
 from tasks.statistics.confidence_intervals import VarianceComponents
 from tasks.statistics.multiple_testing import holm_level
 from tasks.statistics.options import ComparisonOptions
-from tasks.statistics.significance import MIN_SEEDS
+from tasks.statistics.significance import INCONCLUSIVE, MIN_SEEDS
 
 MAX_SEEDS = 1_000
 ONE_POINT = 0.01
@@ -33,6 +34,9 @@ POWER_COLUMNS = [
 ]  # fmt: skip
 # Midpoints of 1,000 intervals of equal probability.
 MIDPOINTS = (np.arange(1_000) + 0.5) / 1_000
+# With 4 degrees of freedom the remaining bias is below three points; more corrections only add variance.
+CORRECTIONS = 4
+GRID_POINTS, GRID_RANGE = 81, 1e3  # of variances relative to the estimate, from 1 / GRID_RANGE to GRID_RANGE
 
 
 class PowerEstimate(NamedTuple):
@@ -49,7 +53,7 @@ def power_table(
     """Return the power of the test of each pair, and the number of seeds that it needs.
 
     Args:
-        pairs: Columns first, second, difference, p_holm and seeds; one row per pair, in the main metric.
+        pairs: Columns first, second, difference, p_holm, seeds and verdict; one row per pair, in the main metric.
         variances: Variance of the difference of each pair.
         options: Options of the comparison.
 
@@ -58,18 +62,20 @@ def power_table(
         is detected with a power of 80%), power_one_point (the probability to detect a true difference of one point)
         with its 95% bounds power_low and power_high, target_difference (the larger of the observed difference and the
         margin), seeds_needed (to detect the target with a power of 80%; -1 if no number of seeds suffices or the seed
-        variance is unknown). This is the power of the test: with fewer than `MIN_SEEDS` seeds a difference that it
-        detects is still reported as inconclusive.
+        variance is unknown). With fewer than `MIN_SEEDS` seeds no difference is reported as significant, so the power
+        and its bounds are 0 and minimum_detectable_difference is NaN.
     """
     level, rows = holm_level(pairs["p_holm"].to_numpy(), options.alpha), []
     for pair, variance in zip(pairs.to_dict("records"), variances, strict=True):
-        test = {"df": variance.df, "alpha": level, "known_variance": variance.known_variance}
+        test = {"df": variance.df, "alpha": level, "known_variance": variance.known_variance_at(level)}
         low, point, high = estimate_power(ONE_POINT, estimated_variance=variance.estimated_variance, **test)
         target = max(abs(pair["difference"]), options.margin)
         needed = seeds_needed(variance, difference=target, alpha=level)
         # An estimated standard deviation is too small on average, and so is the difference that follows from it.
         unbiased = variance.estimated_variance / std_bias_factor(variance.df) ** 2
         detectable = minimum_detectable_difference(estimated_variance=unbiased, **test)
+        if pair["verdict"] == INCONCLUSIVE:
+            detectable, low, point, high = np.nan, 0.0, 0.0, 0.0
         values = [detectable, point, low, high, target, -1 if needed is None else needed]
         rows.append([pair["first"], pair["second"], pair["seeds"], level, *values])
     return pd.DataFrame(rows, columns=POWER_COLUMNS)
@@ -126,7 +132,8 @@ def estimate_power(
     The bounds are the power at the bounds of the variance. Source: Taylor & Muller 1995, "Computing confidence bounds
     for power and sample size of the general linear univariate model". The point is the power at the estimated variance,
     minus the bias that it would have if the estimate were the true variance (a parametric bootstrap, here without
-    random draws). Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 10.
+    random draws); the same correction is then applied to the corrected function. Sources: Efron & Tibshirani 1993, "An
+    Introduction to the Bootstrap", chapter 10; Hall & Martin 1988, "On bootstrap resampling and iteration".
 
     Args:
         difference: True difference, of either sign.
@@ -143,10 +150,42 @@ def estimate_power(
         return PowerEstimate(plain, plain, plain)
     bounds = estimated_variance * (df / scipy.stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], df))
     at_bounds = _power(difference, bounds, df, alpha, known_variance)
-    simulated = estimated_variance * _variance_ratios(df)[2::5]  # 200 values are enough
-    simulated_power = _power(difference, simulated, df, alpha, known_variance)
+    grid = np.geomspace(1 / GRID_RANGE, GRID_RANGE, GRID_POINTS)
+    corrected = _correct_bias(_power(difference, estimated_variance * grid, df, alpha, known_variance), df)
     low, high = float(at_bounds.min()), float(at_bounds.max())
-    return PowerEstimate(low, float(np.clip(2 * plain - float(simulated_power.mean()), low, high)), high)
+    return PowerEstimate(low, float(np.clip(corrected[GRID_POINTS // 2], low, high)), high)
+
+
+def _correct_bias(powers: Floats, df: float) -> Floats:
+    """Correct a function of the variance so that its mean over estimates is about its value at the true variance.
+
+    Args:
+        powers: (GRID_POINTS,) float, values at the variances of the grid.
+        df: Degrees of freedom of the estimates.
+    """
+    average = _averaging_matrix(df)
+    corrected = powers
+    for _ in range(CORRECTIONS):
+        corrected = corrected + powers - average @ corrected
+    return np.clip(corrected, 0.0, 1.0)
+
+
+@functools.lru_cache(maxsize=128)
+def _averaging_matrix(df: float) -> Floats:
+    """Return the matrix that averages a function on the grid over the estimates of each variance of the grid.
+
+    Estimates between two points of the grid are interpolated in the logarithm; those outside count at its ends.
+    """
+    positions = np.arange(GRID_POINTS)[:, None] + np.log(_variance_ratios(df)[2::5]) * (
+        (GRID_POINTS - 1) / (2 * np.log(GRID_RANGE))
+    )
+    positions = np.clip(positions, 0, GRID_POINTS - 1)
+    lower = np.minimum(positions.astype(int), GRID_POINTS - 2)
+    matrix = np.zeros((GRID_POINTS, GRID_POINTS))
+    rows = np.broadcast_to(np.arange(GRID_POINTS)[:, None], lower.shape)
+    np.add.at(matrix, (rows, lower), lower + 1 - positions)
+    np.add.at(matrix, (rows, lower + 1), positions - lower)
+    return np.asarray(matrix / lower.shape[1])
 
 
 def std_bias_factor(df: float) -> float:
@@ -202,7 +241,7 @@ def seeds_needed(
         few test reviews.
     """
     # Without seed variance, more seeds do not reduce any part of the variance.
-    known_variance = variance.known_variance if variance.variance_per_seed else variance.variance_of_mean
+    known_variance = variance.known_variance_at(alpha) if variance.variance_per_seed else variance.variance_of_mean
 
     def suffices(seeds: int) -> bool:
         test = {"estimated_variance": variance.variance_per_seed / seeds, "df": max(seeds - 1, 1), "alpha": alpha}

@@ -1,7 +1,7 @@
 """Two-level bootstrap: test reviews and seeds.
 
-The bootstrap serves P(A > B), for which there is no closed form, and is reported next to the intervals of
-`confidence_intervals`. Reviews and seeds are drawn independently, so the draws of reviews can be shared by all trials.
+The bootstrap is reported next to the intervals of `confidence_intervals`. Reviews and seeds are drawn
+independently, so the draws of reviews can be shared by all trials.
 """
 
 import functools
@@ -9,14 +9,17 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.evaluation.grouping import ReviewGroups, group_contributions
 from tasks.evaluation.metrics import Floats
 
 # Matrix products of fewer rows take up to three times as long; more rows only need more memory.
 DRAWS_PER_BATCH = 1_000
 
 
-def resample_reviews(tables: Floats, *, draws: int, seed: int) -> NDArray[np.float32]:
-    """Return means over resampled reviews.
+def resample_reviews(
+    tables: Floats, *, draws: int, seed: int, groups: ReviewGroups | None = None
+) -> NDArray[np.float32]:
+    """Return means over resampled reviews, or over resampled groups of reviews if they are known.
 
     Every row is resampled with the same reviews, so differences between rows stay paired. Each draw counts how often
     each review was drawn; the resampled means are then a single matrix product.
@@ -25,10 +28,13 @@ def resample_reviews(tables: Floats, *, draws: int, seed: int) -> NDArray[np.flo
         tables: (rows, reviews) float, contributions, one row per trial and metric.
         draws: Number of resamples.
         seed: Seed of the draws. The same seed gives the same result.
+        groups: Which reviews belong together.
 
     Returns:
         (rows, draws) float32, the resampled means.
     """
+    if groups is not None:
+        tables = group_contributions(tables, groups)
     reviews = tables.shape[1]
     rng = np.random.default_rng(seed)
     # float32 halves memory and time. The counts are small, and sums of 0 and 1 are exact below 2 ** 24.

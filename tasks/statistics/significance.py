@@ -6,6 +6,8 @@ A difference is **significant** if all of the following hold:
 - The p-value of a t test that includes seed variance and review variance is at most alpha after Holm's correction over
   all pairs.
 - The interval does not contain 0, and the pair is not equivalent.
+- The same p-value is at most alpha if the diverged seeds of the better architecture count as a constant prediction. A
+  difference that ignores the seeds that failed is not significant.
 
 Metrics other than the main one can be significant only for pairs for which the main one is, after Holm's correction
 over all of them. They therefore add no false positives.
@@ -39,7 +41,8 @@ def add_verdicts(pairs: pd.DataFrame, options: ComparisonOptions) -> pd.DataFram
     """Add the p-values after Holm's correction, the verdict and the restrictions of each row.
 
     Args:
-        pairs: Columns first, second, metric, difference, low, high, p, p_equivalent, seeds, deterministic.
+        pairs: Columns first, second, metric, difference, low, high, p, p_with_diverged, p_equivalent, seeds,
+            deterministic, first_failed, second_failed.
         options: Options of the comparison.
 
     Returns:
@@ -53,6 +56,8 @@ def add_verdicts(pairs: pd.DataFrame, options: ComparisonOptions) -> pd.DataFram
     equivalent = within_margin & (pairs["p_equivalent_holm"] <= options.alpha)
     excludes_zero = (pairs["low"] > 0) | (pairs["high"] < 0)
     different = enough & ~equivalent & (pairs["p_holm"] <= options.alpha) & excludes_zero
+    ignoring = different & (pairs["p_with_diverged_holm"] > options.alpha)
+    different &= ~ignoring
     gated = ~main & different & ~names.isin(names[main & different])
     first_better = (pairs["difference"] > 0) != pairs["metric"].isin(LOWER_IS_BETTER)
     verdict = np.select(
@@ -60,22 +65,29 @@ def add_verdicts(pairs: pd.DataFrame, options: ComparisonOptions) -> pd.DataFram
         [INCONCLUSIVE, EQUIVALENT, FIRST_BETTER, SECOND_BETTER],
         NOT_SIGNIFICANT,
     )
-    return pairs.assign(verdict=verdict, note=_notes(pairs, few=~enough, gated=gated, metric=options.metric))
+    notes = _notes(pairs, few=~enough, gated=gated, ignoring=ignoring, metric=options.metric)
+    return pairs.assign(verdict=verdict, note=notes)
 
 
 def _adjust_p_values(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Add p_holm and p_equivalent_holm. The main metric and all other metrics are two families of tests."""
+    """Add p_holm, p_with_diverged_holm and p_equivalent_holm.
+
+    The main metric and all other metrics are two families of tests.
+    """
     main = (pairs["metric"] == metric).to_numpy()
-    pairs = pairs.assign(p_holm=1.0, p_equivalent_holm=1.0)
+    names = ("p", "p_with_diverged", "p_equivalent")
+    pairs = pairs.assign(**{f"{name}_holm": 1.0 for name in names})
     # No equivalence margin of the log-loss has the same meaning on every data set, so it is never called equivalent.
     pairs.loc[pairs["metric"].isin(LOWER_IS_BETTER), "p_equivalent"] = 1.0
     for family in (main, ~main):
-        pairs.loc[family, "p_holm"] = holm_adjust(pairs.loc[family, "p"].to_numpy())
-        pairs.loc[family, "p_equivalent_holm"] = holm_adjust(pairs.loc[family, "p_equivalent"].to_numpy())
+        for name in names:
+            pairs.loc[family, f"{name}_holm"] = holm_adjust(pairs.loc[family, name].to_numpy())
     return pairs
 
 
-def _notes(pairs: pd.DataFrame, *, few: "pd.Series[bool]", gated: "pd.Series[bool]", metric: str) -> NDArray[np.str_]:
+def _notes(
+    pairs: pd.DataFrame, *, few: "pd.Series[bool]", gated: "pd.Series[bool]", ignoring: "pd.Series[bool]", metric: str
+) -> NDArray[np.str_]:
     """Return the restrictions of each row."""
     deterministic, seeds = pairs["deterministic"].to_numpy(dtype=bool), pairs["seeds"].to_numpy()
     notes = {
@@ -86,5 +98,9 @@ def _notes(pairs: pd.DataFrame, *, few: "pd.Series[bool]", gated: "pd.Series[boo
         ),
         f"inconclusive: fewer than {MIN_SEEDS} shared seeds": few.to_numpy(),
         f"not significant, because the difference in {metric} is not significant": gated.to_numpy(),
+        "not significant, because seeds of the better architecture diverged": ignoring.to_numpy(),
+        "seeds failed: the difference contains them unless they diverged": (
+            pairs[["first_failed", "second_failed"]].gt(0).any(axis=1).to_numpy()
+        ),
     }
     return np.select(list(notes.values()), [np.array(note) for note in notes], "")

@@ -83,11 +83,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, path: Path) -> Page:
-    """Open the report; every error that it logs fails the test."""
+    """Open the report with all sections; every error that it logs fails the test."""
     page = context.new_page()
     page.on("console", lambda message: pytest.fail(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(path.as_uri())
+    page.evaluate("for (const section of document.querySelectorAll('details')) section.open = true")
     return page
 
 
@@ -109,6 +110,20 @@ def hide_architecture(page: Page, name: str) -> Locator:
 def read_tooltip(figure: Locator) -> str:
     """Return the text that CSS shows next to a number, or `none`."""
     return figure.evaluate("cell => getComputedStyle(cell, '::after').content").strip('"')
+
+
+def test_sections_are_closed_until_they_are_opened_or_printed(page: Page) -> None:
+    page.reload()
+    expect(page.get_by_text("One sentence.")).to_be_in_viewport()
+    expect(table(page, "Odd")).to_be_hidden()
+    page.get_by_text("Odd", exact=True).click()
+    expect(table(page, "Odd")).to_be_visible()
+    expect(table(page, "Summary")).to_be_hidden()
+    page.get_by_role("button", name="Open all sections").click()
+    expect(page.locator("details:not([open])")).to_have_count(0)
+    page.reload()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    expect(table(page, "Summary")).to_be_visible()
 
 
 def test_click_sorts_by_exact_number_and_second_click_reverses(page: Page) -> None:
@@ -267,7 +282,9 @@ def test_page_without_scripts_shows_all_rows_and_no_control(page: Page, browser:
     context = browser.new_context(java_script_enabled=False, offline=True)
     bare = context.new_page()
     bare.goto(path.as_uri())
-    assert bare.locator("input:visible, button, .controls:visible").count() == 0
+    for heading in bare.locator("summary").all():
+        heading.click()
+    assert bare.locator("input:visible, button:visible, .controls:visible").count() == 0
     assert bare.locator("tr:visible").count() == page.locator("tr:visible").count() > 50
     assert bare.locator("img:visible").count() == page.locator("img:visible").count() > 5
     figure = table(bare, "Odd").locator("td[data-exact]").last
@@ -296,6 +313,7 @@ def test_page_is_one_file_of_at_most_5_mb_without_requests(context: BrowserConte
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri(), wait_until="load")
     page.get_by_role("radio", name="dark").check()
+    page.get_by_role("button", name="Open all sections").click()
     table(page, "Odd").get_by_role("button", name="Value").click()
     assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
     assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 100)")

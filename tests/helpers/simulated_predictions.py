@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from tasks.evaluation.grouping import make_groups
 from tasks.evaluation.predictions import Predictions
 
 REVIEW_STD, RESIDUAL_STD = 1.0, 0.6  # standard deviations of the margin: between reviews, and what is left
@@ -29,6 +30,7 @@ def simulate_predictions(
     validation_reviews: int = 200,
     seed_distribution: Literal["normal", "skewed"] = "normal",
     architecture_std: float = 0.0,
+    group_size: int = 1,
 ) -> dict[str, Predictions]:
     """Simulate the predictions of the splits validation and test.
 
@@ -46,11 +48,11 @@ def simulate_predictions(
         seed_distribution: "normal", or "skewed" for occasional seeds with a much lower accuracy.
         architecture_std: Standard deviation of the effect of architecture and review. With 0, all architectures find
             the same reviews difficult.
+        group_size: Number of reviews of a group. The reviews of a group share the effect of architecture and review and
+            half of the variance of the review effect, and nine of ten have the same label.
     """
     rng = np.random.default_rng(seed)
-    review_std = np.sqrt(REVIEW_STD**2 + RESIDUAL_STD**2 + architecture_std**2)
-    margin_std = seed_std / stats.norm.pdf(stats.norm.ppf(np.mean(accuracies))) * review_std
-    means = np.array([mean_margin(accuracy, std=np.hypot(review_std, margin_std)) for accuracy in accuracies])
+    means, margin_std = _margins_of_seeds(accuracies, seed_std, architecture_std)
     seed_effects = rng.standard_normal((len(accuracies), seeds))
     if seed_distribution == "skewed":
         seed_effects = 1 - rng.exponential(size=seed_effects.shape)
@@ -60,22 +62,57 @@ def simulate_predictions(
     splits = {}
     for split, count in (("validation", validation_reviews), ("test", reviews)):
         labels = rng.integers(0, 2, size=count).astype(np.int8)
-        margins = _draw_margins(rng, seed_means, count, architecture_std)
+        numbers = None
+        if group_size > 1:
+            numbers = np.arange(count) // group_size
+            of_group = rng.integers(0, 2, size=numbers[-1] + 1)[numbers]
+            labels = np.where(rng.random(count) < 0.9, of_group, 1 - of_group).astype(np.int8)
+        margins = _draw_margins(rng, seed_means, count, architecture_std, numbers)
         probabilities = 1 / (1 + np.exp(-margins * np.where(labels == 1, 1, -1).astype(np.float32)))
         ids = _review_ids(split, count)
-        splits[split] = Predictions(names, list(range(seeds)), ids, labels, probabilities, present)
+        groups = None if numbers is None else make_groups(numbers)
+        splits[split] = Predictions(names, list(range(seeds)), ids, labels, probabilities, present, groups)
     return splits
 
 
+def _margins_of_seeds(
+    accuracies: list[float], seed_std: float, architecture_std: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return the mean margin of each architecture, and its standard deviation between seeds."""
+    review_std = np.sqrt(REVIEW_STD**2 + RESIDUAL_STD**2 + architecture_std**2)
+    margin_std = float(seed_std / stats.norm.pdf(stats.norm.ppf(np.mean(accuracies))) * review_std)
+    total_std = float(np.hypot(review_std, margin_std))
+    return np.array([mean_margin(accuracy, std=total_std) for accuracy in accuracies]), margin_std
+
+
+def win_probability(accuracies: list[float], *, seed_std: float, architecture_std: float = 0.0) -> float:
+    """Return the true probability that a seed of the first of two architectures has the higher accuracy.
+
+    The accuracy increases with the mean margin, which is normally distributed over the seeds.
+    """
+    (first, second), margin_std = _margins_of_seeds(accuracies, seed_std, architecture_std)
+    return float(stats.norm.cdf((first - second) / (margin_std * 2**0.5)))
+
+
 def _draw_margins(
-    rng: np.random.Generator, seed_means: NDArray[np.float32], reviews: int, architecture_std: float
+    rng: np.random.Generator,
+    seed_means: NDArray[np.float32],
+    reviews: int,
+    architecture_std: float,
+    numbers: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
-    """Draw margins (architectures, seeds, reviews) around the mean of each trial."""
+    """Draw margins (architectures, seeds, reviews) around the mean of each trial; `numbers` are those of the groups."""
     margins = rng.standard_normal((*seed_means.shape, reviews), dtype=np.float32)
     margins *= RESIDUAL_STD
-    margins += seed_means[..., None] + REVIEW_STD * rng.standard_normal(reviews, dtype=np.float32)
+    difficulty = rng.standard_normal(reviews, dtype=np.float32)
+    if numbers is not None:
+        shared = rng.standard_normal(numbers[-1] + 1, dtype=np.float32)[numbers]
+        difficulty = (difficulty + shared) * np.float32(0.5**0.5)
+    margins += seed_means[..., None] + REVIEW_STD * difficulty
     if architecture_std:
-        margins += architecture_std * rng.standard_normal((len(seed_means), 1, reviews), dtype=np.float32)
+        numbers = np.arange(reviews) if numbers is None else numbers
+        effects = rng.standard_normal((len(seed_means), 1, numbers[-1] + 1), dtype=np.float32)
+        margins += architecture_std * effects[..., numbers]
     return margins
 
 

@@ -269,6 +269,60 @@ def test_alarm_names_what_changed(tmp_path: Path) -> None:
     assert accuracy in nightly_table(tables)["Alarms"].iloc[0]
 
 
+def test_summary_states_what_could_not_be_tested_after_an_alarm(tmp_path: Path) -> None:
+    dates = add_nightly_runs(tmp_path, 6)
+    lower = {0: 0.848, 1: 0.85, 2: 0.852}
+    for night in (dates[-1] + timedelta(days=day) for day in (1, 2)):
+        seeds = lower | {nightly_seeds(night, 1)[0]: 0.85}
+        tables = {}
+        add(tmp_path, night, seeds, keras="3.16")
+        tables = nightly_tables(read_history(tmp_path), PARTITION)
+    row = tables["nights"].iloc[-1]
+    assert (row["tested"], row["earlier_values"]) == (1, 4)  # the four values of the alarm are enough
+    for day, seeds in enumerate([{202603090: 0.85}, {}]):
+        add(tmp_path, date(2026, 3, 9 + day), {0: 0.85} | seeds, keras="3.17")
+    text = " ".join(format_nightly_summary(nightly_tables(read_history(tmp_path), PARTITION)))
+    assert "could not be tested" in text
+    assert "LSTM (no new score)" in text
+    assert "No deterioration" not in text
+
+
+def test_summary_states_that_few_earlier_values_are_not_tested(tmp_path: Path) -> None:
+    add(tmp_path, FIRST, {0: 0.88, 1: 0.87})
+    add(tmp_path, FIRST + timedelta(days=1), {0: 0.88, 1: 0.87, 202603020: 0.5})
+    text = " ".join(format_nightly_summary(nightly_tables(read_history(tmp_path), PARTITION)))
+    assert "could not be tested" in text
+    assert "LSTM (2 earlier values" in text
+    assert "No deterioration" not in text
+
+
+def test_summary_states_what_was_tested_and_what_would_be_detected(tmp_path: Path) -> None:
+    add_nightly_runs(tmp_path, 14)
+    tables = nightly_tables(read_history(tmp_path), PARTITION)
+    nights_table = tables["nights"]
+    last = nights_table.iloc[-1]
+    assert (last["tested"], last["time_tested"], last["earlier_values"], last["outliers"]) == (1, 1, 16, 0)
+    assert 0 < last["detection_rate"] <= 1
+    assert nights_table["tested"].isna().sum() == 13  # of the last nightly run only
+    text = " ".join(format_nightly_summary(tables))
+    assert "No deterioration was detected" in text
+    assert f"LSTM {100 * last['detection_rate']:.0f}% (seeds spread by {100 * last['spread']:.2f} points)" in text
+
+
+def test_significant_differences_are_separated_by_whether_they_hold_at_every_look(tmp_path: Path) -> None:
+    add_nightly_runs(tmp_path, 10)
+    pairs = [("gru", "lstm", 0.0001, "first better"), ("gru", "simple_rnn", 0.01, "first better")]
+    pairs += [("lstm", "simple_rnn", 0.3, "not separable")]
+    frame = pd.DataFrame(pairs, columns=["first", "second", "p_holm", "verdict"]).assign(metric="accuracy")
+    frames = {"pairs": frame, "setup": pd.DataFrame({"metric": ["accuracy"]})}
+    *_, text = format_nightly_summary(nightly_tables(read_history(tmp_path), PARTITION) | frames)
+    assert "1 of 2 significant differences" in text  # 0.05 / 120 at the tenth of 60 looks
+    assert text.endswith("one look only: GRU and Simple RNN.")
+    undecided = frames | {"pairs": frame.tail(1)}
+    *_, text = format_nightly_summary(nightly_tables(read_history(tmp_path), PARTITION) | undecided)
+    assert "one look" in text
+
+
 def test_other_reviews_start_a_new_history_and_are_listed_as_a_change(tmp_path: Path) -> None:
     add(tmp_path, FIRST, {0: 0.9, 1: 0.9, 2: 0.9, 3: 0.9})
     other = HistoryPartition.from_recipe("e" * 64, RECIPE, 1.0)

@@ -60,6 +60,14 @@ def test_few_seeds_are_inconclusive(tmp_path: Path) -> None:
     assert set(compare_runs(*simulate_runs(tmp_path, -3.0, seeds=3))["verdict"]) == {"too few seeds"}
 
 
+def test_one_shared_seed_is_no_test_and_its_variance_is_unknown(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, -30.0, seeds=1)
+    report = format_diff(compare_runs(before, after), before, after)
+    assert report.count("| not tested |") == 2
+    assert "0.0000" not in report
+    assert "Seed variance is unknown for LSTM and Deep LSTM" in report
+
+
 def test_report_lists_changed_versions(tmp_path: Path) -> None:
     before, after = simulate_runs(tmp_path, 0)
     assert list_changes(before, after) == ["versions: keras 3.15.0 → 3.15.1"]

@@ -168,7 +168,7 @@ def test_user_architectures_are_compared_and_predict(
     assert done.returncode == 0, done.stderr
     scores = pd.read_parquet(tmp_path / "latest" / "tables" / "scores.parquet")
     assert set(names) <= set(scores["architecture"])
-    assert "Attention LSTM" in (tmp_path / "latest" / "report.html").read_text()
+    assert "attention_lstm (tests.helpers.own_models)" in (tmp_path / "latest" / "report.html").read_text()
     assert "training 0." in compare(*asked, "--learning-rate", "0.05", "--units", "8").stderr
     for name in names:
         assert (

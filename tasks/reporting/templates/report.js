@@ -1,4 +1,4 @@
-// Interaction: sort tables, hide architectures, choose a theme, and show all digits of a number by keyboard.
+// Interaction: sort tables, hide architectures, open all sections, choose a theme, and show all digits of a number by keyboard.
 // Without this script all rows are visible and the controls are hidden.
 "use strict";
 
@@ -77,6 +77,11 @@ function showArchitectures() {
   }
 }
 
+// A closed section would be missing on paper.
+function openAll() {
+  for (const section of document.querySelectorAll("details")) section.open = true;
+}
+
 function showTheme() {
   document.documentElement.dataset.theme = themes.find((each) => each.checked).value;
 }
@@ -87,6 +92,8 @@ for (const table of tables) {
 }
 for (const each of checkboxes) each.addEventListener("change", showArchitectures);
 for (const each of themes) each.addEventListener("change", showTheme);
+document.querySelector("#open-all").addEventListener("click", openAll);
+window.addEventListener("beforeprint", openAll);
 for (const controls of document.querySelectorAll(".controls")) controls.hidden = false;
 // A browser may restore the state of the controls from an earlier visit.
 showArchitectures();

@@ -40,7 +40,7 @@ def official(folder):
 
 def test_bundled_reviews_have_expected_splits(bundled_reviews):
     bundled, dataset = bundled_reviews.frame, bundled_reviews.dataset
-    assert list(bundled.columns) == ["review_id", "split", "label", "text"]
+    assert list(bundled.columns) == ["review_id", "split", "label", "text", "cluster"]
     assert bundled.groupby("split").size().to_dict() == dataset.rows
     assert len(bundled) == 25_000
     assert bundled["label"].sum() == 12_500
@@ -151,6 +151,18 @@ def test_groups_are_never_in_two_splits(tmp_path):
     assert set(frame["group"]) == set(grouped["author"])
     assert loaded.dataset.rows["test"] == pytest.approx(48, abs=8)
     assert load_reviews(str(tmp_path / "own.csv")).dataset.validation == "at random, stratified by class"
+
+
+def test_reviews_of_one_group_or_with_the_same_words_are_in_one_cluster():
+    texts = [f"text {number}" for number in range(200)]
+    frame = pd.DataFrame({"text": texts, "label": [0, 1] * 100, "group": [f"film {n // 4}" for n in range(200)]})
+    frame.loc[5, "text"] = "TEXT 100"  # joins the groups of reviews 5 and 100
+    grouped = split(frame).frame.set_index("text")["cluster"]
+    assert grouped.nunique() == 49
+    assert grouped["text 4"] == grouped["TEXT 100"] == grouped["text 100"] == grouped["text 103"]
+    without = split(frame.drop(columns="group")).frame.set_index("text")["cluster"]
+    assert without.nunique() == 199
+    assert without["TEXT 100"] == without["text 100"] != without["text 103"]
 
 
 def test_groups_divided_by_a_given_split_are_counted(tmp_path):

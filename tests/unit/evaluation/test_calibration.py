@@ -14,6 +14,7 @@ from tasks.evaluation.calibration import (  # fmt: skip
     fit_temperature,
     fit_threshold,
     reliability_bins,
+    reliability_table,
 )
 
 
@@ -64,3 +65,17 @@ def test_trials_are_fitted_on_validation_and_scored_on_test() -> None:
     assert found[["architecture", "seed"]].to_numpy().tolist() == [["a", 0], ["b", 1]]
     assert (found[["temperature", "threshold"]] == other[["temperature", "threshold"]]).all().all()
     assert (found["log_loss"] < other["log_loss"]).all()
+
+
+def test_bands_are_wider_for_groups() -> None:
+    rng = np.random.default_rng(0)
+    ids, numbers = [f"t{number:03d}" for number in range(600)], np.arange(600) // 20
+    rates = np.repeat(rng.beta(1, 1, 30), 20)
+    rows = {"architecture": "a", "seed": 0, "split": "test", "review_id": ids}
+    predictions = pd.DataFrame(rows).assign(label=rng.random(600) < rates, probability=rng.random(600))
+    predictions = predictions.astype({"label": "int8"})
+    alone, grouped = (reliability_table(table) for table in (predictions, predictions.assign(cluster=numbers)))
+    pd.testing.assert_frame_equal(alone.drop(columns=["low", "high"]), grouped.drop(columns=["low", "high"]))
+    wider = (grouped["high"] - grouped["low"]) / (alone["high"] - alone["low"])
+    assert wider.median() > 1.1
+    assert ((grouped["low"] <= grouped["observed"]) & (grouped["observed"] <= grouped["high"])).all()

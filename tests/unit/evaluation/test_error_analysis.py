@@ -68,3 +68,28 @@ def test_confident_errors_contain_the_text_without_escaping(two_architectures) -
     assert found["review_id"].tolist() == ["t4"]
     assert found["text"].tolist() == ["<b>isn't</b> good"]
     assert found["probability"].tolist() == pytest.approx([0.845])
+
+
+def test_slices_are_scored_by_group() -> None:
+    rng = np.random.default_rng(0)
+    correct = (rng.random(400) < np.repeat(rng.beta(2, 1, 40), 10)).astype(np.float32)
+    ids, slices = [f"t{number:03d}" for number in range(400)], pd.DataFrame({"first half": np.arange(400) < 200})
+    rows = {"architecture": "a", "seed": 0, "split": "test", "review_id": ids, "label": 1, "probability": correct}
+    slices.index, frame = ids, pd.DataFrame(rows)
+    alone, grouped = (
+        score_slices(predictions_of_split(table, "test"), slices).iloc[0]
+        for table in (frame, frame.assign(cluster=np.arange(400) // 10))
+    )
+    assert alone["accuracy"] == grouped["accuracy"] == pytest.approx(correct[:200].mean())
+    assert grouped["low"] < alone["low"] < alone["high"] < grouped["high"]
+    assert alone["p"] < grouped["p"] <= 1
+
+
+def test_slice_of_one_group_is_not_tested() -> None:
+    ids = ["t0", "t1", "t2", "t3"]
+    rows = {"architecture": "a", "seed": 0, "split": "test", "review_id": ids, "label": 1, "probability": [0, 1, 1, 1]}
+    frame = pd.DataFrame(rows).assign(cluster=[0, 0, 1, 2])
+    slices = pd.DataFrame({"one group": [True, True, False, False]}, index=ids)
+    found = score_slices(predictions_of_split(frame, "test"), slices).iloc[0]
+    assert (found["low"], found["high"], found["accuracy"]) == (0, 1, 0.5)
+    assert np.isnan(found["p"]) == (found["note"] != "")

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -107,17 +108,41 @@ def test_large_figures_are_embedded_as_thumbnails():
 
 
 def test_html_and_markdown_have_the_same_content():
-    report = make_report(caveats=["The split is biased."], command="imdb-compare run --units 7")
+    table = Section("Against the best", formatting.text_table(pd.DataFrame({"x": ["compared"]})), "A note.")
+    report = replace(
+        make_report(caveats=["The split is biased."], command="imdb-compare run --units 7"), verdict_section=table,
+        limits=["A limit."], findings=["A finding."], nightly=["A nightly sentence."],
+    )  # fmt: skip
     pages = (html.render_html(report), markdown.render_markdown(report, figure_links.file_uri))
     for page in pages:
         for text in (
             "40 reviews of own.csv", "f1f2f1f2", "The split is biased.", "One sentence.", "Bidirectional LSTM",
-            summary_tables.format_best(report.frames), "imdb-compare run --units 7", "How to read the figure.",
+            "compared", "A note.", "A limit.", "A finding.", "A nightly sentence.",
+            "imdb-compare run --units 7", "How to read the figure.",
             "3.11.15",
         ):  # fmt: skip
             assert text in page
     assert "(figures/costs.png)" in pages[1]
     assert "(data:image/png;base64," in markdown.render_markdown(report, figure_links.thumbnail_uri)
+
+
+def test_only_the_verdict_its_table_and_its_limits_are_not_collapsed():
+    report = replace(make_report(caveats=["Caveat."]), limits=["A limit."], findings=["A finding."])
+    for page in (html.render_html(report), markdown.render_markdown(report, figure_links.file_uri)):
+        body = page.split("<style>")[0] + page.split("</style>")[-1]
+        visible, *collapsed = re.split(r"<details>", body)
+        assert "One sentence." in visible
+        assert "A limit." in visible
+        assert visible.index("One sentence.") < visible.index("A limit.") < visible.index("40 reviews of own.csv")
+        assert not any(text in visible for text in ("Caveat.", "A finding.", "How to read the figure.", "3.11.15"))
+        assert body.count("<details>") == body.count("</details>") == len(collapsed) >= 5
+    three = replace(report, verdict=["One sentence.", "Another one.", "The last one."])
+    page = markdown.render_markdown(three, figure_links.file_uri)
+    rendered = MarkdownIt("gfm-like", {"linkify": False}).render(page)
+    assert rendered.index("<blockquote>") < rendered.index("One sentence.")
+    assert rendered.index("The last one.") < rendered.index("</blockquote>")
+    assert rendered.count("<blockquote>") == 1
+    assert "<details><summary>Summary</summary>\n<table>" in rendered
 
 
 def test_report_of_all_frames_has_every_section():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
+from tasks.evaluation.grouping import make_groups
 from tasks.evaluation.predictions import Predictions
 from tasks.reporting.verdict import verdict
 from tasks.statistics.comparison import compare, compare_splits
@@ -26,7 +27,7 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     """Check the properties of every comparison: points in intervals, p-values in [0, 1], no NaN without a note."""
     summary, pairs = frames["summary"], frames["pairs"]
     for frame, low, point, high in (
-        (summary, "low", "mean", "high"),
+        (summary[summary["low"].notna()], "low", "mean", "high"),
         (summary, "min", "mean", "max"),
         (pairs, "low", "difference", "high"),
         (pairs, "probability_low", "probability_first_better", "probability_high"),
@@ -34,16 +35,19 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     ):
         assert (frame[low] <= frame[point] + 1e-12).all(), (low, point)
         assert (frame[point] <= frame[high] + 1e-12).all(), (point, high)
-    scores = summary[summary["metric"] != "log_loss"]
+    assert (summary["low"].notna() | summary["metric"].eq("auc")).all()
+    scores = summary[summary["metric"].ne("log_loss") & summary["low"].notna()]
     assert (scores["low"].ge(0) & scores["high"].le(1)).all()
+    assert pairs[pairs["metric"] != "log_loss"][["low", "high"]].abs().le(1).all(axis=None)
     assert (pairs[P_VALUES].ge(0) & pairs[P_VALUES].le(1)).all(axis=None)
     assert (pairs["p"] <= pairs["p_holm"]).all()
     assert (pairs["smallest_p"] <= pairs["p_sign_flip"]).all()
     for frame in (summary, pairs):
         assert frame[frame["note"].eq("")].notna().all(axis=None)
     assert frames["omnibus"]["p"].between(0, 1).all()
-    for name in ("setup", "power", "omnibus", "groups"):
+    for name in ("setup", "omnibus", "groups"):
         assert frames[name].notna().all(axis=None), name
+    assert frames["power"].drop(columns="minimum_detectable_difference").notna().all(axis=None)
     assert frames["expected"].drop(columns="train_seconds").notna().all(axis=None)
     assert verdict(frames)
 
@@ -101,6 +105,66 @@ def test_different_seeds_and_a_diverged_trial() -> None:
     assert any("Model 1" in sentence and "diverged" in sentence for sentence in verdict(frames))
     without_note = frames["pairs"][frames["pairs"]["note"].eq("")]
     assert without_note.notna().all(axis=None)
+
+
+def diverge(predictions: pd.DataFrame, architecture: str, seeds: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Remove the predictions of some seeds, and return the rest with the table trials."""
+    is_lost = predictions["architecture"].eq(architecture) & predictions["seed"].isin(seeds)
+    trials = pd.DataFrame({"architecture": architecture, "seed": seeds, "status": "diverged"})
+    return predictions[~is_lost], trials
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "lost", "verdict"),
+    [
+        # With seven equal seeds and a lost one at 50%, a difference of five points is not significant.
+        ([0.85, 0.80], "model_0", "not separable"),
+        # The lost seed belongs to the worse architecture, or the difference is large enough even with a seed at 50%.
+        ([0.85, 0.80], "model_1", "first better"),
+        ([0.95, 0.60], "model_0", "first better"),
+    ],
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_no_claim_ignores_diverged_seeds(accuracies, lost, verdict, deterministic) -> None:
+    predictions, trials = diverge(to_frame(small(accuracies, seeds=8, reviews=3_000)), lost, [3])
+    fixed = ()
+    if deterministic:
+        other = "model_1" if lost == "model_0" else "model_0"
+        predictions = predictions[predictions["architecture"].ne(other) | predictions["seed"].eq(0)]
+        fixed = (other,)
+    pairs = compare(predictions, trials, ComparisonOptions(draws=50, deterministic=fixed))["pairs"]
+    row = pairs[pairs["metric"] == "accuracy"].iloc[0]
+    assert row["verdict"] == verdict
+    assert (row["first_failed"], row["second_failed"]) == ((1, 0) if lost == "model_0" else (0, 1))
+    assert row["p_holm"] < 0.001  # of the seeds with predictions
+    assert "diverged" in row["note"]
+
+
+def test_no_claim_ignores_a_diverged_seed_that_the_other_architecture_does_not_have() -> None:
+    predictions, trials = diverge(to_frame(small([0.85, 0.80], seeds=8, reviews=3_000)), "model_0", [3])
+    predictions = predictions[predictions["architecture"].ne("model_1") | predictions["seed"].ne(3)]
+    frames = compare(predictions, trials, ComparisonOptions(draws=50))
+    assert frames["pairs"]["verdict"].iloc[0] == "not separable"
+    trials = pd.concat([trials, trials.assign(architecture="model_1")])  # with both, it says nothing about either
+    frames = compare(predictions, trials, ComparisonOptions(draws=50))
+    assert frames["pairs"]["verdict"].iloc[0] == "first better"
+
+
+def test_no_pair_with_diverged_seeds_is_equivalent() -> None:
+    data = to_frame(small([0.85, 0.85], seeds=8, reviews=3_000, seed_std=0.0005))
+    options = ComparisonOptions(draws=50, margin=0.05)
+    assert compare(data, options=options)["pairs"]["verdict"].iloc[0] == "equivalent"
+    predictions, trials = diverge(data, "model_0", [3])
+    assert compare(predictions, trials, options)["pairs"]["verdict"].iloc[0] == "not separable"
+
+
+def test_failed_seed_is_not_hidden_from_a_difference() -> None:
+    splits = small([0.85, 0.80], seeds=8, reviews=3_000)
+    for predictions in splits.values():
+        predictions.probabilities[0, 3] = 0.5
+    row = compare_splits(splits, options=ComparisonOptions(draws=50))["pairs"].iloc[0]
+    assert (row["verdict"], row["first_failed"]) == ("not separable", 1)
+    assert row["note"].startswith("seeds failed")
 
 
 def test_deterministic_architecture_is_paired_with_every_seed() -> None:
@@ -188,3 +252,55 @@ def test_tables_are_valid_for_arbitrary_predictions(splits, metric) -> None:
     assert_valid(frames)
     for name, frame in compare_splits(splits, options=options).items():
         pd.testing.assert_frame_equal(frame, frames[name])
+
+
+def test_groups_of_reviews_are_counted_and_widen_every_interval() -> None:
+    grouped = small([0.8, 0.85], reviews=900, architecture_std=0.7, group_size=30)
+    alone = {name: replace(predictions, groups=None) for name, predictions in grouped.items()}
+    options = ComparisonOptions(draws=400, groups_known=True)
+    by_group, ignored = compare_splits(grouped, options=options), compare_splits(alone, options=options)
+    assert_valid(by_group)
+    setup = by_group["setup"].iloc[0]
+    assert (setup["test_reviews"], setup["test_groups"], setup["validation_groups"]) == (900, 30, 7)
+    assert (setup["groups_known"], setup["design_effect"] > 2) == (True, True)
+    assert (ignored["setup"]["test_groups"].item(), ignored["setup"]["design_effect"].item()) == (900, 1)
+    for table, value in (("summary", "mean"), ("pairs", "difference")):
+        test = by_group[table].get("split", pd.Series("test", by_group[table].index)) == "test"
+        wide, narrow = by_group[table][test], ignored[table][test]
+        assert wide[value].tolist() == narrow[value].tolist()
+        assert (wide["high"] - wide["low"] > narrow["high"] - narrow["low"]).all()
+        assert (
+            wide["bootstrap_high"] - wide["bootstrap_low"] > narrow["bootstrap_high"] - narrow["bootstrap_low"]
+        ).all()
+        assert (wide["item_variance"] > narrow["item_variance"]).all()
+    assert (by_group["pairs"]["mcnemar_p"] > ignored["pairs"]["mcnemar_p"]).all()
+    for name in ("minimum_detectable_difference", "power_one_point"):
+        assert (by_group["power"][name].item() > ignored["power"][name].item()) == name.startswith("minimum")
+    assert by_group["omnibus"]["p"].iloc[0] > ignored["omnibus"]["p"].iloc[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(unusual_splits(), st.sampled_from(["accuracy", "log_loss"]), st.integers(0, 9))
+def test_tables_are_valid_for_arbitrary_groups(splits, metric, seed) -> None:
+    rng = np.random.default_rng(seed)
+    splits = {
+        name: replace(predictions, groups=make_groups(rng.integers(0, rng.integers(1, 9), len(predictions.labels))))
+        for name, predictions in splits.items()
+    }
+    assert_valid(compare_splits(splits, options=ComparisonOptions(metric=metric, draws=20)))
+
+
+def test_groups_of_a_table_are_those_of_its_reviews() -> None:
+    splits = small(reviews=300, architecture_std=0.7, group_size=30)
+    clusters = {id_: number // 30 for split in splits.values() for number, id_ in enumerate(split.review_ids)}
+    predictions = to_frame(splits)
+    predictions = predictions.assign(cluster=predictions["review_id"].map(clusters)).sample(frac=1, random_state=1)
+    predictions = predictions.sort_values("architecture", kind="stable")
+    options = ComparisonOptions(draws=50)
+    found, expected = compare(predictions, options=options), compare_splits(splits, options=options)
+    for name, frame in expected.items():
+        pd.testing.assert_frame_equal(found[name], frame, check_exact=True, obj=name)
+    unknown = compare(
+        predictions.assign(cluster=predictions["cluster"].where(predictions["seed"] > 0)), options=options
+    )
+    assert unknown["setup"]["test_groups"].item() == 300

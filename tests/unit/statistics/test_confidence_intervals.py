@@ -1,5 +1,7 @@
 """Variance components, intervals and p-values, compared with hand computation, statsmodels, scipy and simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,9 +10,11 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from tasks.evaluation.grouping import make_groups
 from tasks.statistics.confidence_intervals import (
     VarianceComponents,
     confidence_interval,
+    design_effect,
     estimate_variance,
     margin_of_error,
     two_sided_p_value,
@@ -158,3 +162,36 @@ def test_intervals_contain_their_point_for_arbitrary_predictions(table) -> None:
         low, high = wilson_interval(mean, variance, reviews=table.shape[1])
         assert 0 <= low <= mean <= high <= 1
     assert confidence_interval(1.0, estimate_variance(np.ones((2, 4)))) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("groups", [2, 5, 30, 3_000])
+def test_error_between_groups_is_the_sum_of_two_t_variables(groups) -> None:
+    rng = np.random.default_rng(0)
+    errors = np.abs(2 * rng.standard_t(4, 400_000) + 3 * rng.standard_t(groups - 1, 400_000))
+    variance = replace(components(4, 9), known_df=groups - 1)
+    for level in (0.5, 0.95, 0.995):
+        found = margin_of_error(variance, level=level)
+        assert np.mean(errors <= found) == pytest.approx(level, abs=2e-3)
+        assert two_sided_p_value(found, variance) == pytest.approx(1 - level, rel=1e-6)
+    only_groups = replace(variance, estimated_variance=0)
+    assert margin_of_error(only_groups) == pytest.approx(3 * stats.t.ppf(0.975, groups - 1))
+    assert two_sided_p_value(6, only_groups) == pytest.approx(2 * stats.t.sf(2, groups - 1))
+
+
+def test_groups_take_the_place_of_reviews() -> None:
+    # Each group repeats the same contribution, so the table says no more than one with a review of each group.
+    groups = make_groups(np.repeat(np.arange(7), 3))
+    for table in (TABLE, TABLE[:1]):
+        expected, found = estimate_variance(table), estimate_variance(table.repeat(3, axis=1), groups=groups)
+        for name in ("seed_variance", "review_variance", "estimated_variance", "df", "known_variance"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), nan_ok=True), name
+        assert design_effect(table.repeat(3, axis=1), groups) == pytest.approx((21 - 1) / (7 - 1), rel=0.2)
+    assert estimate_variance(TABLE.repeat(3, axis=1), groups=groups).known_df == 6
+    assert design_effect(TABLE, None) == 1
+
+
+def test_normal_variance_has_the_quantile_of_the_groups() -> None:
+    variance = replace(components(4, 9), known_df=5)
+    expected = stats.t.ppf(0.975, 5) * 3
+    assert stats.norm.ppf(0.975) * variance.known_variance_at(0.05) ** 0.5 == pytest.approx(expected)
+    assert components(4, 9).known_variance_at(0.05) == 9

@@ -111,3 +111,20 @@ def test_damaged_evaluation_is_computed_again_with_a_warning(trials: list[TrialR
         again = load_or_compute_frames(trials, REVIEWS, tmp_path)
     pd.testing.assert_frame_equal(again["pairs"], first["pairs"], check_exact=True)
     assert len(messages) == 1
+
+
+def test_groups_of_the_reviews_reach_every_table(trials: list[TrialResult], tmp_path: Path) -> None:
+    path = reviews_file(tmp_path, REVIEWS)
+    alone, texts = compute_frames(trials, REVIEWS, tmp_path), store.frame(path)
+    own = texts.assign(cluster=np.arange(len(texts)))
+    store.write(path, own)
+    for name, frame in compute_frames(trials, REVIEWS, tmp_path).items():
+        pd.testing.assert_frame_equal(alone[name], frame, check_exact=True, obj=name)
+    store.write(path, own.assign(cluster=np.arange(len(texts)) // 4, group="film"))
+    grouped = load_or_compute_frames(trials, REVIEWS, tmp_path)
+    setup = grouped["setup"].iloc[0]
+    assert (setup["test_groups"], setup["validation_groups"], bool(setup["groups_known"])) == (10, 10, True)
+    for name in ("summary", "pairs", "reliability", "slices"):  # two seeds have no power, with and without groups
+        assert not alone[name].equals(grouped[name]), name
+    for name in ("scores", "calibration", "disagreement", "expected"):
+        pd.testing.assert_frame_equal(alone[name], grouped[name], check_exact=True, obj=name)

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from tasks.statistics.paired_tests import cliffs_delta, cohens_d_z, difference_signs, mcnemar, sign_flip
+from tasks.statistics.paired_tests import (
+    cliffs_delta,
+    cohens_d_z,
+    difference_signs,
+    mcnemar,
+    sign_flip,
+    win_interval,
+)
 
 
 def correct_predictions(only_first: int, only_second: int, both: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -94,3 +101,47 @@ def test_mcnemar_as_statsmodels(only_first: int, only_second: int) -> None:
         exact = only_first + only_second < 25
         table = [[3, only_first], [only_second, 0]]
         assert p == pytest.approx(statsmodels_mcnemar(table, exact=exact, correction=True).pvalue)
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ([0.1] * 5, (0.025**0.2, 1)),
+        ([-0.1] * 5, (0, 1 - 0.025**0.2)),
+        ([0.1, 0.2, 0.1, -0.1, 0.3], (stats.beta.ppf(0.025, 4, 2), stats.beta.ppf(0.975, 5, 1))),
+        ([0.1, 0.0], (stats.beta.ppf(0.025, 1.5, 1.5), stats.beta.ppf(0.975, 2.5, 0.5))),  # a tie counts one half
+        ([0.1], (0.025, 1)),
+        ([], (0, 1)),
+    ],
+)
+def test_win_interval_by_hand(differences, expected) -> None:
+    assert win_interval(np.array(differences)) == pytest.approx(expected)
+
+
+def test_win_interval_is_as_clopper_and_pearson() -> None:
+    for wins in range(8):
+        expected = stats.binomtest(wins, 7).proportion_ci(method="exact")
+        found = win_interval(np.where(np.arange(7) < wins, 0.1, -0.1))
+        assert found == pytest.approx((expected.low, expected.high))
+
+
+def test_win_interval_is_averaged_over_the_shared_error() -> None:
+    differences, rng = np.array([0.01, 0.02, 0.015, -0.001, 0.03]), np.random.default_rng(0)
+    wins = (differences + 0.01 * rng.standard_normal((200_000, 1)) > 0).sum(axis=1)
+    low, high = win_interval(differences, shared_variance=1e-4)
+    # A beta distribution with a parameter of 0 is a point.
+    assert low == pytest.approx(
+        np.quantile(np.where(wins, rng.beta(np.maximum(wins, 1), 6 - wins), 0), 0.025), abs=0.01
+    )
+    of_upper = np.where(wins < 5, rng.beta(wins + 1, np.maximum(5 - wins, 1)), 1)
+    assert high == pytest.approx(np.quantile(of_upper, 0.975), abs=0.01)
+    assert win_interval(differences, shared_variance=1.0)[0] < low < win_interval(differences)[0]
+
+
+@pytest.mark.parametrize(("seeds", "shared_std"), [(5, 0.0), (10, 0.0), (5, 0.5), (10, 0.5)])
+def test_win_interval_contains_the_true_probability(seeds, shared_std) -> None:
+    rng, true = np.random.default_rng(seeds), 0.95
+    differences = rng.normal(stats.norm.ppf(true), 1, (1_000, seeds)) + shared_std * rng.standard_normal((1_000, 1))
+    intervals = np.array([win_interval(row, shared_variance=shared_std**2) for row in differences])
+    assert 0.93 <= np.mean((intervals[:, 0] <= true) & (true <= intervals[:, 1])) <= 1.0
+    assert (intervals[:, 1] - intervals[:, 0]).min() > 0.2

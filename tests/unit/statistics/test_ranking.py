@@ -49,6 +49,18 @@ def test_cochrans_q_by_hand() -> None:
     assert found["statistic"] == pytest.approx(cochrans_q(CORRECT).statistic)
 
 
+def test_cochrans_q_is_without_the_majority_class() -> None:
+    data = predictions_from(np.column_stack([CORRECT, np.arange(7) < 3]))
+    data.architectures[3] = "majority"
+    found = omnibus_tests(data, np.ones((4, 1, 7)), "accuracy").iloc[0]
+    assert found["statistic"] == pytest.approx(5.2)
+    data = predictions_from(CORRECT[:, :2])
+    data.architectures[1] = "majority"
+    found = omnibus_tests(data, np.ones((2, 1, 7)), "accuracy").iloc[0]
+    assert (found["statistic"], found["p"]) == (0, 1)
+    assert found["note"] == "nothing to test: fewer than two architectures"
+
+
 def test_friedman_by_hand() -> None:
     # Over four seeds ranks 1 2 3, 1 2 3, 1 3 2, 2 1 3: sums 5, 8, 11; 12 / (4 * 3 * 4) * 210 - 3 * 4 * 4 = 4.5.
     scores = [[0.80, 0.81, 0.80, 0.83], [0.82, 0.83, 0.86, 0.81], [0.84, 0.85, 0.84, 0.88]]
@@ -90,18 +102,26 @@ def test_nothing_to_test_has_a_note(correct, scores) -> None:
 
 
 def test_expected_maximum_by_hand() -> None:
-    assert expected_maximum(np.array([0.0, 1.0]), 2) == pytest.approx(0.75)
-    assert expected_maximum(np.array([0.0, 1.0]), 2, lower_is_better=True) == pytest.approx(0.25)
+    assert expected_maximum(np.array([0.0, 1.0]), 2) == pytest.approx(1)
+    assert expected_maximum(np.array([0.0, 1.0]), 2, lower_is_better=True) == pytest.approx(0)
     assert expected_maximum(np.array([0.5, 0.2, 0.8]), 1) == pytest.approx(0.5)
+    # The maxima of the pairs are 0.5, 0.8 and 0.8.
+    assert expected_maximum(np.array([0.5, 0.2, 0.8]), 2) == pytest.approx(0.7)
 
 
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=4), st.integers(1, 4), st.booleans())
-def test_expected_maximum_as_the_mean_over_all_draws(scores: list[int], runs: int, lower: bool) -> None:
-    best = min if lower else max
-    maxima = [best(drawn) for drawn in itertools.product(scores, repeat=runs)]
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.integers(1, 6), st.booleans())
+def test_expected_maximum_as_the_mean_over_all_subsets(scores: list[int], runs: int, lower: bool) -> None:
+    best, runs = min if lower else max, min(runs, len(scores))
+    maxima = [best(drawn) for drawn in itertools.combinations(scores, runs)]
     found = expected_maximum(np.array(scores, float), runs, lower_is_better=lower)
     assert found == pytest.approx(np.mean(maxima), abs=1e-9)
-    assert min(scores) - 1e-9 <= found <= max(scores) + 1e-9
+
+
+def test_expected_maximum_is_unbiased_for_normal_scores() -> None:
+    scores = np.random.default_rng(0).standard_normal((4_000, 5))
+    # The expected maximum of three standard normal values is 3 / (2 sqrt(pi)) = 0.846.
+    assert np.mean([expected_maximum(row, 3) for row in scores]) == pytest.approx(1.5 / np.pi**0.5, abs=0.03)
+    assert np.mean([expected_maximum(row, 3) for row in scores[:, :3]]) == pytest.approx(1.5 / np.pi**0.5, abs=0.03)
 
 
 def test_expected_best_validation_and_its_cost() -> None:
@@ -112,13 +132,11 @@ def test_expected_best_validation_and_its_cost() -> None:
     data.present[1, 0] = False
     scores = contributions_from([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
     found = expected_best_validation(data, scores, trials, metric="accuracy").set_index(["architecture", "runs"])
-    assert found["expected"].tolist() == pytest.approx(
-        [0.2, 2.2 / 9, 0.1 / 27 + 7 * 0.2 / 27 + 19 * 0.3 / 27, 0.6, 0.65]
-    )
+    assert found["expected"].tolist() == pytest.approx([0.2, 0.8 / 3, 0.3, 0.6, 0.7])
     assert found.loc["a", "train_seconds"].tolist() == [3, 6, 9]
     assert found.loc["b", "train_seconds"].isna().all()
     lowest = expected_best_validation(data, scores, trials, metric="log_loss")["expected"]
-    assert lowest.tolist() == pytest.approx([0.2, 1.4 / 9, 0.3 / 27 + 7 * 0.2 / 27 + 19 * 0.1 / 27, 0.6, 0.55])
+    assert lowest.tolist() == pytest.approx([0.2, 0.4 / 3, 0.1, 0.6, 0.5])
 
 
 def tables(validation: dict[str, float], verdicts: dict[tuple[str, str], str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tasks.evaluation.grouping import make_groups
 from tasks.statistics.confidence_intervals import estimate_variance
 from tasks.statistics.resampling import bootstrap_seed_weights, resample_reviews
 from tests.helpers.mean_squares import TABLE, mean_squares
@@ -58,3 +59,11 @@ def test_draws_are_repeatable_and_stay_paired() -> None:
     np.testing.assert_array_equal(draws, two_level_draws(table, draws=300, seed=4))
     np.testing.assert_allclose(draws[1] - draws[0], 0.25, atol=1e-6)
     assert draws[0].std() > 0
+
+
+def test_whole_groups_are_resampled() -> None:
+    groups, rng = make_groups(np.repeat(np.arange(40), 10)), np.random.default_rng(0)
+    table = rng.normal(size=(1, 400)) + rng.normal(size=40).repeat(10)
+    drawn = resample_reviews(table, draws=20_000, seed=1, groups=groups)
+    assert drawn.mean() == pytest.approx(table.mean(), abs=0.005)
+    assert drawn.var() == pytest.approx(estimate_variance(table, groups=groups).variance_of_mean, rel=0.06)

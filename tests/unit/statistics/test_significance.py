@@ -9,9 +9,22 @@ from tasks.statistics.significance import add_verdicts
 
 def make_rows(**changes) -> pd.DataFrame:
     """Make the rows of a pair with a clear difference in accuracy and F1, with some columns replaced."""
-    row = {"first": "a", "second": "b", "metric": ["accuracy", "f1"], "difference": 0.02, "low": 0.01, "high": 0.03,
-           "p": 0.001, "p_equivalent": 0.9, "seeds": 5, "deterministic": False}  # fmt: skip
-    return pd.DataFrame({**row, **changes})
+    row = {
+        "first": "a",
+        "second": "b",
+        "metric": ["accuracy", "f1"],
+        "difference": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "p": 0.001,
+        "p_equivalent": 0.9,
+        "seeds": 5,
+        "deterministic": False,
+        "first_failed": 0,
+        "second_failed": 0,
+    }
+    columns = {**row, **changes}
+    return pd.DataFrame({"p_with_diverged": columns["p"], **columns})
 
 
 @pytest.mark.parametrize(
@@ -31,6 +44,8 @@ def make_rows(**changes) -> pd.DataFrame:
         # Equivalent in the main metric, so no other metric is significant.
         ({"low": [0.001, 0.01], "high": [0.003, 0.03], "p_equivalent": [0.001, 0.9]}, ["equivalent", "not separable"]),
         ({"metric": ["accuracy", "log_loss"]}, ["first better", "second better"]),
+        # Significant only if the diverged seeds of the better architecture are ignored.
+        ({"p_with_diverged": [0.06, 0.001]}, ["not separable", "not separable"]),
     ],
 )
 def test_verdict(changes, verdicts) -> None:

@@ -1,8 +1,11 @@
 """Summary of architectures, compared with hand computation and with the intervals of the library."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from tasks.evaluation.predictions import Predictions, metric_contributions
 from tasks.statistics.confidence_intervals import confidence_interval, estimate_variance, wilson_interval
@@ -49,6 +52,64 @@ def test_log_loss_has_a_symmetric_interval() -> None:
     assert (found["low"], found["high"]) == confidence_interval(
         contributions.mean(axis=1).mean(), estimate_variance(contributions)
     )
+
+
+def test_constant_predictions_have_no_interval_of_the_auc() -> None:
+    data = simulate_predictions([0.8, 0.8], seeds=2, reviews=50, seed=0)["test"]
+    data.probabilities[0] = [[0.3], [0.6]]
+    found = summary(data).set_index(["architecture", "metric"])
+    limits = ["low", "high", "bootstrap_low", "bootstrap_high"]
+    assert found.loc[("model_0", "auc"), "mean"] == 0.5
+    assert found.loc[("model_0", "auc"), limits].isna().all()
+    assert found.loc[("model_0", "auc"), "note"].startswith("constant predictions")
+    assert found.drop(index=("model_0", "auc"))[limits].notna().all(axis=None)
+
+
+def test_log_loss_interval_is_not_negative() -> None:
+    data = simulate_predictions([0.95], seeds=2, reviews=12, seed=0)["test"]
+    data.probabilities[:] = np.where(data.labels == 1, 0.99, 0.01)
+    data.probabilities[0, 0, :2] = 0.5
+    assert summary(data).set_index("metric").loc["log_loss", "low"] == 0
+
+
+def test_failed_seed_is_flagged_and_the_mean_contains_it() -> None:
+    data = simulate_predictions([0.85], seeds=5, reviews=2_000, seed=0)["test"]
+    data.probabilities[0, 3] = np.random.default_rng(0).random(2_000)
+    found = summary(data).set_index("metric").loc["accuracy"]
+    scores = metric_contributions(data)["accuracy"][0].mean(axis=1)
+    assert found["mean"] == pytest.approx(scores.mean())
+    assert (found["median"], found["iqm"]) == pytest.approx((np.median(scores), np.sort(scores)[1:4].mean()))
+    assert (found["failed"], found["failed_seeds"]) == (1, "3")
+    assert found["mean_without_failed"] == pytest.approx(np.delete(scores, 3).mean())
+    assert found["low_without_failed"] < 0.85 < found["high_without_failed"]
+    assert found["high_without_failed"] - found["low_without_failed"] < 0.1 < found["high"] - found["low"]
+    assert found["note"] == "1 of 5 seeds failed: the mean contains them"
+
+
+def test_bound_of_the_failure_rate_counts_failed_and_diverged_seeds() -> None:
+    data = simulate_predictions([0.85], seeds=5, reviews=2_000, seed=0)["test"]
+    found = summary(data)
+    assert (found["failed"] == 0).all()
+    assert (found["failed_seeds"] == "").all()
+    assert found["failure_rate_high"].to_numpy() == pytest.approx(1 - 0.05**0.2)  # 0 of 5: up to 45%
+    data.architectures[0] = "a"  # one more seed diverged
+    assert summary(data)["failure_rate_high"].to_numpy() == pytest.approx(stats.beta.ppf(0.95, 2, 5))
+    single = replace(data, seeds=[0], probabilities=data.probabilities[:, :1], present=data.present[:, :1])
+    assert summary(single, deterministic=("a",))["failure_rate_high"].isna().all()
+
+
+def test_score_without_failed_seeds_is_covered_if_one_seed_in_ten_fails() -> None:
+    covered = []
+    for number in range(200):
+        data = simulate_predictions([0.85], seeds=5, reviews=500, seed=number, seed_std=0.01)["test"]
+        rng = np.random.default_rng(number)
+        for seed in np.flatnonzero(rng.random(5) < 0.1):
+            data.probabilities[0, seed] = rng.random(500)
+        contributions = metric_contributions(data, ["accuracy"])
+        resampled = {"accuracy": contributions["accuracy"][..., :2]}
+        row = summarize(data, contributions, resampled, "test", None, ComparisonOptions()).iloc[0]
+        covered.append(row["low_without_failed"] <= 0.85 <= row["high_without_failed"])
+    assert 0.91 <= np.mean(covered) <= 0.99
 
 
 def test_draws_of_seeds_depend_on_the_seed() -> None:

@@ -1,0 +1,314 @@
+"""What a run says about which architecture to use, as a record from which all sentences of the verdict are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.reporting.summary_tables import has_rare_class
+from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.ranking import COST_COLUMNS, MAJORITY_BASELINE
+from tasks.statistics.significance import EQUIVALENT, INCONCLUSIVE, NOT_SIGNIFICANT
+
+Row = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Mean cost of an architecture over its trials; None where it is not known.
+
+    Attributes:
+        parameters: Number of parameters.
+        train_seconds: Training time of a seed, in seconds.
+        latency_ms: Time to predict one review, in milliseconds.
+    """
+
+    parameters: float | None = None
+    train_seconds: float | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class SeedFailures:
+    """Trials of an architecture that failed.
+
+    Attributes:
+        architecture: The architecture.
+        trials: Number of its trials.
+        diverged: Number of trials that diverged and have no scores.
+        at_chance: Number of trials whose balanced accuracy on test is at most 50%, that of a constant prediction.
+    """
+
+    architecture: str
+    trials: int
+    diverged: int
+    at_chance: int
+
+
+@dataclass(frozen=True)
+class RareClass:
+    """The rarer class of imbalanced test reviews.
+
+    Attributes:
+        name: "negative" or "positive".
+        share: Its share of the test reviews, in (0, 0.5).
+        recall: Share of it that the recommended architecture finds, mean over the seeds.
+        best: Architecture with the highest balanced accuracy on validation, which gives both classes the same weight;
+            None if none is above 50%, that of a constant prediction.
+        best_score: Mean of this balanced accuracy.
+        best_recall: Share of the rarer class that this architecture finds in the test reviews.
+    """
+
+    name: str
+    share: float
+    recall: float
+    best: str | None
+    best_score: float
+    best_recall: float
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """An architecture of which the run cannot say whether it differs from the recommended one.
+
+    Attributes:
+        architecture: The architecture.
+        verdict: `NOT_SIGNIFICANT` or `INCONCLUSIVE`.
+        seeds: Number of shared seeds.
+        deterministic: Whether neither architecture depends on the seed, so that more seeds change nothing.
+        detectable: True difference that is detected with 80% power, in units of the metric; None if the pair was not
+            tested or no possible difference is detected.
+        target: The observed difference, or the equivalence margin if it is larger.
+        seeds_needed: Shared seeds that detect the target with 80% power, more than `seeds`; None if they are not known.
+        reviews_needed: Whether no number of seeds detects the target.
+    """
+
+    architecture: str
+    verdict: str
+    seeds: int
+    deterministic: bool = False
+    detectable: float | None = None
+    target: float = 0.0
+    seeds_needed: int | None = None
+    reviews_needed: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which architecture is recommended, how it compares with the others, and what it costs.
+
+    Attributes:
+        metric: Main metric.
+        alpha: Family-wise error rate over all pairs.
+        margin: Equivalence margin.
+        min_seeds: Smallest number of shared seeds for a test.
+        recommended: Architecture with the best validation score. Ties are broken by cost, then by name. See
+            `is_recommended`.
+        ties: Architectures with the same validation score.
+        validation_score: Mean of its validation scores.
+        test_score: Mean of its test scores.
+        test_low: Lower limit of the 95% interval of the test score.
+        test_high: Upper limit.
+        seed_variance_known: Whether the interval contains seed variance, or there is none.
+        better: Architectures that are significantly better on test.
+        worse: Architectures that are significantly worse on test.
+        equivalent: Architectures that are equivalent within the margin.
+        not_significant: Tested architectures that are none of these.
+        inconclusive: Architectures that were not tested, because they share too few seeds.
+        one_seed: Architectures whose seed variance is unknown.
+        failures: Architectures with failed trials.
+        failure_rate: Upper 95% confidence bound of the share of failed trainings of the recommended architecture; None
+            if it is not known.
+        without_scores: Architectures of which every trial diverged.
+        cost: Cost of the recommended architecture.
+        cheaper: An architecture with fewer parameters and without failed trials that was tested and is not
+            significantly worse; None if there is none.
+        cheaper_cost: Its cost.
+        rare_class: The rarer class of imbalanced test reviews; None if they are balanced or not known.
+        undecided: Details on `not_significant` and `inconclusive`, in this order.
+    """
+
+    metric: str
+    alpha: float
+    margin: float
+    min_seeds: int
+    recommended: str
+    ties: tuple[str, ...]
+    validation_score: float
+    test_score: float
+    test_low: float
+    test_high: float
+    seed_variance_known: bool
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    equivalent: tuple[str, ...]
+    not_significant: tuple[str, ...]
+    inconclusive: tuple[str, ...]
+    one_seed: tuple[str, ...]
+    failures: tuple[SeedFailures, ...]
+    failure_rate: float | None
+    without_scores: tuple[str, ...]
+    cost: Cost
+    cheaper: str | None
+    cheaper_cost: Cost
+    rare_class: RareClass | None
+    undecided: tuple[Undecided, ...]
+
+    @property
+    def is_recommended(self) -> bool:
+        """Whether there is a recommendation: not the majority class, and nothing is significantly better on test."""
+        return self.recommended != MAJORITY_BASELINE and not self.better
+
+    @property
+    def others(self) -> int:
+        """Number of other architectures with scores."""
+        return sum(map(len, (self.better, self.worse, self.equivalent, self.not_significant, self.inconclusive)))
+
+
+def verdict_record(frames: Frames) -> Verdict:
+    """Return the record of a run.
+
+    Args:
+        frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes and predictions if they exist.
+    """
+    groups, setup = frames["groups"], _first_row(frames["setup"])
+    best = _first_row(groups[groups["best"]])
+    metric, name = str(setup["metric"]), str(best["architecture"])
+    test = frames["summary"].query("split == 'test' and metric == @metric").set_index("architecture")
+    failures = seed_failures(frames, test)
+    cheaper = _cheaper(groups, {failure.architecture for failure in failures})
+    score = _first_row(test[test.index == name])
+    others = groups[~groups["best"]]
+    results = {
+        verdict: tuple(others.loc[others["verdict"] == verdict, "architecture"].map(str))
+        for verdict in ("better", "worse", EQUIVALENT, NOT_SIGNIFICANT, INCONCLUSIVE)
+    }
+    tied = others["validation_mean"].round(12) == round(best["validation_mean"], 12)
+    return Verdict(
+        metric=metric, alpha=setup["alpha"], margin=setup["margin"], min_seeds=int(setup["min_seeds"]),
+        recommended=name, ties=tuple(others.loc[tied, "architecture"].map(str)),
+        validation_score=best["validation_mean"], test_score=best["test_mean"], test_low=score["low"],
+        test_high=score["high"], seed_variance_known=bool(np.isfinite(score["seed_variance"])),
+        better=results["better"], worse=results["worse"], equivalent=results[EQUIVALENT],
+        not_significant=results[NOT_SIGNIFICANT], inconclusive=results[INCONCLUSIVE],
+        one_seed=tuple(test.index[test["seed_variance"].isna()].map(str)),
+        failures=failures, failure_rate=_finite(score.get("failure_rate_high")), without_scores=_without_scores(frames),
+        cost=read_cost(best), cheaper=cheaper, cheaper_cost=_cost_of(groups, cheaper),
+        rare_class=_rare_class(frames, name),
+        undecided=_undecided(frames, name, results[NOT_SIGNIFICANT] + results[INCONCLUSIVE]),
+    )  # fmt: skip
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
+def _first_row(frame: pd.DataFrame) -> Row:
+    return frame.iloc[0].to_dict()
+
+
+def read_cost(row: Mapping[Any, Any]) -> Cost:
+    """Return the cost in a row of the frame groups; a cost that is missing, or not a number, is not known."""
+    return Cost(**{name: float(row[name]) for name in COST_COLUMNS if name in row and np.isfinite(row[name])})
+
+
+def _cost_of(groups: pd.DataFrame, name: str | None) -> Cost:
+    return Cost() if name is None else read_cost(_first_row(groups[groups["architecture"] == name]))
+
+
+def _cheaper(groups: pd.DataFrame, failed: Set[str]) -> str | None:
+    """Return the cheapest architecture of the best group if it has fewer parameters than the recommended one.
+
+    If some of its trials failed it is no alternative, because the failures hide how well it compares.
+    """
+    if "parameters" not in groups:
+        return None
+    parameters = float(groups.loc[groups["best"], "parameters"].iloc[0])
+    names = groups.loc[groups["cheapest"] & (groups["parameters"] < parameters), "architecture"]
+    return str(names.iloc[0]) if len(names) and names.iloc[0] not in failed else None
+
+
+def seed_failures(frames: Frames, summary: pd.DataFrame) -> tuple[SeedFailures, ...]:
+    """Return the architectures with trials that diverged or score no better than a constant prediction.
+
+    Args:
+        frames: The frame scores, if it exists.
+        summary: Rows of the frame summary for the test split and the main metric, indexed by architecture.
+    """
+    at_chance = _seeds_at_chance(frames)
+    rows = [
+        SeedFailures(str(name), seeds + diverged, diverged, at_chance.get(str(name), 0))
+        for name, seeds, diverged in zip(
+            summary.index, summary["seeds"].astype(int), summary["diverged"].astype(int), strict=True
+        )
+        if name != MAJORITY_BASELINE
+    ]
+    return tuple(row for row in rows if row.diverged or row.at_chance)
+
+
+def _seeds_at_chance(frames: Frames) -> dict[str, int]:
+    """Count the trials of each architecture whose balanced accuracy on test is at most 50%."""
+    if "scores" not in frames:
+        return {}
+    scores = frames["scores"].query("split == 'test' and metric == 'balanced_accuracy' and value <= 0.5")
+    return {str(name): int(count) for name, count in scores["architecture"].astype(str).value_counts().items()}
+
+
+def _without_scores(frames: Frames) -> tuple[str, ...]:
+    """Return the architectures that have trials, but no scores."""
+    if "trials" not in frames:
+        return ()
+    scored = set(frames["groups"]["architecture"])
+    return tuple(name for name in dict.fromkeys(map(str, frames["trials"]["architecture"])) if name not in scored)
+
+
+def _rare_class(frames: Frames, name: str) -> RareClass | None:
+    """Return the rarer class with the recall of an architecture, if the test reviews are imbalanced."""
+    if "classes" not in frames or not has_rare_class(frames):
+        return None
+    rows = frames["classes"].query("split == 'test'")
+    support = rows.groupby("class", sort=False)["support"].mean()
+    rare = str(support.idxmin())
+    recall = rows[rows["class"] == rare].groupby("architecture", observed=True)["recall"].mean()
+    balanced = frames["scores"].query("split == 'validation' and metric == 'balanced_accuracy'")
+    means = balanced.groupby("architecture", observed=True)["value"].mean()
+    share = float(support.min() / support.sum())
+    above_chance = [each for each in frames["groups"]["architecture"] if round(means.get(each, 0), 12) > 0.5]
+    if not above_chance:
+        return RareClass(rare, share, float(recall[name]), None, np.nan, np.nan)
+    best = max(above_chance, key=lambda each: round(means[each], 12))  # of equal ones the first
+    return RareClass(rare, share, float(recall[name]), best, float(means[best]), float(recall[best]))
+
+
+def _undecided(frames: Frames, best: str, names: tuple[str, ...]) -> tuple[Undecided, ...]:
+    power, setup = frames["power"], _first_row(frames["setup"])
+    is_best = (power["first"] == best) | (power["second"] == best)
+    other = power["first"].where(power["second"] == best, power["second"])
+    rows: dict[str, Row] = dict(zip(other[is_best].map(str), power[is_best].to_dict("records"), strict=True))
+    verdicts = dict(zip(frames["groups"]["architecture"], frames["groups"]["verdict"], strict=True))
+    return tuple(_undecided_pair(name, str(verdicts[name]), rows[name], setup) for name in names)
+
+
+def _undecided_pair(name: str, verdict: str, row: Row, setup: Row) -> Undecided:
+    """Return what a row of the frame power says about an undecided pair.
+
+    Nothing that the run at hand would already detect is given as a target: the pair is undecided by chance then.
+    """
+    seeds, needed = int(row["seeds"]), int(row["seeds_needed"])
+    if verdict == INCONCLUSIVE:
+        return Undecided(name, verdict, seeds)
+    deterministic = seeds < setup["min_seeds"]
+    detectable, target = float(row["minimum_detectable_difference"]), float(row["target_difference"])
+    # Two scores in [0, 1] differ by less than 1, whatever the estimated variance is.
+    possible = 0 < detectable < (float("inf") if setup["metric"] in LOWER_IS_BETTER else 1)
+    missed = not detectable <= target
+    return Undecided(
+        name, verdict, seeds, deterministic, detectable if possible else None, target,
+        seeds_needed=needed if needed > seeds and missed and not deterministic else None,
+        reviews_needed=missed and (needed < 0 or deterministic),
+    )  # fmt: skip

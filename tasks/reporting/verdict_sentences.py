@@ -1,0 +1,149 @@
+"""The verdict in three sentences: which architecture to use, how certain that is, and what it costs."""
+
+from collections.abc import Sequence
+
+from tasks.config.labels import label
+from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.reporting.formatting import label_in_sentence
+from tasks.reporting.summary_tables import DEFAULT_CLASSES
+from tasks.reporting.verdict_format import format_score, format_size, join_labels, join_texts, pluralize
+from tasks.reporting.verdict_record import Cost, Verdict
+from tasks.statistics.ranking import MAJORITY_BASELINE
+
+MAX_NAMES = 3  # more architectures are counted, not named
+
+
+def verdict_sentences(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES) -> list[str]:
+    """Return the verdict in three sentences.
+
+    Args:
+        verdict: Record of the run.
+        classes: Names of the classes 0 and 1.
+    """
+    return [recommendation_sentence(verdict, classes), certainty_sentence(verdict), cost_sentence(verdict)]
+
+
+def recommendation_sentence(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES) -> str:
+    """Format which architecture to use, with its scores."""
+    name, metric = label(verdict.recommended), label_in_sentence(verdict.metric)
+    rank = "lowest" if verdict.metric in LOWER_IS_BETTER else "highest"
+    validation_score, test_score, low, high = (
+        format_score(score, verdict.metric)
+        for score in (verdict.validation_score, verdict.test_score, verdict.test_low, verdict.test_high)
+    )
+    validation = f"{rank} validation {metric} ({validation_score}{_ties(verdict)})"
+    rare = rare_class_clause(verdict, classes)
+    if verdict.recommended == MAJORITY_BASELINE:
+        return (
+            f"No architecture can be recommended by {metric}: always predicting the more frequent class has the "
+            f"{validation}{rare}."
+        )
+    if verdict.better:
+        return (
+            f"No clear recommendation: {name} has the {validation}, but {_names(verdict.better)} "
+            f"{_is(verdict.better)} significantly better on the test reviews{rare}."
+        )
+    test = f"test {metric} of {test_score} (95% interval {low} to {high})"
+    return f"Recommended: {name}, with the {validation} and a {test}{rare}."
+
+
+def _ties(verdict: Verdict) -> str:
+    if not verdict.ties:
+        return ""
+    return f", equal to {_names(verdict.ties)}; ties are broken by cost, then by name"
+
+
+def rare_class_clause(verdict: Verdict, classes: Sequence[str]) -> str:
+    """Format how much of the rarer class is found, and by which architecture most evenly; empty without one."""
+    rare = verdict.rare_class
+    if rare is None:
+        return ""
+    name = dict(zip(DEFAULT_CLASSES, classes, strict=True))[rare.name]
+    share, recall = (f"{100 * value:.1f}%" for value in (rare.share, rare.recall))
+    rarer = f"the rarer class {name} ({share} of the test reviews)"
+    if rare.best in (None, verdict.recommended):
+        return f"; {label(verdict.recommended)} finds {recall} of {rarer}"
+    return (
+        f"; if {rarer} matters, consider {label(str(rare.best))}, which has the highest balanced accuracy on "
+        f"validation ({100 * rare.best_score:.1f}%) and finds {100 * rare.best_recall:.1f}% of it on test "
+        f"({label(verdict.recommended)}: {recall})"
+    )
+
+
+def certainty_sentence(verdict: Verdict) -> str:
+    """Format how the other architectures compare with the recommended one, and which seeds failed."""
+    seeds = seed_clauses(verdict)
+    if not verdict.others:
+        return f"{'; '.join(['There is no other architecture to compare it with', *seeds])}."
+    reference = f"On the test reviews, compared with {label(verdict.recommended)}"
+    return f"{reference}: {'; '.join([*comparison_clauses(verdict), *seeds])}."
+
+
+def comparison_clauses(verdict: Verdict) -> list[str]:
+    """Format the result of the comparison with each other architecture, one clause for each kind of result."""
+    results = {
+        "significantly better": verdict.better,
+        "significantly worse": verdict.worse,
+        f"equivalent within {format_size(verdict.margin, verdict.metric)}": verdict.equivalent,
+        "not significantly different": verdict.not_significant,
+    }
+    tested = [f"{_names(names, verdict)} {_is(names)} {result}" for result, names in results.items() if names]
+    if tested:
+        tested[-1] += f" (level {100 * verdict.alpha:g}% over all pairs)"
+    names = verdict.inconclusive
+    untested = f"inconclusive (fewer than {pluralize(verdict.min_seeds, 'shared seed')})"
+    return [*tested, *([f"{_names(names, verdict)} {_is(names)} {untested}"] if names else [])]
+
+
+def seed_clauses(verdict: Verdict) -> list[str]:
+    """Format which seeds failed, and whether the seed variance of the recommended architecture is unknown."""
+    clauses = []
+    if not verdict.seed_variance_known:
+        clauses.append(f"the seed variance of {label(verdict.recommended)} is unknown (one seed)")
+    if verdict.failures:
+        failed = [
+            f"{each.diverged + each.at_chance} of {pluralize(each.trials, 'seed')} of {label(each.architecture)}"
+            for each in verdict.failures[:MAX_NAMES]
+        ]
+        if (more := len(verdict.failures) - MAX_NAMES) > 0:
+            failed.append(f"seeds of {pluralize(more, 'other architecture')}")
+        clauses.append(f"{join_texts(failed)} diverged or scored no better than chance")
+    if verdict.without_scores:
+        clauses.append(f"all seeds of {_names(verdict.without_scores)} diverged")
+    return clauses
+
+
+def cost_sentence(verdict: Verdict) -> str:
+    """Format the cost of the recommended architecture, and of a cheaper one that is not significantly worse."""
+    name, costs = label(verdict.recommended), format_cost(verdict.cost)
+    sentence = f"Cost of {name}: {costs}" if costs else f"The cost of {name} is not known"
+    if verdict.cheaper is None:
+        return f"{sentence}."
+    return (
+        f"{sentence}; {label(verdict.cheaper)} has fewer parameters and is not significantly worse "
+        f"({format_cost(verdict.cheaper_cost)})."
+    )
+
+
+def format_cost(cost: Cost) -> str:
+    """Format the known parts of a cost; empty if nothing is known."""
+    parts = [
+        None if cost.parameters is None else pluralize(round(cost.parameters), "parameter"),
+        None if cost.train_seconds is None else f"{cost.train_seconds:,.1f} s of training",
+        None if cost.latency_ms is None else f"{cost.latency_ms:,.2f} ms per prediction",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _names(names: Sequence[str], verdict: Verdict | None = None) -> str:
+    """Name up to `MAX_NAMES` architectures; of more, only the number. `verdict` is given if they are compared."""
+    if len(names) <= MAX_NAMES:
+        return join_labels(names)
+    if verdict is not None and len(names) == verdict.others:
+        return f"all {len(names)} others"
+    is_notable = MAJORITY_BASELINE in names and (verdict is None or names is not verdict.worse)
+    return f"{len(names)} architectures{f' (among them {label(MAJORITY_BASELINE)})' if is_notable else ''}"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"

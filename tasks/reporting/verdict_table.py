@@ -1,0 +1,91 @@
+"""Table below the verdict: how each architecture compares with the recommended one, and what it costs."""
+
+from tasks.config.labels import label
+from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number, label_in_sentence
+from tasks.reporting.verdict_format import clip_limits, format_size
+from tasks.reporting.verdict_record import Cost, Verdict, read_cost
+from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.significance import EQUIVALENT, INCONCLUSIVE, NOT_SIGNIFICANT
+
+WORDS = {
+    "best": "recommended",
+    "better": "better",
+    "worse": "worse",
+    EQUIVALENT: "equivalent",
+    NOT_SIGNIFICANT: "undecided",
+    INCONCLUSIVE: "untested",
+}
+FAILED = "failed"
+
+
+def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
+    """Tabulate the difference of each architecture to the recommended one, a word on it, and the costs.
+
+    Args:
+        frames: Frames of `tasks.statistics.comparison.compare`, and trials if it exists.
+        verdict: Record of the run.
+
+    Returns:
+        The table, the recommended architecture first. Architectures of which every trial diverged are last.
+    """
+    metric, factor = verdict.metric, 1 if verdict.metric in LOWER_IS_BETTER else 100
+    rows: list[list[Cell]] = []
+    for row in frames["groups"].to_dict("records"):
+        cost = read_cost(row)
+        score = format_number(row["test_mean"], 2 if factor == 100 else 4, factor)
+        rows.append([label(row["architecture"]), score, _difference(row, metric), _word(row, verdict), *_costs(cost)])
+    for name in verdict.without_scores:
+        unknown = format_number(None)
+        rows.append([label(name), unknown, unknown, FAILED, *_costs(Cost(parameters=_parameters(frames, name)))])
+    unit = " (%)" if factor == 100 else ""
+    difference = f"Difference to {label(verdict.recommended)} [95% interval]"
+    score_name = f"Test {label_in_sentence(metric)}{unit}"
+    header = ["Architecture", score_name, difference, "Verdict", "Parameters", "Training (s)", "Prediction (ms)"]
+    return TextTable(header, rows)
+
+
+def verdict_table_note(verdict: Verdict) -> str:
+    """Return the unit of the differences, and the definitions of the words that are in the table."""
+    unit = "nats" if verdict.metric in LOWER_IS_BETTER else "percentage points"
+    level = f"p ≤ {verdict.alpha:g} after Holm’s correction over all pairs"
+    definitions = {
+        f"Better, worse: significant on the test reviews ({level}).": verdict.better + verdict.worse,
+        f"Equivalent: within ±{format_size(verdict.margin, verdict.metric)}.": verdict.equivalent,
+        f"Undecided: tested, but not significant ({level}).": verdict.not_significant,
+        f"Untested: fewer than {verdict.min_seeds} shared seeds.": verdict.inconclusive,
+        "Failed: no seed has a score.": verdict.without_scores,
+    }
+    used = [text for text, names in definitions.items() if names]
+    return " ".join(
+        [f"Differences are in {unit}; their intervals are not corrected.", *used, "Training time is the mean per seed."]
+    )
+
+
+def _word(row: dict[object, object], verdict: Verdict) -> str:
+    word = WORDS[str(row["verdict"])]
+    return "reference" if word == "recommended" and not verdict.is_recommended else word
+
+
+def _difference(row: dict[object, object], metric: str) -> Cell:
+    if row["verdict"] == "best":
+        return FormattedNumber("–", "–", 0.0)
+    digits, factor = (4, 1) if metric in LOWER_IS_BETTER else (2, 100)
+    difference, low, high = (float(str(row[name])) for name in ("difference", "low", "high"))
+    values = (difference, *clip_limits(low, high, metric))
+    return combine("{} [{}, {}]", *(format_number(value, digits, factor, sign=True) for value in values))
+
+
+def _costs(cost: Cost) -> list[Cell]:
+    return [
+        format_number(cost.parameters, 0), format_number(cost.train_seconds, 1), format_number(cost.latency_ms, 2)
+    ]  # fmt: skip
+
+
+def _parameters(frames: Frames, name: str) -> float | None:
+    """Return the number of parameters of an architecture without scores; None if it is not known."""
+    trials = frames["trials"]
+    if "parameters" not in trials:
+        return None
+    values = trials.loc[trials["architecture"] == name, "parameters"].dropna()
+    return float(values.max()) if len(values) else None

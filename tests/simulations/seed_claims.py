@@ -1,0 +1,119 @@
+"""Claims about seeds, checked by simulation as part of `tests.simulations.prove`.
+
+- **P(first better).** Its 95% interval contains the true probability, also if all seeds agree.
+- **Failed seeds.** If one seed in ten fails, the interval of the score without failed seeds contains the score of a
+  seed that does not fail, and the bound of the failure rate is at least the true rate.
+- **Expected best.** The expected best of three runs is unbiased.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tasks.evaluation.predictions import metric_contributions
+from tasks.statistics.comparison import compare_splits
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.ranking import expected_maximum
+from tasks.statistics.summary import summarize
+from tests.helpers.simulated_predictions import simulate_predictions, win_probability
+
+METRIC = "accuracy"
+OPTIONS = ComparisonOptions(metric=METRIC, metrics=[METRIC], draws=2)  # the bootstrap is not checked
+# Accuracies and standard deviations of the seeds with which the second model is better with 95% of the seeds.
+ACCURACIES, SEED_STD = [0.85, 0.896], 0.02
+FAILURE_RATE = 0.1
+BEST_OF_THREE = 1.5 / np.pi**0.5  # expected maximum of three standard normal values
+MAX_REVIEWS = 5_000  # more reviews only take more time: the claims are about seeds
+# Allowed share of simulations for each claim. With 5 seeds the number of wins has six values only, so an exact interval
+# contains most probabilities in more than 95%.
+ALLOWED = {"probability_coverage": (0.93, 0.99), "score_without_failed": (0.93, 0.97), "failure_bound": (0.95, 1.0)}
+MAX_BIAS = 0.02  # of the expected best, in standard deviations
+
+Map = Callable[[Callable[[int], Any], range], Iterable[Any]]
+Estimate = dict[str, float]
+
+
+def covers_probability(number: int, *, seeds: int, reviews: int) -> bool:
+    """Compare two models; return whether the interval of P(first better) contains the true probability."""
+    splits = simulate_predictions(
+        ACCURACIES, seeds=seeds, reviews=reviews, seed=[10, seeds, number], seed_std=SEED_STD
+    )  # fmt: skip
+    row = compare_splits(splits, options=OPTIONS)["pairs"].iloc[0]
+    true = win_probability(ACCURACIES, seed_std=SEED_STD)
+    return bool(row["probability_low"] <= true <= row["probability_high"])
+
+
+def covers_failing_seeds(number: int, *, seeds: int, reviews: int) -> tuple[bool, bool]:
+    """Summarize a model of which one seed in ten fails.
+
+    Returns:
+        Whether the interval without failed seeds contains the score of a seed that does not fail, and whether the bound
+        of the failure rate is at least the true rate.
+    """
+    test = simulate_predictions([ACCURACIES[1]], seeds=seeds, reviews=reviews, seed=[11, seeds, number])["test"]
+    rng = np.random.default_rng([12, seeds, number])
+    for failed in np.flatnonzero(rng.random(seeds) < FAILURE_RATE):
+        test.probabilities[0, failed] = rng.random(reviews)
+    contributions = metric_contributions(test, [METRIC])
+    resampled = {METRIC: contributions[METRIC][..., :2]}  # placeholder: the bootstrap is not checked
+    row = summarize(test, contributions, resampled, "test", None, OPTIONS).iloc[0]
+    covered = row["low_without_failed"] <= ACCURACIES[1] <= row["high_without_failed"]
+    return bool(covered), bool(row["failure_rate_high"] >= FAILURE_RATE)
+
+
+def best_of_three(number: int, *, seeds: int) -> float:
+    """Return the expected best of three of some standard normal scores."""
+    return expected_maximum(np.random.default_rng([13, seeds, number]).standard_normal(seeds), 3)
+
+
+def run_seed_claims(
+    map_range: Map,
+    add: Callable[[str, str, Estimate], None],
+    estimate_rate: Callable[[Iterable[bool]], Estimate],
+    estimate_mean: Callable[[Iterable[float]], Estimate],
+    *,
+    simulations: int,
+    reviews: int,
+    seeds: int,
+) -> None:
+    """Run the simulations of all claims with one number of seeds.
+
+    Args:
+        map_range: Applies a function to all numbers of a range.
+        add: Adds an estimate to the result, by claim and case.
+        estimate_rate: Computes the share of true outcomes with its interval.
+        estimate_mean: Computes the mean of numbers with its interval.
+        simulations: Number of simulations of each claim.
+        reviews: Number of test reviews.
+        seeds: Number of seeds.
+    """
+    options, case = {"seeds": seeds, "reviews": min(reviews, MAX_REVIEWS)}, f"{seeds} seeds"
+    numbers = range(simulations)
+    add(
+        "probability_coverage",
+        case,
+        estimate_rate(map_range(functools.partial(covers_probability, **options), numbers)),
+    )
+    found = list(map_range(functools.partial(covers_failing_seeds, **options), numbers))
+    add("score_without_failed", case, estimate_rate(covered for covered, _ in found))
+    add("failure_bound", case, estimate_rate(bounded for _, bounded in found))
+    best = (best_of_three(number, seeds=seeds) for number in range(10 * simulations))
+    add("expected_best", case, estimate_mean(best))
+
+
+def failed_seed_claims(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return one sentence for each claim of which the interval is outside of what is allowed."""
+    sentences = [
+        f"{name}, {case}: {found['rate']:.1%} (95% interval {found['low']:.1%} to {found['high']:.1%}); allowed are "
+        f"{low:.0%} to {high:.0%}."
+        for name, (low, high) in ALLOWED.items()
+        for case, found in result.get(name, {}).items()
+        if found["high"] < low or found["low"] > high
+    ]
+    return sentences + [
+        f"expected_best, {case}: {found['mean']:.3f} standard deviations instead of {BEST_OF_THREE:.3f}."
+        for case, found in result.get("expected_best", {}).items()
+        if not found["low"] - MAX_BIAS <= BEST_OF_THREE <= found["high"] + MAX_BIAS
+    ]
