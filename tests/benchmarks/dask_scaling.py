@@ -1,9 +1,9 @@
 """Measure the efficiency of two Dask workers compared with one: `python -m tests.benchmarks.dask_scaling --repeats 3`.
 
 Each run is the flow with `--engine dask` on the bundled reviews and an empty cache. Runs with one and with two workers
-alternate. The training phase lasts from the first trial, when the workers have loaded TensorFlow, to the end of the last
-one. The last line is JSON: seconds of each training phase, and median, minimum and maximum of the
-efficiency (1 means that two workers are twice as fast).
+alternate. The training phase lasts from the first trial, when the workers have loaded TensorFlow, to the end of the
+last one. The last line is JSON: seconds of each training phase, and median, minimum and maximum of the efficiency (1
+means that two workers are twice as fast).
 """
 
 import argparse
