@@ -34,7 +34,7 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# Statistics on simulated data with known accuracies; ARGS=--short takes three minutes.
+# Statistics on simulated data with known accuracies; ARGS=--short uses fewer simulations.
 prove: .venv/ready
 	@$(BIN)/python -m tests.simulations.prove $(ARGS)
 
