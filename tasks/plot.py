@@ -6,12 +6,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.execution.executor import Executor
+from tasks.execution.outcomes import MAX_ATTEMPTS, lost_its_worker
 from tasks.execution.prefect_api import completed_state
 from tasks.figures.render import FigureSpec, load_or_render, render_files
 from tasks.figures.rendered_figure import RenderedFigure
 
 
-@task(name="plot", task_run_name="plot-{spec.name}", cache_policy=NO_CACHE)
+@task(
+    name="plot", task_run_name="plot-{spec.name}", cache_policy=NO_CACHE,
+    retries=MAX_ATTEMPTS - 1, retry_condition_fn=lost_its_worker,
+)  # fmt: skip
 def plot(spec: FigureSpec, executor: Executor) -> list[RenderedFigure]:
     """Draw a figure, or read it from the cache.
 

@@ -2,28 +2,20 @@
 
 import logging
 import re
-from typing import Any
 
-from prefect import Task, task
+from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 
-from tasks.config.errors import TrialTimeoutError, WorkerDiedError
 from tasks.config.log_filters import EXPECTED_ERRORS
 from tasks.execution.executor import Executor, OnEpoch
-from tasks.execution.outcomes import MAX_ATTEMPTS
+from tasks.execution.outcomes import MAX_ATTEMPTS, lost_its_worker
 from tasks.execution.prefect_api import completed_state, ignore_api_errors
 from tasks.execution.progress import EpochFinished, TrialFinished, TrialStarted, report_event
 from tasks.models.baselines import BASELINES
 from tasks.storage.trial_records import TrialResult, TrialSpec
 from tasks.training.cached_trial import load_or_train
-
-
-def lost_its_worker(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a trial failed with its worker: only then may another attempt succeed."""
-    return isinstance(state.data, WorkerDiedError | TrialTimeoutError)
 
 
 @task(
