@@ -13,6 +13,7 @@ from tasks.plot import plot
 from tests.helpers.programs import worker_functions as functions
 
 
+@pytest.mark.slow  # with a server of its own
 @pytest.mark.failure_mode("worker-killed")
 def test_figure_whose_worker_is_killed_is_drawn_again(tmp_path: Path) -> None:
     spec = FigureSpec("costs", {"folder": tmp_path}, tmp_path / "costs.zip")
