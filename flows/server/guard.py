@@ -15,9 +15,11 @@ page that reaches the server by another name has no access to what the browser s
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from filelock import FileLock
 from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
@@ -69,6 +71,24 @@ def guarded(app: "ASGIApp", host: str, port: int) -> "ASGIApp":
     return TrustedHostMiddleware(same_origin, own_names, www_redirect=False)
 
 
+def create_application() -> "ASGIApp":
+    """Create Prefect's application, one process after the other.
+
+    The first server of an environment copies the files of the UI. Prefect's own lock names its owner by a process id. A
+    process in another container does not know this id, and takes the lock: the copy loses files, and no server starts
+    any more.
+    """
+    import prefect
+    from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_UI_STATIC_DIRECTORY
+
+    directory = Path(PREFECT_UI_STATIC_DIRECTORY.value() or prefect.__ui_static_subpath__.parent)
+    if not os.access(directory.parent, os.W_OK):  # nothing can be copied
+        return create_app(final=True)
+    with FileLock(directory.parent / f".{directory.name}.lock"):
+        return create_app(final=True)
+
+
 def main(host: str, port: int) -> int:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -81,9 +101,7 @@ def main(host: str, port: int) -> int:
         return report_error(error)
     os.umask(0o077)  # only the owner may read the database
     make_private()
-    from prefect.server.api.server import create_app
-
-    application = guarded(create_app(final=True), host, port)
+    application = guarded(create_application(), host, port)
     # No proxy is trusted. h11 refuses a request with two Host headers, or an HTTP/1.1 request with none.
     uvicorn.run(application, host=host, port=port, log_level="warning", proxy_headers=False, http="h11")
     return 0

@@ -34,6 +34,7 @@ from flows.server.ui import crash_interrupted_runs
 from tasks.config.errors import UserError
 from tests.conftest import ROOT
 from tests.helpers.browser import needs_browser, opened
+from tests.helpers.namespaces import PIDS, needs, unshared
 from tests.helpers.runs import free_port, restore_interrupts, run_prefect, run_server, run_ui, tiny_parameters
 
 EVIL = "https://evil.example"
@@ -357,6 +358,32 @@ def test_automations_act_on_a_guarded_server(request: pytest.FixtureRequest, pas
         while client.read_flow_run(run.id).state_type == StateType.RUNNING and time.monotonic() < deadline:
             time.sleep(0.1)
         assert client.read_flow_run(run.id).state.message == "Automatically."
+
+
+@needs(PIDS)
+@pytest.mark.slow
+def test_first_servers_in_several_namespaces_copy_the_whole_ui(tmp_path: Path) -> None:
+    """A process id has a meaning in its own namespace only, so it cannot say who holds a lock."""
+    go, environment = tmp_path / "go", os.environ | {"PREFECT_UI_STATIC_DIRECTORY": str(tmp_path / "ui")}
+    program = f"{sys.executable} -m tests.helpers.programs.create_server {go}"
+    # Each shell starts another number of processes before, so that no two servers have the same process id.
+    commands = [f"for n in $(seq {number}); do /bin/true; done; {program}; exit $?" for number in range(1, 5)]
+    servers = [
+        subprocess.Popen(
+            [*unshared(PIDS), "sh", "-c", command],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for command in commands
+    ]
+    assert [server.stdout and server.stdout.readline() for server in servers] == [b"ready\n"] * 4
+    go.touch()
+    errors = [server.communicate()[1].decode() for server in servers]
+    assert [server.returncode for server in servers] == [0] * 4, errors
+    assert not any("not be available" in error for error in errors), errors
+    assert all((tmp_path / "ui" / version / "index.html").exists() for version in ("v1", "v2"))
 
 
 @pytest.mark.failure_mode("exposed-server")
