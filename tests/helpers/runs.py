@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -111,6 +112,12 @@ def finished_trials(results: Path) -> dict[str, int]:
     """Return the finished trials: time of writing (ns) by file name."""
     histories = (results / "cache" / "trials").glob("*.parquet.sha256")
     return {file.name: file.stat().st_mtime_ns for file in histories if "predictions" not in file.name}
+
+
+def count_trainings(output: str) -> int:
+    """Return the number of trials that a run had to train, from its output."""
+    (number,) = re.findall(r"training (\d+)\.", output)[-1:]
+    return int(number)
 
 
 def find_violations(results: Path) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from tasks.models.baselines import BASELINES
 from tests.conftest import Command, command
+from tests.helpers import runs
 from tests.helpers.subcommands import run_subcommand
 
 
@@ -23,9 +24,7 @@ def finished(past: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def count_trained(done: object) -> int:
     """Return the number of trials that a run trained, from its log."""
-    found = re.search(r"training (\d+)\.", done.stderr + done.stdout)
-    assert found, done.stderr
-    return int(found.group(1))
+    return runs.count_trainings(done.stderr + done.stdout)
 
 
 def test_run_writes_report_tables_and_figures(finished: Path) -> None:

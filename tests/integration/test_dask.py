@@ -96,7 +96,7 @@ def test_running_scheduler_gives_the_same_weights_as_processes(
     for place, options in {"processes": (), "dask": ("--engine", "dask", "--dask-address", address)}.items():
         done = compare("--results", str(tmp_path / place), "--seeds", "2", *options)
         assert done.returncode == 0, done.stderr
-        assert "training 5." in done.stderr
+        assert runs.count_trainings(done.stderr) == 5
     assert weights(tmp_path / "dask") == weights(tmp_path / "processes")
     assert not runs.find_violations(tmp_path / "dask")
 
@@ -116,7 +116,7 @@ def test_loss_of_the_scheduler_is_reported_once(
     options = TINY | {"--epochs": "1000", "--patience": "1000", "--data": str(tiny), "--results": str(tmp_path / "r")}
     options |= {"--engine": "dask", "--dask-address": address}
     run = runs.start(options, tmp_path / "said", {"PREFECT_API_URL": api})
-    run.wait_until(lambda: "3 of 4 trainings done" in run.output)  # the network goes on; its words are the worker's
+    run.wait_until(lambda: len(runs.finished_trials(tmp_path / "r")) == 3)  # the network goes on
     so_far = len(run.output)
     process.kill()
     assert run.process.wait(timeout=60) == 1, run.output
