@@ -47,15 +47,24 @@ class _Comparison:
 
     Attributes:
         metric: `CPU_TIME` or `RELATIVE_TIME`.
-        increase: Of the median.
-        excess: By which the fastest of the last runs exceeds the slowest of the earlier ones and the margin.
-        earlier_runs: Number of earlier nightly runs.
+        recent: (SPAN,) float, of the last runs.
+        earlier: (runs,) float, of the runs before.
     """
 
     metric: str
-    increase: float
-    excess: float
-    earlier_runs: int
+    recent: Floats
+    earlier: Floats
+
+    @property
+    def is_longer(self) -> bool:
+        """Return whether the fastest of the last runs exceeds the slowest of the earlier ones by the margin."""
+        slowest, fastest = float(self.earlier.max()), float(self.earlier.min())
+        return float(self.recent.min()) - slowest > max(MIN_LONGER_TIME, RANGE_MARGIN * (slowest - fastest))
+
+    @property
+    def increase(self) -> float:
+        """Return the increase of the median."""
+        return float(np.median(self.recent) - np.median(self.earlier))
 
 
 def check_times(relative: Floats, architectures: Sequence[str], cpu: Floats | None = None) -> TimeCheck:
@@ -77,11 +86,11 @@ def check_times(relative: Floats, architectures: Sequence[str], cpu: Floats | No
             _compare({metric: values[first : run + 1, row] for metric, values in series.items()})
             for row, first in enumerate(start)
         ]
-        longer = {name: each for name, each in zip(names, compared, strict=True) if each and each.excess > 0}
+        longer = {name: each for name, each in zip(names, compared, strict=True) if each and each.is_longer}
         if ALL_ARCHITECTURES in longer:  # which names no single one
             longer = {ALL_ARCHITECTURES: longer[ALL_ARCHITECTURES]}
         alarms += [
-            Alarm(run, name, found.metric, format_detector(SPAN), found.increase, SPAN, found.earlier_runs)
+            Alarm(run, name, found.metric, format_detector(SPAN), found.increase, SPAN, len(found.earlier))
             for name, found in longer.items()
         ]
         again = names if ALL_ARCHITECTURES in longer else longer
@@ -99,9 +108,7 @@ def _compare(times: Mapping[str, Floats]) -> _Comparison | None:
         known = values[np.isfinite(values)]
         recent, earlier = known[-SPAN:], known[:-SPAN][-WINDOW:]
         if len(earlier) >= MIN_EARLIER_RUNS and np.isfinite(values[-1]):
-            margin = max(MIN_LONGER_TIME, RANGE_MARGIN * float(np.ptp(earlier)))
-            increase = float(np.median(recent) - np.median(earlier))
-            return _Comparison(metric, increase, float(recent.min() - earlier.max()) - margin, len(earlier))
+            return _Comparison(metric, recent, earlier)
     return None
 
 
