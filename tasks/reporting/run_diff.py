@@ -50,8 +50,8 @@ def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
     names = in_display_order(set(before.trials["architecture"]) & set(after.trials["architecture"]))
     names = [name for name in names if name != MAJORITY_BASELINE]
     if not names:
-        runs = " and ".join(escape_terminal(run.name) for run in (before, after))
-        raise UserError(f"Runs {runs} have no architecture in common.")
+        both = " and ".join(escape_terminal(run.name) for run in (before, after))
+        raise UserError(f"Runs {both} have no architecture in common.")
     runs = {"before": before, "after": after}
     predictions = {when: run.table("predictions") for when, run in runs.items()}
     trials = {when: run.table("trials") for when, run in runs.items()}

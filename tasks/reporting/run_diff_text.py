@@ -1,6 +1,6 @@
 """Format a comparison of two runs: what was tested, what could not be tested, and how certain the result is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def _bullets(texts: list[str]) -> list[str]:
     return [*(f"- {escape_markdown(text)}" for text in texts), ""]
 
 
-def format_result(rows: list[Row]) -> list[str]:
+def format_result(rows: Sequence[Row]) -> list[str]:
     """Format which architectures changed significantly."""
     sentences = []
     for verdict in ("worse", "better"):
@@ -64,7 +64,7 @@ def format_result(rows: list[Row]) -> list[str]:
     return ["No significant difference was found."]
 
 
-def format_scope(rows: list[Row], missing: Mapping[str, str]) -> list[str]:
+def format_scope(rows: Sequence[Row], missing: Mapping[str, str]) -> list[str]:
     """Format which architectures were tested, and why others were not.
 
     Args:
@@ -81,7 +81,7 @@ def format_scope(rows: list[Row], missing: Mapping[str, str]) -> list[str]:
     return [*sentences, f"Not tested: {'; '.join(untested)}."] if untested else sentences
 
 
-def format_certainty(rows: list[Row]) -> list[str]:
+def format_certainty(rows: Sequence[Row]) -> list[str]:
     """Format the error rate, what would have been detected, which variance is missing, and failed seeds."""
     tested = [row for row in rows if row["verdict"] != INCONCLUSIVE]
     return [
@@ -94,7 +94,7 @@ def format_certainty(rows: list[Row]) -> list[str]:
     ]
 
 
-def _format_error_rate(rows: list[Row]) -> str:
+def _format_error_rate(rows: Sequence[Row]) -> str:
     first = rows[0]
     groups = "" if first["test_groups"] == first["test_reviews"] else f" in {first['test_groups']:,} groups"
     return (
@@ -104,7 +104,7 @@ def _format_error_rate(rows: list[Row]) -> str:
     )
 
 
-def _format_detectable(tested: list[Row]) -> list[str]:
+def _format_detectable(tested: Sequence[Row]) -> list[str]:
     sentences = []
     same = [row["architecture"] for row in tested if row["verdict"] == EQUIVALENT]
     if same:
@@ -122,7 +122,7 @@ def _format_detectable(tested: list[Row]) -> list[str]:
     return sentences
 
 
-def _format_missing_variance(rows: list[Row]) -> list[str]:
+def _format_missing_variance(rows: Sequence[Row]) -> list[str]:
     """Format whose interval contains no seed variance: networks with fewer than two shared seeds, and baselines."""
     networks = [row["architecture"] for row in rows if row["seeds"] < 2 and row["architecture"] not in BASELINE_NAMES]
     baselines = [row["architecture"] for row in rows if row["architecture"] in BASELINE_NAMES]
@@ -140,7 +140,7 @@ def _format_missing_variance(rows: list[Row]) -> list[str]:
     return sentences
 
 
-def _format_failures(rows: list[Row]) -> list[str]:
+def _format_failures(rows: Sequence[Row]) -> list[str]:
     failed = [
         f"{label(row['architecture'])} ({row['before_failed']} before, {row['after_failed']} after)"
         for row in rows if row["before_failed"] or row["after_failed"]
