@@ -1,12 +1,15 @@
 """`imdb-compare diff`: compare two runs on the same reviews."""
 
 import json
+import math
+from collections.abc import Hashable, Mapping
 
 from flows.cli.console import print_output
 from flows.cli.options import DiffOptions
 from tasks.config.parameters import validate_user_values
 from tasks.inference.selection import ModelSelection
-from tasks.reporting.run_diff import compare_runs, format_diff
+from tasks.reporting.run_diff import compare_runs
+from tasks.reporting.run_diff_text import format_diff
 from tasks.storage.atomic_files import translate_write_errors
 from tasks.storage.runs import open_run
 from tasks.storage.s3 import results_place
@@ -27,4 +30,10 @@ def execute(options: DiffOptions) -> None:
     if options.output:
         with translate_write_errors(options.output):
             options.output.write_text(report, encoding="utf-8")
-    print_output("\n".join(json.dumps(row) for row in table.to_dict("records")) if options.as_json else report)
+    print_output("\n".join(map(_to_json, table.to_dict("records"))) if options.as_json else report)
+
+
+def _to_json(row: Mapping[Hashable, object]) -> str:
+    """Return a row as a JSON object; a number that is not known is null."""
+    known = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+    return json.dumps(known)

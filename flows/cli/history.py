@@ -14,7 +14,7 @@ from tasks.figures.style import encode, palette, style
 from tasks.nightly import history
 from tasks.nightly.history import HistoryPartition
 from tasks.nightly.trend import nightly_tables
-from tasks.reporting.nightly_text import format_alarms, nightly_table
+from tasks.reporting.nightly_text import format_alarms, format_check, nightly_table
 from tasks.storage import atomic_files
 from tasks.storage.backends import storage_of
 from tasks.storage.layout import history_dir
@@ -62,12 +62,13 @@ def format_history(results: Path, configuration: str | None) -> str:
 
 
 def format_tables(tables: dict[str, pd.DataFrame]) -> list[str]:
-    """Return the table of the nightly runs, then each alarm, or a sentence that there are none."""
+    """Return the table of the nightly runs, each alarm or a sentence that there are none, and what was tested."""
     table = nightly_table(tables).drop(columns="Alarms").map(escape_terminal).to_string(index=False)
     alarms = tables["alarms"]
     texts = {night: format_alarms(alarms, night) for night in dict.fromkeys(alarms["night"])}
     shown = ["\n  ".join([f"Alarm of {escape_terminal(night)}:", *lines]) for night, lines in texts.items()]
-    return [table, *(shown or ["No alarm."])]
+    check = "\n".join(escape_terminal(sentence, None) for sentence in format_check(tables))
+    return [table, *(shown or ["No alarm."]), *([check] if check else [])]
 
 
 def save_trend_figure(tables: dict[str, pd.DataFrame], results: Path) -> Path | None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tasks.config.labels import BASELINE_NAMES, in_display_order
 from tasks.nightly.alarm_detection import Alarm, detect_alarms, format_detector
-from tasks.nightly.losses import MONITORED_METRICS, QUALITY_METRICS, LossHistory, loss_array
+from tasks.nightly.losses import CPU_TIME, MONITORED_METRICS, QUALITY_METRICS, RELATIVE_TIME, LossHistory, loss_array
 from tasks.nightly.time_alarms import TimeCheck, check_times
 
 ALARM_COLUMNS = [
@@ -41,7 +41,9 @@ def quality_losses(networks: pd.DataFrame) -> LossHistory:
 
 def check_training_times(networks: pd.DataFrame) -> TimeCheck:
     """Check the times of new trials of networks."""
-    return check_times(loss_array(networks)[..., -1], in_display_order(networks["architecture"]))
+    losses, columns = loss_array(networks), list(MONITORED_METRICS)
+    cpu, relative = (losses[..., columns.index(name)] for name in (CPU_TIME, RELATIVE_TIME))
+    return check_times(relative, in_display_order(networks["architecture"]), cpu)
 
 
 def _with_dates(alarms: list[Alarm], nights: list[date]) -> list[dict[str, object]]:
@@ -55,11 +57,11 @@ def _detect_baseline_changes(name: str, trials: pd.DataFrame) -> list[Alarm]:
     monitored. `Alarm.run` is the position of the row.
     """
     alarms, detector = [], format_detector(1)
-    for metric, monitored in MONITORED_METRICS.items():
-        if metric != "relative_seconds":
-            increases = np.diff(monitored.to_loss(trials[metric].to_numpy(dtype=float)))
-            alarms += [
-                Alarm(int(row) + 1, name, metric, detector, float(increases[row]), new_values=1, earlier_values=1)
-                for row in np.flatnonzero(increases >= monitored.min_deterioration)
-            ]
+    for metric in QUALITY_METRICS:
+        monitored = MONITORED_METRICS[metric]
+        increases = np.diff(monitored.to_loss(trials[metric].to_numpy(dtype=float)))
+        alarms += [
+            Alarm(int(row) + 1, name, metric, detector, float(increases[row]), new_values=1, earlier_values=1)
+            for row in np.flatnonzero(increases >= monitored.min_deterioration)
+        ]
     return alarms

@@ -3,7 +3,7 @@
 The files are in `history/data=<fingerprint>/configuration=<key>/`, so that runs on other reviews or with another recipe
 are never mixed. Versions of code and libraries, hardware and seeds are columns and not part of the key, because the
 history shows how scores change with them. DuckDB reads all files at once:
-`select * from read_parquet('results/history/**/*.parquet', hive_partitioning = true)`.
+`select * from read_parquet('results/history/**/*.parquet', hive_partitioning = true, union_by_name = true)`.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ from tasks.storage.layout import history_files, history_of_data, history_partiti
 from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_columns, check_names
 
 KEY_DIGITS = 16  # hexadecimal digits of fingerprint and key in the names of directories
+ADDED_COLUMNS = ("cpu_seconds",)  # that earlier versions did not write
 STATUSES = {"finished", "diverged", "failed"}
 JSON_COLUMNS = ("versions", "hardware", "settings")
 COLUMNS: dict[str, Kind] = {
@@ -178,9 +179,13 @@ def _read_run(file: Path) -> pd.DataFrame | None:
 def _check_rows(table: pa.Table, file: Path) -> pa.Table:
     """Check the rows of a run and cast them to the types of `build_rows`.
 
+    Values that an earlier version did not write are missing.
+
     Raises:
         DamagedFileError: If a column is missing or has an invalid value.
     """
+    for name in set(ADDED_COLUMNS) - set(table.column_names):
+        table = table.append_column(name, pa.nulls(len(table), pa.float64()))
     check_columns(table, COLUMNS, file)
     check_names(table, ("run", "architecture", "trial", "status"), file)
     try:

@@ -10,7 +10,7 @@ import pandas as pd
 from tasks.evaluation.metrics import METRICS
 from tasks.storage.trial_records import NOT_MEASURED, TrialResult, TrialSpec
 
-COSTS = ("train_seconds", "probe_seconds", "parameters", "train_reviews")  # attributes of `TrialResult`
+COSTS = ("train_seconds", "cpu_seconds", "probe_seconds", "parameters", "train_reviews")  # attributes of `TrialResult`
 
 
 @dataclass(frozen=True)

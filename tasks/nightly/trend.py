@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
@@ -15,10 +15,12 @@ from tasks.evaluation.metrics import Floats
 from tasks.nightly.alarm_table import alarm_table, check_training_times
 from tasks.nightly.detectability import detectability
 from tasks.nightly.history import HistoryPartition, select_first_occurrences
+from tasks.nightly.losses import TIMES
 
 TREND_COLUMNS = [
-    "night", "architecture", "seeds", "mean", "low", "high", "new_trials", "new_mean", "relative_seconds", "missing",
-    "tested", "time_tested", "earlier_values", "outliers", "spread", "detection_rate", "detection_rate_all",
+    "night", "architecture", "seeds", "mean", "low", "high", "new_trials", "new_mean", "cpu_seconds",
+    "relative_seconds", "missing", "tested", "time_tested", "cpu_time_tested", "earlier_values", "outliers", "spread",
+    "detection_rate", "detection_rate_all",
 ]  # fmt: skip
 
 
@@ -44,9 +46,10 @@ def trend_table(history: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per date and architecture: seeds (with a score, in the run of that date with the most scores), their
         mean test accuracy with its 95% interval over the seeds (mean, low, high), number, mean accuracy and mean
-        relative time of the trials that first occurred on that date (new_trials, new_mean, relative_seconds), and
+        times of the trials that first occurred on that date (new_trials, new_mean, cpu_seconds, relative_seconds), and
         number of trials without a score (missing). For the last nightly run also whether the times were tested
-        (time_tested), and what `detectability` returns; missing for the others.
+        (time_tested), whether these were CPU times (cpu_time_tested), and what `detectability` returns; missing for
+        the others.
     """
     networks = history[~history["architecture"].isin(BASELINE_NAMES)]
     new_trials = select_first_occurrences(networks)
@@ -63,9 +66,11 @@ def _with_last_check(trend: pd.DataFrame, new_trials: pd.DataFrame) -> pd.DataFr
         return trend
     last = trend["night"] == trend["night"].max()
     checked = detectability(new_trials).set_index("architecture").astype(float)
-    checked["time_tested"] = np.array(check_training_times(new_trials).tested, dtype=float)
+    times = check_training_times(new_trials)
+    checked["time_tested"] = np.array(times.tested, dtype=float)
+    checked["cpu_time_tested"] = np.array(times.by_cpu_time, dtype=float)
     columns = {name: trend["architecture"].map(checked[name]) for name in checked.columns}
-    for name in ("tested", "time_tested"):  # a network without a new score in this run
+    for name in ("tested", "time_tested", "cpu_time_tested"):  # a network without a new score in this run
         columns[name] = columns[name].where(trend["new_trials"] > 0, 0.0)
     return trend.assign(**{name: values.astype(float).where(last) for name, values in columns.items()})
 
@@ -78,8 +83,8 @@ def _trend_values(trials: pd.DataFrame, new: pd.DataFrame) -> dict[str, float]:
     low, high = mean_interval(accuracies)
     return {
         "seeds": len(accuracies), "mean": accuracies.mean() if len(accuracies) else np.nan, "low": low, "high": high,
-        "new_trials": len(new), "new_mean": new["accuracy"].mean(), "relative_seconds": new["relative_seconds"].mean(),
-        "missing": int(fullest.isna().sum()),
+        "new_trials": len(new), "new_mean": new["accuracy"].mean(),
+        **{name: new[name].mean() for name in TIMES}, "missing": int(fullest.isna().sum()),
     }  # fmt: skip
 
 
@@ -87,7 +92,7 @@ def mean_interval(values: Floats) -> tuple[float, float]:
     """Compute the 95% interval of a mean by Student's t distribution; NaN for fewer than two values."""
     if len(values) < 2:
         return float("nan"), float("nan")
-    half_width = student_t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half_width = float(stdtrit(len(values) - 1, 0.975)) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half_width), float(values.mean() + half_width)
 
 

@@ -10,13 +10,15 @@ import pandas as pd
 from tasks.config.labels import in_display_order, label
 from tasks.nightly.alarm_detection import ALL_ARCHITECTURES, DRIFT, WINDOW
 from tasks.nightly.loss_comparison import MIN_EARLIER_VALUES
-from tasks.nightly.losses import TIME
+from tasks.nightly.losses import CPU_TIME, RELATIVE_TIME, TIMES
 from tasks.nightly.repeated_looks import level_of_look
+from tasks.nightly.time_alarms import MIN_EARLIER_RUNS, SPAN
 from tasks.reporting.formatting import FormattedNumber, combine, format_number, label_in_sentence
 from tasks.reporting.verdict_format import join_labels, pluralize
 from tasks.statistics.significance import FIRST_BETTER, SECOND_BETTER
 
 MAX_PAIRS = 5  # in a sentence
+FALSE_ALARMS = "In simulations, at most 10 of 1,000 nightly runs without a change raise an alarm."
 
 
 def format_alarm(alarm: Mapping[Any, Any]) -> str:
@@ -27,7 +29,7 @@ def format_alarm(alarm: Mapping[Any, Any]) -> str:
     values = f"{pluralize(alarm['new_values'], 'new value')}, {pluralize(alarm['earlier_values'], 'earlier value')}"
     if alarm["detector"] == DRIFT:
         return f"{name}: {subject} {comparative} than in earlier nightly runs by {amount} (slow drift, CUSUM)."
-    if alarm["metric"] == TIME:
+    if alarm["metric"] in TIMES:
         return (
             f"{name}: {subject} {comparative} by {amount}. Each of the {alarm['detector']} was slower than all "
             f"{alarm['earlier_values']} nightly runs before."
@@ -43,7 +45,9 @@ def format_alarm(alarm: Mapping[Any, Any]) -> str:
 
 def _describe_deterioration(metric: str, deterioration: float) -> tuple[str, str, str]:
     """Return subject with verb, comparative and amount of a deterioration."""
-    if metric == "relative_seconds":
+    if metric == CPU_TIME:
+        return "CPU time of the training is", "longer", f"{100 * np.expm1(deterioration):.0f}%"
+    if metric == RELATIVE_TIME:
         return "training time relative to the matrix product is", "longer", f"{100 * np.expm1(deterioration):.0f}%"
     if metric == "log_loss":
         return "log-loss is", "higher", f"{deterioration:.3f}"
@@ -68,7 +72,7 @@ def format_nightly_summary(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """Format the number of nightly runs and seeds, and the alarms of the last one.
 
     Returns:
-        Sentences: alarms, what was tested and what could not be tested, what would be detected, and what repeated
+        Sentences: alarms, what was tested and what could not be tested, how certain that is, and what repeated
         comparisons mean for the significance; none if there are fewer than two nightly runs.
     """
     nights = frames.get("nights")
@@ -76,12 +80,25 @@ def format_nightly_summary(frames: Mapping[str, pd.DataFrame]) -> list[str]:
         return []
     last = nights[nights["night"] == nights["night"].max()]
     seeds = last["seeds"]
-    number_of_seeds = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    fewest = "" if seeds.min() == seeds.max() else f"{seeds.min()} to "
     number = nights["night"].nunique()
-    summary = f"After {number} nightly runs: {number_of_seeds} seeds."
+    summary = f"After {number} nightly runs: {fewest}{pluralize(int(seeds.max()), 'seed')}."
     alarms = format_alarms(frames["alarms"], last["night"].iloc[0])
-    sentences = [*format_tested(last, alarm=bool(alarms)), *format_detectable(last)]
-    return [summary, *alarms, *sentences, *format_repeated_looks(frames, number)]
+    return [summary, *alarms, *format_check(frames), *format_repeated_looks(frames, number)]
+
+
+def format_check(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Format what the check of the last nightly run tested, what it could not test, and how certain it is.
+
+    Returns:
+        Sentences; none if there are fewer than two nightly runs.
+    """
+    nights = frames["nights"]
+    if nights["night"].nunique() < 2:
+        return []
+    last = nights[nights["night"] == nights["night"].max()]
+    alarm = bool((frames["alarms"]["night"] == last["night"].iloc[0]).any())
+    return [*format_tested(last, alarm=alarm), *format_detectable(last)]
 
 
 def format_tested(last: pd.DataFrame, *, alarm: bool) -> list[str]:
@@ -95,16 +112,38 @@ def format_tested(last: pd.DataFrame, *, alarm: bool) -> list[str]:
     if tested.empty and timed.empty:
         sentences = ["The scores of the last nightly run could not be tested, and neither could its training times."]
     else:
-        scores = join_labels(tested["architecture"].tolist()) if len(tested) else "none"
-        times = join_labels(timed["architecture"].tolist()) if len(timed) else "none"
         result = "" if alarm else "No deterioration was detected. "
-        sentences = [f"{result}Tested against earlier nightly runs: scores of {scores}; training times of {times}."]
-    untested = [_format_untested(row) for row in last[last["tested"] != 1].to_dict("records")]
-    return [*sentences, f"Scores not tested: {'; '.join(untested)}."] if untested else sentences
+        found = "; ".join([*_name_tested("scores", tested), *_name_tested_times(timed)])
+        sentences = [f"{result}Tested against earlier nightly runs: {found}.", FALSE_ALARMS]
+    scores = [_format_untested(row) for row in last[last["tested"] != 1].to_dict("records")]
+    times = [_format_untimed(row) for row in last[last["time_tested"] != 1].to_dict("records")]
+    untested = {"Scores": scores, "Training times": times}
+    return [*sentences, *(f"{what} not tested: {'; '.join(names)}." for what, names in untested.items() if names)]
+
+
+def _name_tested(what: str, rows: pd.DataFrame) -> list[str]:
+    return [f"{what} of {join_labels(rows['architecture'].tolist())}"] if len(rows) else []
+
+
+def _name_tested_times(timed: pd.DataFrame) -> list[str]:
+    by_cpu_time = timed["cpu_time_tested"] == 1
+    return [
+        *_name_tested("CPU time of the training", timed[by_cpu_time]),
+        *_name_tested("training time relative to a matrix product", timed[~by_cpu_time]),
+    ]
+
+
+def _format_untimed(row: Mapping[Any, Any]) -> str:
+    if not row["new_trials"] or not np.isfinite([row[name] for name in TIMES]).any():
+        return f"{label(row['architecture'])} (no new time)"
+    return (
+        f"{label(row['architecture'])} (fewer than {MIN_EARLIER_RUNS + SPAN} nightly runs with times since the first "
+        "run or the last alarm about times)"
+    )
 
 
 def _format_untested(row: Mapping[Any, Any]) -> str:
-    if not row["new_trials"]:
+    if not row["new_trials"] or not np.isfinite(row["new_mean"]):
         return f"{label(row['architecture'])} (no new score)"
     earlier = 0 if np.isnan(row["earlier_values"]) else int(row["earlier_values"])
     return (

@@ -1,32 +1,35 @@
 """Compare two runs on the same data set, such as before and after a change."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from tasks.config.errors import UserError
-from tasks.config.escape import escape_markdown, escape_terminal
-from tasks.config.labels import BASELINE_NAMES, in_display_order, label
-from tasks.figures.verdict_labels import verdict_label
-from tasks.reporting.formatting import format_p_value
-from tasks.reporting.verdict_format import join_labels
+from tasks.config.escape import escape_terminal
+from tasks.config.labels import BASELINE_NAMES, in_display_order
 from tasks.statistics.comparison import compare
 from tasks.statistics.options import ComparisonOptions
-from tasks.statistics.ranking import differences_to
-from tasks.statistics.significance import INCONCLUSIVE
+from tasks.statistics.ranking import MAJORITY_BASELINE, differences_to
 from tasks.storage.runs import RunRecord
 
 ALPHA = 0.05  # family-wise error rate over all architectures
 DIFF_COLUMNS = [
-    "architecture", "before", "after", "difference", "low", "high", "p", "seeds", "verdict", "slower",
+    "architecture", "before", "after", "difference", "low", "high", "p", "seeds", "verdict", "noise",
+    "minimum_detectable_difference", "before_failed", "after_failed", "test_reviews", "test_groups", "slower",
+    "cpu_slower",
 ]  # fmt: skip
 # Settings that do not affect the results.
 IGNORED_SETTINGS = {"run_name", "results", "nightly_date"}
+Row = dict[str, Any]
 
 
 def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
     """Compare the test accuracy of each architecture that two runs share, by the statistics of the report.
 
     Seeds and reviews are paired if both runs have them. Each architecture is tested at `ALPHA` divided by the number of
-    architectures (Bonferroni correction).
+    architectures (Bonferroni correction). The majority class is left out.
 
     Args:
         before: One run.
@@ -35,21 +38,26 @@ def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
     Returns:
         One row per architecture: before, after (mean accuracy in [0, 1]), difference (after minus before) with its 95%
         interval low and high, p (of the pair, not corrected), seeds (shared), verdict (of after compared with before,
-        see `PairDifference`) and slower (training time after divided by training time before).
+        see `PairDifference`), noise ("seeds and reviews", or "reviews" if the seed variance is unknown or there is
+        none), minimum_detectable_difference (with a power of 80%; NaN if nothing was tested), before_failed and
+        after_failed (failed and diverged seeds), test_reviews, test_groups (that count as independent), and slower and
+        cpu_slower (training time and CPU time after divided by those before; NaN if unknown).
 
     Raises:
         UserError: If the runs are on different data, or share no architecture.
     """
     _check_same_data(before, after)
-    names = in_display_order(set(before.trials["architecture"]) & set(after.trials["architecture"]) - {"majority"})
+    names = in_display_order(set(before.trials["architecture"]) & set(after.trials["architecture"]))
+    names = [name for name in names if name != MAJORITY_BASELINE]
     if not names:
-        runs = " and ".join(escape_terminal(run.name) for run in (before, after))
-        raise UserError(f"Runs {runs} have no architecture in common.")
-    predictions = {"before": before.table("predictions"), "after": after.table("predictions")}
-    seconds = [run.table("trials").groupby("architecture")["train_seconds"].mean() for run in (before, after)]
+        both = " and ".join(escape_terminal(run.name) for run in (before, after))
+        raise UserError(f"Runs {both} have no architecture in common.")
+    runs = {"before": before, "after": after}
+    predictions = {when: run.table("predictions") for when, run in runs.items()}
+    trials = {when: run.table("trials") for when, run in runs.items()}
     rows = [
-        {"architecture": name, **_compare_architecture(name, predictions, alpha=ALPHA / len(names)),
-         "slower": seconds[1][name] / seconds[0][name]}
+        {"architecture": name, **_compare_architecture(name, predictions, trials, alpha=ALPHA / len(names)),
+         "slower": _ratio(name, trials, "train_seconds"), "cpu_slower": _ratio(name, trials, "cpu_seconds")}
         for name in names
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=DIFF_COLUMNS)
@@ -64,21 +72,54 @@ def _check_same_data(before: RunRecord, after: RunRecord) -> None:
     raise UserError(f"Run {', run '.join(runs)}. Only runs on the same reviews can be compared.")
 
 
-def _compare_architecture(name: str, predictions: dict[str, pd.DataFrame], *, alpha: float) -> dict[str, object]:
+def _compare_architecture(
+    name: str, predictions: Mapping[str, pd.DataFrame], trials: Mapping[str, pd.DataFrame], *, alpha: float
+) -> Row:
     """Compare the predictions of one architecture, as if "before" and "after" were two architectures."""
-    parts = [
-        frame[frame["architecture"].astype(str) == name].assign(architecture=run) for run, frame in predictions.items()
-    ]
+
+    def select(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        own = [
+            frame[frame["architecture"].astype(str) == name].assign(architecture=when) for when, frame in frames.items()
+        ]
+        return pd.concat(own, ignore_index=True)
+
     deterministic = ("before", "after") if name in BASELINE_NAMES else ()
     options = ComparisonOptions(alpha=alpha, deterministic=deterministic)
-    frames = compare(pd.concat(parts, ignore_index=True), options=options)
+    frames = compare(select(predictions), select(trials)[["architecture", "seed", "status"]], options)
     (pair,) = frames["pairs"].query("metric == 'accuracy'").to_dict("records")
     change = differences_to(frames["pairs"], "before", "accuracy")["after"]
     test = frames["summary"].query("split == 'test' and metric == 'accuracy'").set_index("architecture")["mean"]
+    failed = {pair["first"]: pair["first_failed"], pair["second"]: pair["second_failed"]}
     return {
         "before": test["before"], "after": test["after"], "difference": change.difference, "low": change.low,
-        "high": change.high, "p": pair["p"], "seeds": pair["seeds"], "verdict": change.verdict,
+        "high": change.high, "p": pair["p"], "seeds": pair["seeds"], "verdict": change.verdict, "noise": pair["noise"],
+        "minimum_detectable_difference": frames["power"]["minimum_detectable_difference"].iloc[0],
+        "before_failed": failed["before"], "after_failed": failed["after"],
+        **frames["setup"][["test_reviews", "test_groups"]].iloc[0],
     }  # fmt: skip
+
+
+def _ratio(name: str, trials: Mapping[str, pd.DataFrame], column: str) -> float:
+    """Return the mean of a time of one architecture after divided by that before; NaN if one of them is unknown."""
+    before, after = (
+        frame.loc[frame["architecture"].astype(str) == name, column].mean() if column in frame else np.nan
+        for frame in (trials["before"], trials["after"])
+    )
+    return float(after / before) if before > 0 else float("nan")
+
+
+def list_missing(before: RunRecord, after: RunRecord) -> dict[str, str]:
+    """Return why architectures of only one run, or without scores in one, were not compared, by architecture."""
+    runs = {run.name: set(run.table("trials")["architecture"].astype(str)) for run in (before, after)}
+    scored = {run.name: set(run.trials["architecture"].astype(str)) for run in (before, after)}
+    missing = {}
+    for name in in_display_order(set().union(*runs.values()) - {MAJORITY_BASELINE}):
+        absent = [run for run, names in runs.items() if name not in names]
+        diverged = [run for run, names in scored.items() if name not in names and run not in absent]
+        reasons = [*(f"not in {run}" for run in absent), *(f"all seeds diverged in {run}" for run in diverged)]
+        if reasons:
+            missing[name] = ", ".join(reasons)
+    return missing
 
 
 def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
@@ -94,55 +135,3 @@ def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
         for name in sorted({*old, *new} - IGNORED_SETTINGS)
         if old.get(name) != new.get(name)
     ]
-
-
-def format_diff(table: pd.DataFrame, before: RunRecord, after: RunRecord) -> str:
-    """Format a comparison of two runs as Markdown.
-
-    Args:
-        table: From `compare_runs`.
-        before: One run.
-        after: The other run.
-    """
-    changes = list_changes(before, after) or ["nothing that the runs recorded"]
-    lines = [
-        f"# {escape_markdown(before.name)} → {escape_markdown(after.name)}", "",
-        escape_markdown(before.info.source), "",
-        "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Result | Time |",
-        "|---|---:|---:|---|---:|---:|---|---:|",
-        *(_format_row(row) for row in table.to_dict("records")), "",
-        *map(escape_markdown, format_unknown_variance(table)),
-        "Changed:", "", *(f"- {escape_markdown(change)}" for change in changes), "",
-        f"Test accuracy. Each architecture is tested at a significance level of {ALPHA} divided by {len(table)} "
-        f"(Bonferroni correction), so that the family-wise error rate is at most {ALPHA}. Time is the training time "
-        "after divided by the training time before.", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-def _format_p(row: dict[object, object], p: float) -> str:
-    """Format the p-value of a row; too few seeds are no test, so they have none."""
-    return "not tested" if row["verdict"] == INCONCLUSIVE else str(format_p_value(p))
-
-
-def format_unknown_variance(table: pd.DataFrame) -> list[str]:
-    """Format the networks that share fewer than two seeds, whose interval contains no seed variance."""
-    names = table.loc[(table["seeds"] < 2) & ~table["architecture"].isin(BASELINE_NAMES), "architecture"].tolist()
-    if not names:
-        return []
-    return [
-        f"Seed variance is unknown for {join_labels(names)} (fewer than two shared seeds). Other seeds may differ.",
-        "",
-    ]
-
-
-def _format_row(row: dict[object, object]) -> str:
-    before, after, difference, low, high, p, slower = (
-        float(str(row[name])) for name in ("before", "after", "difference", "low", "high", "p", "slower")
-    )
-    cells = [
-        escape_markdown(label(str(row["architecture"]))), f"{100 * before:.2f}", f"{100 * after:.2f}",
-        f"{100 * difference:+z.2f} [{100 * low:+z.2f}, {100 * high:+z.2f}]", _format_p(row, p), str(row["seeds"]),
-        verdict_label(str(row["verdict"])), f"×{slower:.2f}",
-    ]  # fmt: skip
-    return f"| {' | '.join(cells)} |"

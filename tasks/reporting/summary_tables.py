@@ -163,10 +163,12 @@ def cost_table(trials: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per architecture. Floating-point operations are in 10^12 (TFLOP), memory in 10^6 bytes.
     """
-    means = trials.groupby("architecture", sort=False).mean(numeric_only=True)
+    known = trials.assign(cpu_seconds=trials.get("cpu_seconds", float("nan")))
+    means = known.groupby("architecture", sort=False).mean(numeric_only=True)
     columns = {
         "Parameters": means["parameters"].map(lambda value: format_number(value, 0)),
         "Training (s)": means["train_seconds"].map(lambda value: format_number(value, 1)),
+        "CPU time (s)": means["cpu_seconds"].map(lambda value: format_number(value, 1)),
         "Training to the epoch kept (s)": means["best_seconds"].map(lambda value: format_number(value, 1)),
         "Training (TFLOP)": means["train_flops"].map(lambda value: format_number(value, 2, 1e-12)),
         "Latency, one review (ms)": means["latency_ms"].map(lambda value: format_number(value, 2)),

@@ -34,8 +34,8 @@ def compare(
 
     Args:
         predictions: Columns architecture, seed, split ("validation", "test"), review_id, label, probability.
-        trials: Columns architecture and seed and, where known, status, parameters, train_seconds and latency_ms; None
-            if nothing is known.
+        trials: Columns architecture and seed and, where known, status, parameters, train_seconds, cpu_seconds and
+            latency_ms; None if nothing is known.
         options: Options of the comparison; the defaults if None.
 
     Returns:

@@ -15,7 +15,7 @@ from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_column
 Frames = dict[str, pd.DataFrame]  # table name to table
 # The table learning_curve exists only if there are several train fractions.
 TABLE_COLUMNS = {
-    "trials": "architecture seed parameters train_seconds epochs best_epoch status train_reviews weights "
+    "trials": "architecture seed parameters train_seconds cpu_seconds epochs best_epoch status train_reviews weights "
     "weights_sha256",
     "history": "architecture seed epoch split loss accuracy precision recall seconds",
     "scores": "architecture seed split metric value",
@@ -45,9 +45,9 @@ TABLE_COLUMNS = {
     "omnibus": "test statistic p observations note",
     "groups": (
         "architecture group best cheapest validation_mean test_mean difference low high verdict parameters "
-        "latency_ms train_seconds"
+        "latency_ms train_seconds cpu_seconds"
     ),
-    "expected": "architecture runs expected train_seconds",
+    "expected": "architecture runs expected train_seconds cpu_seconds",
     "calibration": (
         "architecture seed temperature threshold log_loss brier ece log_loss_scaled brier_scaled ece_scaled "
         "accuracy accuracy_threshold"

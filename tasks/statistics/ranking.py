@@ -13,6 +13,7 @@ from tasks.statistics.grouped_tests import grouped_cochran
 from tasks.statistics.significance import FIRST_BETTER, INCONCLUSIVE, SECOND_BETTER
 
 COST_COLUMNS = ("parameters", "latency_ms", "train_seconds")  # in the order in which they break ties
+TIME_COLUMNS = ("train_seconds", "cpu_seconds")
 # The majority class is the cheapest of all, but no candidate for the cheapest architecture of the best group, even if
 # there are too few seeds for a significant difference.
 MAJORITY_BASELINE = "majority"
@@ -110,7 +111,7 @@ def rank_groups(
     Args:
         summary: Table summary of a comparison.
         pairs: Table pairs of a comparison.
-        trials: Columns architecture and `COST_COLUMNS` where known; None if unknown. Costs break ties.
+        trials: Columns architecture, `COST_COLUMNS` and cpu_seconds where known; None if unknown. Costs break ties.
         metric: Main metric.
 
     Returns:
@@ -119,7 +120,9 @@ def rank_groups(
         best, see `PairDifference`), then the known costs.
     """
     scores = summary[summary["metric"] == metric].pivot_table(index="architecture", columns="split", values="mean")
-    costs = _mean_costs(trials).reindex(scores.index)
+    costs, cpu_seconds = (
+        _mean_costs(trials, columns).reindex(scores.index) for columns in (COST_COLUMNS, ("cpu_seconds",))
+    )
     order = _rank(scores["validation"], costs, metric)
     differences = {name: differences_to(pairs, name, metric) for name in order}
     groups, best = _group_numbers(order, differences), order[0]
@@ -129,7 +132,7 @@ def rank_groups(
             "architecture": name, "group": groups[name], "best": name == best, "cheapest": False,
             "validation_mean": scores.loc[name, "validation"], "test_mean": scores.loc[name, "test"],
             "difference": to_best[name].difference, "low": to_best[name].low, "high": to_best[name].high,
-            "verdict": to_best[name].verdict, **costs.loc[name],
+            "verdict": to_best[name].verdict, **costs.loc[name], **cpu_seconds.loc[name],
         }
         for name in order
     ]  # fmt: skip
@@ -188,11 +191,11 @@ def differences_to(pairs: pd.DataFrame, reference: str, metric: str) -> dict[str
     return differences
 
 
-def _mean_costs(trials: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the mean of each known cost over the trials of each architecture."""
+def _mean_costs(trials: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the mean of each of some costs over the trials of each architecture, if it is known."""
     if trials is None:
         return pd.DataFrame()
-    return trials.groupby("architecture", observed=True)[[cost for cost in COST_COLUMNS if cost in trials]].mean()
+    return trials.groupby("architecture", observed=True)[[cost for cost in columns if cost in trials]].mean()
 
 
 def expected_best_validation(
@@ -206,21 +209,20 @@ def expected_best_validation(
     Args:
         predictions: Predictions of the validation split.
         contributions: (architectures, seeds, reviews) contributions to the metric.
-        trials: Columns architecture and train_seconds; None if unknown.
+        trials: Columns architecture and `TIME_COLUMNS` where known; None if unknown.
         metric: Name of the metric.
 
     Returns:
-        Columns architecture, runs, expected, train_seconds (of so many runs; NaN if unknown).
+        Columns architecture, runs, expected, train_seconds and cpu_seconds (of so many runs; NaN if unknown).
     """
-    costs = _mean_costs(trials)
-    train_seconds = costs["train_seconds"] if "train_seconds" in costs else pd.Series(dtype=float)
+    costs = _mean_costs(trials, TIME_COLUMNS)
     rows = []
     for name, table, present in zip(predictions.architectures, contributions, predictions.present, strict=True):
         scores = table[present].mean(axis=1)
         for runs in range(1, len(scores) + 1):
             best = expected_maximum(scores, runs, lower_is_better=metric in LOWER_IS_BETTER)
-            seconds = runs * train_seconds.get(name, np.nan)
-            rows.append({"architecture": name, "runs": runs, "expected": best, "train_seconds": seconds})
+            seconds = {time: runs * costs[time].get(name, np.nan) if time in costs else np.nan for time in TIME_COLUMNS}
+            rows.append({"architecture": name, "runs": runs, "expected": best, **seconds})
     return pd.DataFrame(rows)
 
 

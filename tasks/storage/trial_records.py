@@ -83,12 +83,15 @@ class TrialResult(TrainingFacts):
     Attributes:
         probe_seconds: Seconds of a fixed matrix product, measured before and after the training; shows how fast the
             machine was (see `tasks.training.probe`).
+        cpu_seconds: User and system time of all threads of the process while it read the data, trained and predicted,
+            in seconds; NaN if an earlier version stored the trial.
         weights: File name of the weights in the cache.
         weights_sha256: SHA-256 of that file, hexadecimal.
         train_fraction: Share of the training reviews, in (0, 1].
     """
 
     probe_seconds: float = NOT_MEASURED
+    cpu_seconds: float = NOT_MEASURED
     weights: Name
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     train_fraction: float = Field(default=1.0, gt=0, le=1)

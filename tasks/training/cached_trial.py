@@ -1,5 +1,6 @@
 """A trial in a worker: find it in the cache, or train and store it."""
 
+import time
 from contextlib import suppress
 
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
@@ -34,10 +35,11 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             if result := read_trial(spec.folder, spec.name):
                 return result
         with translate_out_of_memory():
-            probe = sgemm_seconds()
+            probe, cpu_start = sgemm_seconds(), time.process_time()
             trial = _train(spec, on_epoch)
+            cpu_seconds = time.process_time() - cpu_start
             probe = (probe + sgemm_seconds()) / 2
-            result = store_trial(spec.folder, spec.name, trial, probe_seconds=probe)
+            result = store_trial(spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds)
             store_evaluation(result, spec.folder)
             return result
 

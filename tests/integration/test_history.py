@@ -18,6 +18,7 @@ from tasks.nightly.seeds import REUSED_RUNS, nightly_seeds
 from tasks.nightly.selection import NightlySelection, find_reused_trials
 from tasks.nightly.trend import list_changes, nightly_tables, trend_table
 from tasks.reporting.nightly_text import format_alarms, format_nightly_summary, nightly_table
+from tasks.storage import store
 from tasks.storage.trial_records import TrialResult, TrialSpec
 from tests.helpers import synthetic
 from tests.helpers.subcommands import run_subcommand
@@ -35,7 +36,7 @@ def make_spec(seed: int, name: str, train_fraction: float = 1.0) -> TrialSpec:
 def make_result(spec: TrialSpec) -> TrialResult:
     return TrialResult(
         architecture="lstm", seed=spec.seed, parameters=1, train_seconds=30.0, epochs=1, best_epoch=1,
-        status="finished", train_reviews=1, probe_seconds=0.5, weights=f"{spec.name}.safetensors",
+        status="finished", train_reviews=1, probe_seconds=0.5, cpu_seconds=20.0, weights=f"{spec.name}.safetensors",
         weights_sha256="0" * 64,
     )  # fmt: skip
 
@@ -101,6 +102,17 @@ def test_each_run_is_one_file_and_duckdb_reads_all_as_one_table(tmp_path: Path) 
     newest = duckdb.sql(f"select accuracy, relative_seconds, night {query} where data = 'ffffffffffffffff'").df()
     assert (newest["relative_seconds"] == 60).all()
     assert read_history(tmp_path)["night"].tolist() == sorted(read_history(tmp_path)["night"])
+
+
+def test_runs_of_an_earlier_version_have_no_cpu_time(tmp_path: Path) -> None:
+    old, new = add(tmp_path, FIRST, {0: 0.8}), add(tmp_path, FIRST + timedelta(days=1), {1: 0.8})
+    store.write(old, store.table(old).drop_columns("cpu_seconds"))
+    assert "cpu_seconds" not in store.table(old).column_names
+    np.testing.assert_array_equal(read_history(tmp_path)["cpu_seconds"], [np.nan, 20])
+    query = f"from read_parquet('{tmp_path}/history/**/*.parquet', hive_partitioning = true, union_by_name = true)"
+    assert duckdb.sql(f"select cpu_seconds {query} order by night").fetchall() == [(None,), (20.0,)]
+    store.write(new, store.table(new).drop_columns("probe_seconds"))
+    assert len(read_history(tmp_path)) == 1  # a file without another column is damaged
 
 
 def test_partition_depends_on_data_recipe_and_train_fraction_only() -> None:
@@ -301,12 +313,34 @@ def test_summary_states_what_was_tested_and_what_would_be_detected(tmp_path: Pat
     tables = nightly_tables(read_history(tmp_path), PARTITION)
     nights_table = tables["nights"]
     last = nights_table.iloc[-1]
-    assert (last["tested"], last["time_tested"], last["earlier_values"], last["outliers"]) == (1, 1, 16, 0)
+    assert (last["tested"], last["earlier_values"], last["outliers"]) == (1, 16, 0)
+    assert (last["time_tested"], last["cpu_time_tested"], last["cpu_seconds"]) == (1, 1, 20)
     assert 0 < last["detection_rate"] <= 1
     assert nights_table["tested"].isna().sum() == 13  # of the last nightly run only
     text = " ".join(format_nightly_summary(tables))
     assert "No deterioration was detected" in text
     assert f"LSTM {100 * last['detection_rate']:.0f}% (seeds spread by {100 * last['spread']:.2f} points)" in text
+    assert "scores of LSTM; CPU time of the training of LSTM." in text
+    assert "10 of 1,000" in text
+    assert "not tested" not in text
+
+
+def test_summary_states_whose_times_were_not_tested_and_by_what_they_were(tmp_path: Path) -> None:
+    add_nightly_runs(tmp_path, 12)
+    tables = nightly_tables(read_history(tmp_path), PARTITION)
+    last = tables["nights"].iloc[-1]
+    assert (last["tested"], last["time_tested"], last["cpu_time_tested"]) == (1, 0, 0)
+    text = " ".join(format_nightly_summary(tables))
+    assert "Tested against earlier nightly runs: scores of LSTM." in text
+    assert "Training times not tested: LSTM (fewer than 13 nightly runs" in text
+    add_nightly_runs(tmp_path, 13)
+    history = read_history(tmp_path)
+    history.loc[history["night"] == FIRST, "cpu_seconds"] = np.nan
+    text = " ".join(format_nightly_summary(nightly_tables(history, PARTITION)))
+    assert "training time relative to a matrix product of LSTM" in text
+    history[["cpu_seconds", "relative_seconds"]] = np.nan
+    text = " ".join(format_nightly_summary(nightly_tables(history, PARTITION)))
+    assert "Training times not tested: LSTM (no new time)" in text
 
 
 def test_significant_differences_are_separated_by_whether_they_hold_at_every_look(tmp_path: Path) -> None:
@@ -376,6 +410,8 @@ def test_history_subcommand_prints_the_trend_and_saves_a_figure(
     printed = capsys.readouterr().out
     assert "2026-03-04" in printed
     assert "Alarm of" not in printed
+    assert "Tested against earlier nightly runs: scores of LSTM." in printed
+    assert "Training times not tested: LSTM" in printed
     assert (tmp_path / "history" / "trend.png").exists()
     assert run_subcommand("history", f"--results={tmp_path}", "--configuration=x") == 2
     assert PARTITION.configuration in capsys.readouterr().err

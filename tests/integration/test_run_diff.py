@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tasks.config.errors import UserError
 from tasks.config.recipe import Recipe
-from tasks.reporting.run_diff import compare_runs, format_diff, list_changes
+from tasks.reporting.run_diff import compare_runs, list_changes, list_missing
+from tasks.reporting.run_diff_text import format_diff
 from tasks.storage.run_info import RunInfo
 from tasks.storage.runs import RunRecord, open_run
 from tests.helpers.simulated_predictions import simulate_predictions, to_frame
@@ -57,7 +59,88 @@ def test_changed_architecture_is_significantly_different(tmp_path: Path, points:
 
 
 def test_few_seeds_are_inconclusive(tmp_path: Path) -> None:
-    assert set(compare_runs(*simulate_runs(tmp_path, -3.0, seeds=3))["verdict"]) == {"too few seeds"}
+    before, after = simulate_runs(tmp_path, -3.0, seeds=3)
+    table = compare_runs(before, after)
+    assert set(table["verdict"]) == {"too few seeds"}
+    assert table["minimum_detectable_difference"].isna().all()
+    report = format_diff(table, before, after)
+    assert "Nothing could be tested." in report
+    assert "Not tested: LSTM (3 shared seeds; at least 5 are needed); Deep LSTM (3 shared seeds" in report
+    assert "ignificant" not in report  # nothing was tested, so nothing is called significant or not
+    assert "unknown" not in report  # three seeds show their variance
+
+
+def test_report_states_what_was_tested_and_how_certain_the_result_is(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, -3.0)
+    table = compare_runs(before, after)
+    row, other = table.to_dict("records")
+    report = format_diff(table, before, after)
+    assert f"Significantly worse after the change: LSTM ({100 * row['difference']:+.2f} points" in report
+    assert "Tested: LSTM and Deep LSTM." in report
+    assert "Not tested" not in report
+    assert "at most 5% of comparisons" in report
+    assert "4,000 test texts." in report
+    assert "eed variance" not in report
+    assert "Failed" not in report
+    detectable = f"Deep LSTM {100 * other['minimum_detectable_difference']:.2f} points."
+    assert (detectable in report) == (other["verdict"] == "not separable")
+    assert "of the training texts of these runs" not in report
+    assert "trained on the training texts of these runs" in report
+
+
+def test_baseline_has_no_seed_variance_and_its_test_counts_reviews_only(tmp_path: Path) -> None:
+    predictions = to_frame(simulate_predictions([0.88, 0.83], seeds=1, reviews=4_000, seed=1))
+    before, after = (
+        write_run_record(tmp_path, when, predictions[predictions["architecture"] == name].assign(architecture="nb_svm"))
+        for when, name in zip(("before", "after"), ("model_0", "model_1"), strict=True)
+    )
+    table = compare_runs(before, after)
+    assert table[["verdict", "noise", "seeds"]].to_numpy().tolist() == [["worse", "reviews", 1]]
+    report = format_diff(table, before, after)
+    assert "No seed variance: NB-SVM (without seeds)." in report
+    assert "unknown for" not in report
+    assert report.count("| none |") == 1
+
+
+def test_architectures_without_scores_in_both_runs_are_listed(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, 0)
+    place = after.run_dir / "tables" / "trials.parquet"
+    trials = after.table("trials")
+    gru = {"architecture": "gru", "seed": 0, "train_seconds": 1.0, "status": "finished", "weights": "x.safetensors"}
+    status = np.where(trials["architecture"] == "deep_lstm", "diverged", "finished")
+    pd.concat([trials.assign(status=status), pd.DataFrame([gru])]).to_parquet(place)
+    finished = pd.concat([after.trials, pd.DataFrame([gru])])
+    after = replace(after, trials=finished[finished["architecture"] != "deep_lstm"])
+    assert list_missing(before, after) == {"gru": "not in before", "deep_lstm": "all seeds diverged in after"}
+    table = compare_runs(before, after)
+    assert table["architecture"].tolist() == ["lstm"]
+    report = format_diff(table, before, after)
+    assert "Not tested: GRU (not in before); Deep LSTM (all seeds diverged in after)." in report
+
+
+def test_diverged_seeds_prevent_a_better_result(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, 3.0, seeds=8)
+    lost = "architecture == 'lstm' and seed < 3"
+    trials, predictions = after.table("trials"), after.table("predictions")
+    trials.loc[trials.query(lost).index, "status"] = "diverged"
+    trials.to_parquet(after.run_dir / "tables" / "trials.parquet")
+    predictions.drop(predictions.query(lost).index).to_parquet(after.run_dir / "tables" / "predictions.parquet")
+    table = compare_runs(before, after).set_index("architecture")
+    columns = ["verdict", "seeds", "before_failed", "after_failed"]
+    assert table.loc["lstm", columns].tolist() == ["not separable", 5, 0, 3]
+    assert "Failed or diverged seeds: LSTM (0 before, 3 after)." in format_diff(table.reset_index(), before, after)
+
+
+def test_cpu_time_is_compared_if_both_runs_have_it(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, 0)
+    table = compare_runs(before, after)
+    assert table["cpu_slower"].isna().all()
+    assert format_diff(table, before, after).count("×1.50 (d) |") == 2
+    for run, seconds in ((before, 4.0), (after, 5.0)):
+        run.table("trials").assign(cpu_seconds=seconds).to_parquet(run.run_dir / "tables" / "trials.parquet")
+    table = compare_runs(before, after)
+    assert table["cpu_slower"].tolist() == [1.25, 1.25]
+    assert format_diff(table, before, after).count("×1.25 |") == 2
 
 
 def test_one_shared_seed_is_no_test_and_its_variance_is_unknown(tmp_path: Path) -> None:
@@ -92,7 +175,7 @@ def test_command_compares_a_run_with_itself(past: Path, tmp_path: Path, capsys: 
         )
         == 0
     )
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in capsys.readouterr().out.splitlines()]
     assert {row["architecture"] for row in rows} == {"simple_rnn", "tfidf_logistic", "nb_svm"}
     assert {row["difference"] for row in rows} == {0.0}
     assert not {row["verdict"] for row in rows} & {"better", "worse"}

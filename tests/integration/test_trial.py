@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pytest
 
 from tasks.config.recipe import Recipe
-from tasks.models.baselines import nb_svm
-from tasks.storage import store
+from tasks.models.baselines import BASELINES, nb_svm
+from tasks.models.registry import ARCHITECTURES
+from tasks.storage import fingerprint, store
 from tasks.storage.layout import history_file, predictions_file, weights_file
-from tasks.storage.trial_records import TrainedTrial
+from tasks.storage.trial_records import TrainedTrial, TrialSpec
 from tasks.storage.trials import RESULT_KEY, find_trial, read_result, read_trial, store_trial
 from tasks.training import trial
+from tasks.training.cached_trial import load_or_train
 from tasks.training.trial import code_roots, train_baseline, train_network, trial_name
 from tests.conftest import ROOT
 from tests.helpers.encoded_reviews import RECIPE, encoded_reviews
@@ -46,9 +49,10 @@ def test_trial_has_history_predictions_and_facts(trained: TrainedTrial) -> None:
 
 
 def test_stored_trial_is_read_again(trained: TrainedTrial, tmp_path: Path) -> None:
-    result = store_trial(tmp_path, "lstm-seed-4-x", trained, train_fraction=0.5, probe_seconds=0.1)
+    result = store_trial(tmp_path, "lstm-seed-4-x", trained, train_fraction=0.5, probe_seconds=0.1, cpu_seconds=3.5)
     assert read_trial(tmp_path, "lstm-seed-4-x") == read_result(tmp_path, "lstm-seed-4-x") == result
-    assert (result.name, result.train_fraction, result.probe_seconds) == ("lstm-seed-4-x", 0.5, 0.1)
+    assert (result.name, result.train_fraction) == ("lstm-seed-4-x", 0.5)
+    assert (result.probe_seconds, result.cpu_seconds) == (0.1, 3.5)
     assert result.model_dump().items() >= trained.facts.model_dump().items()
     assert read_trial(tmp_path, "lstm-seed-5-x") is None
     content = weights_file(tmp_path, "lstm-seed-4-x").read_bytes()
@@ -59,6 +63,26 @@ def test_measurements_that_are_nan_survive_storage(tmp_path: Path) -> None:
     stored = store_trial(tmp_path, "x", make_trial())
     assert np.isnan([stored.train_flops, stored.latency_ms]).all()
     assert np.isnan([read_trial(tmp_path, "x").train_flops, read_trial(tmp_path, "x").latency_ms]).all()
+
+
+def test_trial_of_an_earlier_version_has_no_cpu_time(tmp_path: Path) -> None:
+    result = store_trial(tmp_path, "x", make_trial(), cpu_seconds=3.5)
+    content = json.dumps({name: value for name, value in result.model_dump().items() if name != "cpu_seconds"}).encode()
+    history = store.table(history_file(tmp_path, "x")).replace_schema_metadata({RESULT_KEY: content})
+    store.write(history_file(tmp_path, "x"), history)
+    read = read_trial(tmp_path, "x")
+    assert np.isnan(read.cpu_seconds)
+    assert read.model_copy(update={"cpu_seconds": 3.5}).model_dump_json() == result.model_dump_json()
+
+
+def test_cpu_time_is_that_of_all_threads_of_the_process(tmp_path: Path) -> None:
+    reviews = tmp_path / "reviews.parquet"
+    store.write(reviews, encoded_reviews())
+    spec = TrialSpec("lstm", 4, RECIPE, reviews, 1.0, "lstm-seed-4", "lstm-seed-4-x", tmp_path)
+    before = time.process_time()
+    result = load_or_train(spec)
+    assert 0 < result.cpu_seconds < time.process_time() - before
+    assert load_or_train(spec).model_dump_json() == result.model_dump_json()
 
 
 @pytest.mark.failure_mode("damaged-file")
@@ -120,6 +144,14 @@ def test_trial_name_covers_seed_recipe_data_code_and_libraries(monkeypatch: pyte
     monkeypatch.setattr(trial, "version", lambda _: "0.0")
     names.append(trial_name("lstm", 0, RECIPE, "data"))
     assert len({name.rsplit("-", 1)[1] for name in names}) == 6
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *BASELINES])
+def test_key_does_not_depend_on_how_costs_are_measured_and_stored(architecture: str) -> None:
+    used = fingerprint.reached(*code_roots(architecture))
+    assert {"tasks.training.cached_trial", "tasks.training.probe"}.isdisjoint(place.module for place in used)
+    assert {"TrialResult", "store_trial", "TrialSpec"}.isdisjoint(place.name for place in used)
+    assert "TrainingFacts" in {place.name for place in used}
 
 
 def test_baseline_key_covers_only_its_part_of_the_recipe() -> None:

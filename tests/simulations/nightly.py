@@ -96,6 +96,7 @@ def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int
     from tasks.execution.in_process import InProcessExecutor
     from tasks.nightly.alarm_table import alarm_table
     from tasks.nightly.history import read_history, select_first_occurrences
+    from tasks.nightly.losses import TIMES
 
     options = OPTIONS | {"data": str(write_reviews(folder / "reviews.csv")), "results": str(folder)}
     failed = []
@@ -116,7 +117,7 @@ def simulate(nights: int, drop: int, empty: int, folder: Path) -> tuple[list[int
         print(f"nightly run {position:>2}  {night}  {seconds:5.1f} s  {state}", file=sys.stderr)  # noqa: T201
     alarms = alarm_table(select_first_occurrences(read_history(folder)))
     positions = sorted({(night - FIRST).days + 1 for night in alarms["night"]})
-    return positions, failed, int((alarms["metric"] == "relative_seconds").sum())
+    return positions, failed, int(alarms["metric"].isin(TIMES).sum())
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.nightly.alarm_detection import ALL_ARCHITECTURES
-from tasks.nightly.time_alarms import MIN_EARLIER_RUNS, SPAN, check_times
+from tasks.nightly.time_alarms import MIN_EARLIER_RUNS, SPAN, TimeCheck, check_times
 from tests.helpers.simulated_nights import ARCHITECTURES, simulate_times
 
 
@@ -47,6 +47,35 @@ def test_missing_times_are_not_tested() -> None:
     assert check_times(times_of(*STEADY, 60, 60, 60, np.nan), ["lstm"]).tested == [False]
     assert check_times(times_of(*STEADY, np.nan, 80, np.nan, 80, 80), ["lstm"]).alarms
     assert check_times(np.zeros((0, 0, 0)), []).alarms == []
+    assert check_times(np.zeros((0, 0, 0)), [], np.zeros((0, 0, 0))).alarms == []
+
+
+def test_cpu_time_is_compared_and_the_duration_ignored_where_both_are_known() -> None:
+    slow, steady = times_of(*STEADY, 60, 80, 82, 81), times_of(*STEADY, 60, 61, 60, 62)
+    assert check_times(slow, ["lstm"], steady) == TimeCheck([], [True], [True])
+    (alarm,) = check_times(steady, ["lstm"], slow).alarms
+    assert (alarm.run, alarm.metric, alarm.earlier_values) == (13, "cpu_seconds", 11)
+
+
+def test_relative_time_is_compared_while_few_runs_have_a_cpu_time() -> None:
+    relative = times_of(*STEADY, *STEADY, 60, 80, 82, 81)
+    cpu = relative.copy()
+    cpu[: len(relative) - MIN_EARLIER_RUNS - SPAN + 1] = np.nan  # one too few have it
+    found = check_times(relative, ["lstm"], cpu)
+    assert [(alarm.run, alarm.metric) for alarm in found.alarms] == [(23, "relative_seconds")]
+    assert check_times(relative[:-1], ["lstm"], cpu[:-1]).by_cpu_time == [False]
+    cpu[len(relative) - MIN_EARLIER_RUNS - SPAN] = np.log(60)
+    assert [(alarm.run, alarm.metric) for alarm in check_times(relative, ["lstm"], cpu).alarms] == [(23, "cpu_seconds")]
+    cpu[-1] = np.nan
+    assert check_times(relative, ["lstm"], cpu).by_cpu_time == [False]
+
+
+def test_load_on_the_machine_raises_no_alarm_if_cpu_time_does_not_depend_on_it() -> None:
+    cpu = simulate_times(0, 60, pace_std=0.0, correlation=0.0)
+    relative = cpu.copy()
+    relative[40:] += np.log(4)  # four programs share a core
+    assert check_times(relative, ARCHITECTURES).alarms
+    assert not check_times(relative, ARCHITECTURES, cpu).alarms
 
 
 @pytest.mark.parametrize("pace_std", [0.0, 0.1, 0.2])

@@ -59,12 +59,14 @@ def test_differences_are_in_points(frames):
 
 
 def test_costs_have_their_units(frames):
-    trials = frames["trials"].assign(train_flops=2.5e12)
+    trials = frames["trials"].assign(train_flops=2.5e12, cpu_seconds=12.34)
     trials.loc[trials["architecture"] == "nb_svm", "train_flops"] = np.nan
     table = cost_table(trials).set_index("architecture").map(str)
     assert table.loc["lstm", "Training (TFLOP)"] == "2.50"
     assert table.loc["nb_svm", "Training (TFLOP)"] == "not known"
     assert table.loc["lstm", "Parameters"] == "673,153"
+    assert table.loc["lstm", "CPU time (s)"] == "12.3"
+    assert set(cost_table(frames["trials"])["CPU time (s)"].map(str)) == {"not known"}
 
 
 def test_learning_curve_has_one_column_per_size(frames):

@@ -127,14 +127,15 @@ def test_expected_maximum_is_unbiased_for_normal_scores() -> None:
 def test_expected_best_validation_and_its_cost() -> None:
     data, trials = (
         predictions_from(CORRECT[:, :2], seeds=3),
-        pd.DataFrame({"architecture": ["a", "a"], "train_seconds": [2, 4]}),
+        pd.DataFrame({"architecture": ["a", "a"], "train_seconds": [2, 4], "cpu_seconds": [5, 7]}),
     )
     data.present[1, 0] = False
     scores = contributions_from([[0.1, 0.2, 0.3], [np.nan, 0.5, 0.7]])
     found = expected_best_validation(data, scores, trials, metric="accuracy").set_index(["architecture", "runs"])
     assert found["expected"].tolist() == pytest.approx([0.2, 0.8 / 3, 0.3, 0.6, 0.7])
     assert found.loc["a", "train_seconds"].tolist() == [3, 6, 9]
-    assert found.loc["b", "train_seconds"].isna().all()
+    assert found.loc["a", "cpu_seconds"].tolist() == [6, 12, 18]
+    assert found.loc["b", ["train_seconds", "cpu_seconds"]].isna().all(axis=None)
     lowest = expected_best_validation(data, scores, trials, metric="log_loss")["expected"]
     assert lowest.tolist() == pytest.approx([0.2, 0.4 / 3, 0.1, 0.6, 0.5])
 
@@ -159,13 +160,14 @@ def test_rank_groups_by_hand() -> None:
     verdicts = {("a", "d"): "second better", ("b", "d"): "second better", ("a", "b"): "first better"}
     summary, pairs = tables({"a": 0.7, "b": 0.6, "c": 0.8, "d": 0.9}, verdicts)
     trials = pd.DataFrame({"architecture": list("aabcd"), "parameters": [5, 5, 1, 30, 40], "train_seconds": 1.0})
-    found = rank_groups(summary, pairs, trials, metric="accuracy")
+    found = rank_groups(summary, pairs, trials.assign(cpu_seconds=[1, 3, 5, 6, 7]), metric="accuracy")
     assert found["architecture"].tolist() == ["d", "c", "a", "b"]
     assert found["group"].tolist() == [1, 1, 2, 3]
     assert found["best"].tolist() == [True, False, False, False]
     assert found["cheapest"].tolist() == [False, True, False, False]
     assert found["verdict"].tolist() == ["best", "not separable", "worse", "worse"]
     assert found["parameters"].tolist() == [40, 30, 5, 1]
+    assert found["cpu_seconds"].tolist() == [7, 6, 2, 5]
     assert found["test_mean"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
