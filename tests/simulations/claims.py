@@ -46,7 +46,7 @@ class Claim:
         """The claim as a row of a table."""
 
         def text(value: float) -> str:
-            return f"{100 * value:.3g}" if self.percent else f"{value:.3f}"
+            return f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
 
         interval = f"[{text(self.low)}, {text(self.high)}]"
         allowed = f"{text(self.allowed[0])} to {text(self.allowed[1])}"

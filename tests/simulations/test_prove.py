@@ -110,7 +110,7 @@ def test_table_is_printed_last_line_is_json_and_a_failed_claim_exits_with_1(monk
     assert last["coverage"] == {"5 seeds": found}
     assert len(last["failures"]) == code
     line = printed.err.splitlines()[-1]
-    assert f"{100 * rate:g} [" in line
+    assert f"{100 * rate:.1f} [" in line
     assert ("FAILED" in line) == bool(code)
     assert received == prove.SHORT
     assert prove.main(["--short", "--scale", "0.001"]) == code
