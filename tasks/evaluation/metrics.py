@@ -1,7 +1,7 @@
 """Metrics of a binary classifier: scores, the contribution of each review to them, and the registry `METRICS`.
 
 A metric that is compared statistically has contributions. Their mean over the reviews is the score, so one bootstrap
-and one analysis of variance serve accuracy, F1, AUC and log-loss.
+and one analysis of variance serve all of them.
 """
 
 from collections.abc import Callable
@@ -131,6 +131,23 @@ def log_loss_contributions(labels: NDArray[np.int8], probabilities: Floats) -> F
     return -np.log(np.where(labels == 1, clipped, 1 - clipped))
 
 
+def balanced_accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+    """Return the balanced accuracy plus the influence of each review on it; shapes as in `accuracy_contributions`.
+
+    The score is the mean of two means, the recalls of the classes. A review changes that of its own class by (correct -
+    recall) / (share of its class), half of which reaches the score (Efron 1982, as in `f1_contributions`). The mean of
+    the contributions is exactly the balanced accuracy. The labels must contain both classes.
+    """
+    correct = accuracy_contributions(labels, probabilities)
+    contributions = np.empty_like(correct)
+    recalls = [correct[..., labels == value].mean(axis=-1, keepdims=True) for value in (0, 1)]
+    score = (recalls[0] + recalls[1]) / 2
+    for value, recall_of_class in enumerate(recalls):
+        own = labels == value
+        contributions[..., own] = score + (correct[..., own] - recall_of_class) / (2 * own.mean())
+    return contributions
+
+
 def f1_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
     """Return the F1 score plus the influence of each review on it; shapes as in `accuracy_contributions`.
 
@@ -180,14 +197,49 @@ def _share_below(values: Floats, ordered: Floats) -> Floats:
     return np.asarray(counts / (2 * len(ordered)))
 
 
+def average_precision_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+    """Return the average precision plus the influence of each review on it; shapes as in `accuracy_contributions`.
+
+    The score is the mean, over the positive reviews, of the precision among all reviews that have at least their
+    probability; reviews with equal probabilities enter together. A review changes the weight of its own precision if it
+    is positive, and every precision of the positive reviews that have at most its probability: by (label - precision) /
+    (number of reviews in that precision). The influence is the derivative by the weight of the review (infinitesimal
+    jackknife, Efron 1982). The mean of the contributions is exactly the average precision. A label must be positive.
+    """
+    trials = probabilities.reshape(-1, len(labels))
+    contributions = [_average_precision_contributions_of_trial(labels, trial) for trial in trials]
+    return np.stack(contributions).reshape(probabilities.shape)
+
+
+def _average_precision_contributions_of_trial(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+    """Return the contributions of one trial, computed from sorted probabilities."""
+    order = np.argsort(-probabilities, kind="stable")
+    positive, ordered = labels[order].astype(np.float64), probabilities[order]
+    is_last = np.append(ordered[1:] != ordered[:-1], True)  # the last review of each probability
+    level = np.cumsum(is_last) - is_last  # position of the probability of each review, from the highest
+    retrieved = np.flatnonzero(is_last) + 1.0
+    true_positives = np.cumsum(positive)[is_last]
+    precision_at = true_positives / retrieved
+    added = np.diff(true_positives, prepend=0.0)  # positive reviews of each probability
+    # Sums over the positive reviews of a probability and of all lower ones.
+    inverse = np.cumsum((added / retrieved)[::-1])[::-1]
+    precisions = np.cumsum((added * precision_at / retrieved)[::-1])[::-1]
+    score = float(added @ precision_at) / true_positives[-1]
+    own = positive * (precision_at[level] - score)
+    influence = (own + positive * inverse[level] - precisions[level]) * len(labels) / true_positives[-1]
+    contributions = np.empty(len(labels))
+    contributions[order] = score + influence
+    return contributions
+
+
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy, accuracy_contributions),
     "precision": Metric(precision),
     "recall": Metric(recall),
     "f1": Metric(f1, f1_contributions, needs_both_classes=True),
     "auc": Metric(auc, auc_contributions, needs_both_classes=True),
-    "balanced_accuracy": Metric(balanced_accuracy),
-    "average_precision": Metric(average_precision),
+    "balanced_accuracy": Metric(balanced_accuracy, balanced_accuracy_contributions, needs_both_classes=True),
+    "average_precision": Metric(average_precision, average_precision_contributions, needs_both_classes=True),
     "log_loss": Metric(log_loss, log_loss_contributions, greater_is_better=False),
 }
 LOWER_IS_BETTER = {name for name, metric in METRICS.items() if not metric.greater_is_better}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,10 +100,14 @@ def select_models(run: RunRecord, selection: ModelSelection) -> list[SelectedMod
     Raises:
         UserError: If the run has no such model, or if both a seed and the ensemble are selected.
     """
+    from tasks.statistics.ranking import mean_costs, rank_architectures
+
     if selection.ensemble and selection.seed is not None:
         raise UserError(f"seed: received {selection.seed} with ensemble, which uses all seeds. Leave one of them out.")
     means = run.trials.groupby("architecture", sort=False)["accuracy"].mean()
-    architecture = selection.architecture or str(means.idxmax())
+    costs = mean_costs(run.trials).reindex(means.index)
+    # Ties are broken as in the report.
+    architecture = selection.architecture or rank_architectures(means, costs, "accuracy")[0]
     trials = run.trials[run.trials["architecture"] == architecture]
     if trials.empty:
         raise UserError(
@@ -112,7 +116,10 @@ def select_models(run: RunRecord, selection: ModelSelection) -> list[SelectedMod
         )
     if not selection.ensemble:
         trials = _select_seed(trials, selection.seed)
-    return [SelectedModel(**{str(name): value for name, value in row.items()}) for row in trials.to_dict("records")]
+    columns = [field.name for field in fields(SelectedModel)]
+    return [
+        SelectedModel(**{str(name): value for name, value in row.items()}) for row in trials[columns].to_dict("records")
+    ]
 
 
 def _select_seed(trials: pd.DataFrame, seed: int | None) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Tables of the statistical comparison, of calibration and of errors."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -49,9 +49,14 @@ def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def other_metrics_table(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate differences and results of each pair in all metrics except accuracy, one column per metric."""
-    rows = pairs[(pairs["metric"] != "accuracy") & _without_majority(pairs)]
+def other_metrics_table(pairs: pd.DataFrame, omitted: Collection[str] = ()) -> pd.DataFrame:
+    """Tabulate differences and results of each pair in all metrics except accuracy, one column per metric.
+
+    Args:
+        pairs: The frame pairs.
+        omitted: Metrics without a column.
+    """
+    rows = pairs[~pairs["metric"].isin({"accuracy", *omitted}) & _without_majority(pairs)]
     factors = rows["metric"].map(lambda name: 1 if name == "log_loss" else 100)
     values = zip(*(rows[name] for name in ("difference", "low", "high")), factors, strict=True)
     intervals = [format_interval(*value, factor=factor) for *value, factor in values]

@@ -27,9 +27,30 @@ def format_groups(setup: pd.DataFrame) -> list[str]:
         ]
     if groups == reviews:
         return [f"Each of the {reviews:,} test reviews is of another group, so they count as independent."]
-    few = f" With fewer than {FEW_GROUPS} groups, the intervals can be too short." if groups < FEW_GROUPS else ""
+    effective, few = float(row["effective_test_groups"]), ""
+    if effective < FEW_GROUPS:
+        sizes = (
+            "" if groups < FEW_GROUPS else f", because their sizes differ so much that they count as {effective:.0f}"
+        )
+        few = f" With fewer than {FEW_GROUPS} groups, the intervals can be too short{sizes}."
     return [
         f"The {reviews:,} test reviews are of {groups:,} groups. Intervals and tests treat the groups as independent, "
         f"not the reviews (design effect {row['design_effect']:.2f}: the groups change the review variance of a score "
         f"by this factor).{few}"
+    ]
+
+
+def group_sentences(setup: pd.DataFrame) -> list[str]:
+    """Return what the verdict says on groups of test reviews: none if all reviews count as independent.
+
+    Args:
+        setup: The frame setup.
+    """
+    row = setup.iloc[0]
+    groups, reviews = int(row["test_groups"]), int(row["test_reviews"])
+    if groups in (1, reviews):
+        return []
+    return [
+        f"The {reviews:,} test reviews are of {groups:,} groups, which all results treat as independent of each other "
+        f"(design effect {row['design_effect']:.2f})."
     ]

@@ -18,7 +18,15 @@ from tasks.reporting.comparison_tables import (
 )
 from tasks.reporting.formatting import TextTable, text_table
 from tasks.reporting.nightly_text import nightly_table
-from tasks.reporting.summary_tables import DEFAULT_CLASSES, class_table, cost_table, gap_table, learning_curve_table
+from tasks.reporting.summary_tables import (
+    DEFAULT_CLASSES,
+    IMBALANCE_METRICS,
+    class_table,
+    cost_table,
+    gap_table,
+    has_rare_class,
+    learning_curve_table,
+)
 from tasks.statistics.evaluation_tables import Frames
 
 INTERVALS = "Intervals are 95% confidence intervals."
@@ -87,8 +95,8 @@ def comparison_sections(frames: Frames) -> list[Section]:
         ),
         Section(
             "Pairwise comparison of other metrics",
-            text_table(other_metrics_table(frames["pairs"])),
-            f"Difference is first minus second: F1 and AUC in percentage points, log-loss in nats. {INTERVALS} "
+            text_table(other_metrics_table(frames["pairs"], () if has_rare_class(frames) else IMBALANCE_METRICS)),
+            f"Difference is first minus second: log-loss in nats, other metrics in percentage points. {INTERVALS} "
             "A difference is significant only if the difference in accuracy is significant as well.",
         ),
         Section(

@@ -20,6 +20,7 @@ from tasks.reporting.formatting import (
 from tasks.statistics.evaluation_tables import Frames
 
 DEFAULT_CLASSES = tuple(CLASS_NAMES.values())
+IMBALANCE_METRICS = ("balanced_accuracy", "average_precision")  # shown if one class is rare
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def summary_table(frames: Frames) -> TextTable:
 
 def summary_columns(frames: Frames) -> list[ScoreColumn]:
     """Return the score columns of the summary; imbalanced test reviews add balanced accuracy and PR-AUC."""
-    imbalance_metrics = ["balanced_accuracy", "average_precision"] if has_rare_class(frames) else []
+    imbalance_metrics = IMBALANCE_METRICS if has_rare_class(frames) else ()
     test = [ScoreColumn("test", metric) for metric in ("accuracy", *imbalance_metrics, "f1", "auc")]
     return [*test, ScoreColumn("test", "log_loss", digits=3, factor=1), ScoreColumn("validation", "accuracy")]
 

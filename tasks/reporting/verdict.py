@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tasks.config.labels import label
 from tasks.reporting.formatting import TextTable
+from tasks.reporting.group_text import group_sentences
 from tasks.reporting.summary_tables import DEFAULT_CLASSES
 from tasks.reporting.verdict_findings import finding_sentences
 from tasks.reporting.verdict_limits import limit_sentences, train_review_count
@@ -49,7 +50,7 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
         title=f"Compared with {label(record.recommended)}",
         table=verdict_table(frames, record),
         note=verdict_table_note(record),
-        limits=limit_sentences(record, train_review_count(frames)),
+        limits=[*limit_sentences(record, train_review_count(frames)), *group_sentences(frames["setup"])],
         findings=finding_sentences(frames),
     )
 

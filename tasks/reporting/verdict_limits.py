@@ -78,7 +78,7 @@ def one_seed_sentences(verdict: Verdict) -> list[str]:
 
 
 def failure_sentences(verdict: Verdict) -> list[str]:
-    """Format the architectures with trials that diverged or scored no better than chance."""
+    """Format the architectures with trials that diverged or failed."""
     failed = [f"{label(name)}: training diverged for all seeds. It has no scores." for name in verdict.without_scores]
     sentences = [*failed, *(_failure_sentence(failure) for failure in verdict.failures)]
     if verdict.failure_rate is not None:
@@ -93,9 +93,9 @@ def _failure_sentence(failure: SeedFailures) -> str:
     seeds, clauses = pluralize(failure.trials, "seed"), []
     if failure.diverged:
         clauses.append(f"training diverged for {failure.diverged} of {seeds}, which its scores do not include")
-    if failure.at_chance:
+    if failure.failed:
         clauses.append(
-            f"{failure.at_chance} of {seeds} scored no better than chance (test balanced accuracy of at most 50%), "
+            f"{failure.failed} of {seeds} failed (test scores at chance level or far below those of the other seeds), "
             "which its scores include"
         )
     return f"{label(failure.architecture)}: {'; '.join(clauses)}."

@@ -41,13 +41,14 @@ class SeedFailures:
         architecture: The architecture.
         trials: Number of its trials.
         diverged: Number of trials that diverged and have no scores.
-        at_chance: Number of trials whose balanced accuracy on test is at most 50%, that of a constant prediction.
+        failed: Number of further trials that failed: they score at chance level or far below the other seeds, see
+            `tasks.statistics.failed_seeds`.
     """
 
     architecture: str
     trials: int
     diverged: int
-    at_chance: int
+    failed: int
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def verdict_record(frames: Frames) -> Verdict:
     best = _first_row(groups[groups["best"]])
     metric, name = str(setup["metric"]), str(best["architecture"])
     test = frames["summary"].query("split == 'test' and metric == @metric").set_index("architecture")
-    failures = seed_failures(frames, test)
+    failures = seed_failures(test)
     cheaper = _cheaper(groups, {failure.architecture for failure in failures})
     score = _first_row(test[test.index == name])
     others = groups[~groups["best"]]
@@ -233,30 +234,18 @@ def _cheaper(groups: pd.DataFrame, failed: Set[str]) -> str | None:
     return str(names.iloc[0]) if len(names) and names.iloc[0] not in failed else None
 
 
-def seed_failures(frames: Frames, summary: pd.DataFrame) -> tuple[SeedFailures, ...]:
-    """Return the architectures with trials that diverged or score no better than a constant prediction.
+def seed_failures(summary: pd.DataFrame) -> tuple[SeedFailures, ...]:
+    """Return the architectures with trials that diverged or failed.
 
     Args:
-        frames: The frame scores, if it exists.
         summary: Rows of the frame summary for the test split and the main metric, indexed by architecture.
     """
-    at_chance = _seeds_at_chance(frames)
+    counts = summary[["seeds", "diverged", "failed"]].astype(int)
     rows = [
-        SeedFailures(str(name), seeds + diverged, diverged, at_chance.get(str(name), 0))
-        for name, seeds, diverged in zip(
-            summary.index, summary["seeds"].astype(int), summary["diverged"].astype(int), strict=True
-        )
-        if name != MAJORITY_BASELINE
+        SeedFailures(str(name), seeds + diverged, diverged, failed)
+        for name, seeds, diverged, failed in counts.itertuples(name=None)
     ]
-    return tuple(row for row in rows if row.diverged or row.at_chance)
-
-
-def _seeds_at_chance(frames: Frames) -> dict[str, int]:
-    """Count the trials of each architecture whose balanced accuracy on test is at most 50%."""
-    if "scores" not in frames:
-        return {}
-    scores = frames["scores"].query("split == 'test' and metric == 'balanced_accuracy' and value <= 0.5")
-    return {str(name): int(count) for name, count in scores["architecture"].astype(str).value_counts().items()}
+    return tuple(row for row in rows if row.diverged or row.failed)
 
 
 def _without_scores(frames: Frames) -> tuple[str, ...]:

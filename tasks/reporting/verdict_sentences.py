@@ -102,12 +102,12 @@ def seed_clauses(verdict: Verdict) -> list[str]:
         clauses.append(f"the seed variance of {label(verdict.recommended)} is unknown (one seed)")
     if verdict.failures:
         failed = [
-            f"{each.diverged + each.at_chance} of {pluralize(each.trials, 'seed')} of {label(each.architecture)}"
+            f"{each.diverged + each.failed} of {pluralize(each.trials, 'seed')} of {label(each.architecture)}"
             for each in verdict.failures[:MAX_NAMES]
         ]
         if (more := len(verdict.failures) - MAX_NAMES) > 0:
             failed.append(f"seeds of {pluralize(more, 'other architecture')}")
-        clauses.append(f"{join_texts(failed)} diverged or scored no better than chance")
+        clauses.append(f"{join_texts(failed)} failed or diverged")
     if verdict.without_scores:
         clauses.append(f"all seeds of {_names(verdict.without_scores)} diverged")
     return clauses

@@ -111,6 +111,7 @@ def _setup_table(splits: Splits, summary: pd.DataFrame, pairs: int, options: Com
         "test_reviews": len(splits["test"].labels),
         "validation_groups": _count_groups(splits["validation"]),
         "test_groups": _count_groups(splits["test"]),
+        "effective_test_groups": _effective_groups(splits["test"]),
         "groups_known": options.groups_known,
         "design_effect": float(effects.median()),
     }
@@ -120,6 +121,11 @@ def _setup_table(splits: Splits, summary: pd.DataFrame, pairs: int, options: Com
 def _count_groups(predictions: Predictions) -> int:
     """Return the number of independent groups of reviews; the number of reviews if no groups are known."""
     return len(predictions.labels if predictions.groups is None else predictions.groups.sizes)
+
+
+def _effective_groups(predictions: Predictions) -> float:
+    """Return the effective number of groups: a few large groups count as few."""
+    return float(len(predictions.labels)) if predictions.groups is None else predictions.groups.effective
 
 
 def _check_comparable(splits: Splits, contributions: Mapping[str, Contributions], metric: str) -> None:

@@ -121,9 +121,9 @@ def rank_groups(
     """
     scores = summary[summary["metric"] == metric].pivot_table(index="architecture", columns="split", values="mean")
     costs, cpu_seconds = (
-        _mean_costs(trials, columns).reindex(scores.index) for columns in (COST_COLUMNS, ("cpu_seconds",))
+        mean_costs(trials, columns).reindex(scores.index) for columns in (COST_COLUMNS, ("cpu_seconds",))
     )
-    order = _rank(scores["validation"], costs, metric)
+    order = rank_architectures(scores["validation"], costs, metric)
     differences = {name: differences_to(pairs, name, metric) for name in order}
     groups, best = _group_numbers(order, differences), order[0]
     to_best = {best: PairDifference(0.0, 0.0, 0.0, "best"), **differences[best]}
@@ -139,8 +139,14 @@ def rank_groups(
     return _mark_cheapest(pd.DataFrame(rows), list(costs.columns))
 
 
-def _rank(validation_means: "pd.Series[float]", costs: pd.DataFrame, metric: str) -> list[str]:
-    """Order architectures by validation mean, best first, then by costs and name."""
+def rank_architectures(validation_means: "pd.Series[float]", costs: pd.DataFrame, metric: str) -> list[str]:
+    """Order architectures by validation mean, best first, then by costs and name.
+
+    Args:
+        validation_means: Mean validation score of each architecture, indexed by its name (architecture).
+        costs: Table of `mean_costs` for the same architectures, in the same order.
+        metric: Metric of the scores.
+    """
     sign = 1 if metric in LOWER_IS_BETTER else -1
     keys = costs.assign(rank=sign * validation_means.round(12)).reset_index()
     return keys.sort_values(["rank", *costs.columns, "architecture"])["architecture"].tolist()
@@ -191,7 +197,7 @@ def differences_to(pairs: pd.DataFrame, reference: str, metric: str) -> dict[str
     return differences
 
 
-def _mean_costs(trials: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
+def mean_costs(trials: pd.DataFrame | None, columns: Sequence[str] = COST_COLUMNS) -> pd.DataFrame:
     """Return the mean of each of some costs over the trials of each architecture, if it is known."""
     if trials is None:
         return pd.DataFrame()
@@ -215,7 +221,7 @@ def expected_best_validation(
     Returns:
         Columns architecture, runs, expected, train_seconds and cpu_seconds (of so many runs; NaN if unknown).
     """
-    costs = _mean_costs(trials, TIME_COLUMNS)
+    costs = mean_costs(trials, TIME_COLUMNS)
     rows = []
     for name, table, present in zip(predictions.architectures, contributions, predictions.present, strict=True):
         scores = table[present].mean(axis=1)

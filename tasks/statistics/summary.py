@@ -27,7 +27,7 @@ SUMMARY_COLUMNS = [
     "failure_rate_high", "mean_without_failed", "low_without_failed", "high_without_failed", "note",
 ]  # fmt: skip
 INTERVAL_COLUMNS = ("low", "high", "bootstrap_low", "bootstrap_high", "low_without_failed", "high_without_failed")
-CONSTANT_NOTE = "constant predictions: the AUC is 0.5 by definition and has no interval"
+CONSTANT_NOTE = "constant predictions: this score is 0.5 by definition and has no interval"
 
 
 def summarize(
@@ -72,7 +72,7 @@ def summarize(
             groups=predictions.groups,
         )
         row["failed_seeds"] = ", ".join(str(predictions.seeds[seed]) for seed in np.flatnonzero(failed[index]))
-        if metric == "auc" and _is_constant(predictions.probabilities[index][present]):
+        if metric in ("auc", "balanced_accuracy") and _is_constant(predictions.probabilities[index][present]):
             row |= {**dict.fromkeys(INTERVAL_COLUMNS, np.nan), "note": CONSTANT_NOTE}
         key = {"architecture": name, "split": split, "metric": metric}
         rows.append({**key, **row, "diverged": diverged})

@@ -36,6 +36,7 @@ TABLE_COLUMNS: dict[str, dict[str, Kind]] = {
 WEIGHTS_FILE = re.compile(r"(?P<architecture>\w[\w.]*)-seed-\d+-[0-9a-f]{1,64}\.safetensors")
 # Target of `latest`. Names have at most 100 characters; a second run with the same name gets the suffix `-2`.
 LATEST_TARGET = re.compile(r"runs/[A-Za-z0-9][A-Za-z0-9._-]{0,109}")
+COSTS = ("parameters", "latency_ms", "train_seconds")
 LARGEST_TEMPERATURE = 1e300
 
 
@@ -51,7 +52,7 @@ class RunRecord:
         vocabulary_path: Vocabulary of the networks.
         trials: One row per trial that did not diverge, with the columns architecture, seed, name (of the trial),
             accuracy (on the validation split, in [0, 1]), temperature and threshold (both fitted on the validation
-            split).
+            split), and the mean costs of its architecture that the run measured (see `COSTS`).
     """
 
     info: RunInfo
@@ -174,7 +175,9 @@ def _join_tables(trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.Dat
     validation = scores[(scores["split"] == "validation") & (scores["metric"] == "accuracy")]
     accuracy = validation[["architecture", "seed", "value"]].rename(columns={"value": "accuracy"})
     names = trials["weights"].str.removesuffix(".safetensors")
-    named = trials.assign(name=names)[["architecture", "seed", "name", "status"]]
+    costs = trials[[cost for cost in COSTS if cost in trials]].apply(pd.to_numeric, errors="coerce")
+    mean_costs = costs.groupby(trials["architecture"]).transform("mean")
+    named = trials[["architecture", "seed", "status"]].assign(name=names, **mean_costs.to_dict("series"))
     joined = named.merge(accuracy, validate="one_to_one")
     finished = joined[joined["status"] == "finished"].drop(columns="status")
     fitted = calibration[["architecture", "seed", "temperature", "threshold"]]

@@ -3,15 +3,19 @@
 import json
 from contextlib import nullcontext
 
+import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from tests.simulations import nightly_claims, prove, seed_claims
+from tasks.statistics.comparison import compare_splits
+from tasks.statistics.options import ComparisonOptions
+from tests.simulations import claims, nightly_claims, prove, seed_claims
 
-POWERS = {"reported_power", "detection_rate", "power_interval"}
-MEANS = {"reported_power", "expected_best"}
+POWERS = {"reported_power", "detection_rate", "power_error", "power_interval"}
+MEANS = {"reported_power", "power_error", "expected_best"}
 GROUPED = {"group_coverage", "group_differences"}
-KEYS = {"family_wise_rate", "coverage", "expected_best", *POWERS, *GROUPED, *seed_claims.ALLOWED}
+KEYS = {"family_wise_rate", "coverage", *POWERS, *GROUPED, *seed_claims.ALLOWED}
+METRICS = ("accuracy", "f1", "auc", "balanced_accuracy", "average_precision", "log_loss")
 
 
 @pytest.fixture(scope="module")
@@ -19,35 +23,16 @@ def result():
     return prove.run_simulations(equal=2, powers=3, coverages=4, reviews=60, grouped=5, seeds=(5, 6))
 
 
-def make_result(
-    *, rate=0.05, low=0.03, reported=0.6, detected=0.58, coverage=0.95, power=0.95, wins=0.97, best=0.85,
-    group_high=0.97, group_low=0.03,
-):  # fmt: skip
-    """Make a result of the simulations for one number of seeds, with intervals of ± 0.01."""
-    interval = {"low": low, "high": 0.9, "simulations": 200}
-    shares = {
-        "detection_rate": detected, "coverage": coverage, "power_interval": power, "probability_coverage": wins,
-        "score_without_failed": 0.95, "failure_bound": 0.96,
-    }  # fmt: skip
-    return {
-        "family_wise_rate": {"5 seeds, skewed": {"rate": rate, **interval}},
-        **{
-            name: {"5 seeds": {"mean" if name in MEANS else "rate": value, "low": value - 0.01, "high": value + 0.01}}
-            for name, value in {**shares, "reported_power": reported, "expected_best": best}.items()
-        },
-        "group_coverage": {"f1, groups of 30": {"rate": 0.9, "low": 0.87, "high": group_high}},
-        "group_differences": {"groups of 30": {"rate": 0.06, "low": group_low, "high": 0.09}},
-    }
-
-
 def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     assert set(result) == KEYS
     cases = {"5 seeds", "6 seeds"}
     assert set(result["family_wise_rate"]) == {case + name for case in cases for name in prove.EQUAL_ARCHITECTURES}
     assert all(set(result[name]) == {c + n for c in cases for n in prove.SEED_STDS} for name in POWERS)
-    assert all(set(result[name]) == cases for name in KEYS - POWERS - GROUPED - {"family_wise_rate"})
-    assert set(result["group_differences"]) == {"groups of 1", "groups of 7", "groups of 30"}
-    assert {"accuracy, groups of 1", "f1, groups of 7", "log_loss, groups of 30"} < set(result["group_coverage"])
+    others = KEYS - POWERS - GROUPED - {"family_wise_rate", "expected_best"}
+    assert all(set(result[name]) == cases for name in others)
+    groups = ("groups of 1", "groups of 7", "groups of 30", "5% positive", "5% positive, groups of 30")
+    for name in GROUPED:
+        assert set(result[name]) == {f"{metric}, {case}" for metric in METRICS for case in groups}
     simulations = {"family_wise_rate": 2, "expected_best": 40, **dict.fromkeys(POWERS, 3), **dict.fromkeys(GROUPED, 5)}
     for name, by_seeds in result.items():
         for found in by_seeds.values():
@@ -56,66 +41,90 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     assert json.loads(json.dumps(result)) == result
 
 
+def test_every_result_but_two_is_a_claim(result) -> None:
+    found = claims.make_claims(result, prove.ALLOWED)
+    plain = {"reported_power", "detection_rate"}  # their difference is the claim
+    assert len(found) == sum(len(cases) for name, cases in result.items() if name not in plain)
+    lines = claims.format_claims(found).splitlines()
+    assert len(lines) == len(found) + 2
+    assert all(line.endswith(("ok     |", "FAILED |")) for line in lines[2:])
+
+
 def test_rates_have_wilson_intervals() -> None:
-    found = prove.estimate_rate([True, False, False, True, False])
+    found = claims.estimate_rate([True, False, False, True, False])
     assert (found["rate"], found["simulations"]) == (0.4, 5)
     assert (found["low"], found["high"]) == pytest.approx(proportion_confint(2, 5, method="wilson"))
 
 
 def test_means_have_normal_intervals() -> None:
-    found = prove.estimate_mean([0.2, 0.4, 0.6])
+    found = claims.estimate_mean([0.2, 0.4, 0.6])
     assert (found["mean"], found["simulations"]) == (pytest.approx(0.4), 3)
     assert found["high"] - found["mean"] == pytest.approx(1.96 * 0.2 / 3**0.5)
 
 
 @pytest.mark.parametrize(
-    ("changes", "facts"),
+    ("name", "low", "high", "holds"),
     [
-        ({}, []),
-        ({"rate": 0.08, "low": 0.049}, []),  # the interval reaches 5%
-        ({"rate": 0.1, "low": 0.06}, [("5 seeds, skewed", "10.0%")]),
-        ({"reported": 0.51, "detected": 0.35}, [("Power, 5 seeds", "51.0%", "35.0%")]),
-        ({"reported": 0.35, "detected": 0.51}, [("Power, 5 seeds",)]),
-        ({"reported": 0.645}, [("Power, 5 seeds", "64.5%")]),  # three points and the error of the simulation
-        ({"power": 0.90}, [("Power, 5 seeds", "90.0%")]),
-        ({"wins": 0.91}, [("probability_coverage, 5 seeds", "91.0%")]),
-        ({"wins": 0.995}, []),  # the interval reaches 99%
-        ({"best": 0.56}, [("expected_best, 5 seeds", "0.560", "0.846")]),
-        ({"coverage": 0.92}, [("Coverage, 5 seeds", "92.0%")]),
-        ({"group_high": 0.92}, [("f1, groups of 30", "90.0%")]),
-        ({"group_low": 0.051}, [("groups of 30", "6.0%")]),
-        ({"coverage": 0.98, "rate": 0.2, "low": 0.1}, [("20.0%",), ("Coverage", "98.0%")]),
+        ("family_wise_rate", 0.049, 0.11, True),  # the interval reaches 5%
+        ("family_wise_rate", 0.051, 0.11, False),
+        ("coverage", 0.90, 0.929, False),
+        ("coverage", 0.971, 0.99, False),
+        ("coverage", 0.92, 0.931, True),
+        ("group_coverage", 0.87, 0.92, False),
+        ("group_differences", 0.051, 0.09, False),
+        ("power_error", 0.031, 0.05, False),
+        ("power_error", -0.05, -0.031, False),
+        ("power_error", 0.02, 0.05, True),
+        ("power_interval", 0.90, 0.92, False),
+        ("probability_coverage", 0.90, 0.92, False),
+        ("probability_coverage", 0.98, 1.0, True),
+        ("expected_best", 0.55, 0.57, False),
+        ("expected_best", 0.83, 0.86, True),
+        ("nightly_alarm_rate", 0.011, 0.02, False),
+        ("nightly_detection_rate", 0.9, 0.94, False),
+        ("false_claim_rate", 0.051, 0.3, False),
     ],
 )
-def test_each_failed_check_is_reported_once(changes, facts) -> None:
-    sentences = prove.failed_checks(make_result(**changes))
-    assert len(sentences) == len(facts)
-    assert all(fact in sentence for expected, sentence in zip(facts, sentences, strict=True) for fact in expected)
+def test_a_claim_fails_if_its_interval_contains_no_allowed_value(name, low, high, holds) -> None:
+    estimate = {"rate": (low + high) / 2, "low": low, "high": high, "simulations": 200}
+    (claim,) = claims.make_claims({name: {"5 seeds": estimate}}, prove.ALLOWED)
+    assert claim.holds == holds
+    assert claim.cells[-1] == ("ok" if holds else "FAILED")
+    assert "5 seeds" in claim.text
 
 
-@pytest.mark.parametrize(("changes", "code"), [({}, 0), ({"coverage": 0.9}, 1)])
-def test_last_line_is_json_and_a_failed_check_exits_with_1(monkeypatch, capsys, changes, code) -> None:
+@pytest.mark.parametrize(("rate", "code"), [(0.95, 0), (0.8, 1)])
+def test_table_is_printed_last_line_is_json_and_a_failed_claim_exits_with_1(monkeypatch, capsys, rate, code) -> None:
     received = {}
+    found = {"rate": rate, "low": rate - 0.01, "high": rate + 0.01, "simulations": 200}
     monkeypatch.setattr(prove, "process_pool", lambda processes: nullcontext(map))
     monkeypatch.setattr(
-        prove, "run_simulations", lambda map_range, **options: received.update(options) or make_result(**changes)
+        prove,
+        "run_simulations",
+        lambda map_range, **options: received.update(options) or {"coverage": {"5 seeds": found}},
     )
-    monkeypatch.setattr(prove, "check_nightly_claims", lambda map_range, short: ({}, []))
+    monkeypatch.setattr(prove, "run_nightly_claims", lambda map_range, short, scale: {})
     assert prove.main(["--short"]) == code
-    *_, last = capsys.readouterr().out.splitlines()
-    assert json.loads(last).keys() >= KEYS
-    assert bool(json.loads(last)["failures"]) == bool(code)
+    printed = capsys.readouterr()
+    last = json.loads(printed.out.splitlines()[-1])
+    assert last["coverage"] == {"5 seeds": found}
+    assert len(last["failures"]) == code
+    line = printed.err.splitlines()[-1]
+    assert f"{100 * rate:.1f} [" in line
+    assert ("FAILED" in line) == bool(code)
     assert received == prove.SHORT
+    assert prove.main(["--short", "--scale", "0.001"]) == code
+    assert received == {"equal": 1, "powers": 1, "coverages": 1, "reviews": 2_000, "grouped": 1}
 
 
 def test_five_equal_architectures_are_compared_by_accuracy_only(monkeypatch) -> None:
-    seen, compare_splits = {}, prove.compare_splits
+    seen, compare = {}, prove.compare_test_pairs
 
-    def record(splits, **arguments):
-        seen.update(metrics=arguments["options"].metrics, shape=splits["test"].probabilities.shape)
-        return compare_splits(splits, **arguments)
+    def record(test, options):
+        seen.update(metrics=options.metrics, shape=test.probabilities.shape)
+        return compare(test, options)
 
-    monkeypatch.setattr(prove, "compare_splits", record)
+    monkeypatch.setattr(prove, "compare_test_pairs", record)
     assert prove.has_false_positive(0, seeds=6, reviews=40, case=", other errors") in (True, False)
     assert (seen["shape"], seen["metrics"]) == ((5, 6, 40), ["accuracy"])
 
@@ -130,32 +139,54 @@ def test_a_large_difference_is_detected_and_a_wrong_accuracy_is_not_covered(monk
     assert not prove.covers_true_accuracy(0, **options)
 
 
+def test_pairs_are_those_of_a_comparison() -> None:
+    splits = prove.simulate_predictions([0.8, 0.85, 0.8], seeds=5, reviews=90, seed=0, group_size=3)
+    options = ComparisonOptions(draws=2)
+    whole = compare_splits(splits, options=options)["pairs"]
+    pairs, variances = prove.compare_test_pairs(splits["test"], options)
+    bootstrap = ["bootstrap_low", "bootstrap_high"]
+    pd.testing.assert_frame_equal(pairs.drop(columns=bootstrap), whole.drop(columns=bootstrap))
+    assert len(variances) == 3
+
+
 def test_groups_are_the_reason_why_equal_models_differ() -> None:
     options = {"group_size": 30, "reviews": 900}
-    ignored = [prove.groups.equal_models_differ(number, ignore=True, **options) for number in range(40)]
-    by_group = [prove.groups.equal_models_differ(number, **options) for number in range(40)]
+    ignored = [prove.groups.equal_models_differ(number, ignore=True, **options)["accuracy"] for number in range(40)]
+    by_group = [prove.groups.equal_models_differ(number, **options)["accuracy"] for number in range(40)]
     assert sum(ignored) > 12
     assert sum(by_group) <= 4
 
 
-def test_true_scores_are_those_of_many_reviews() -> None:
-    truth = prove.groups.true_scores()
+@pytest.mark.parametrize("positive_share", [0.5, 0.05])
+def test_true_scores_are_those_of_many_reviews(positive_share) -> None:
+    truth = prove.groups.true_scores(positive_share)
     test = prove.simulate_predictions(
-        [prove.groups.ACCURACY], seeds=60, reviews=30_000, seed=0, architecture_std=prove.groups.ARCHITECTURE_STD,
-        group_size=3,
+        [prove.groups.ACCURACY], seeds=60, reviews=30_000, seed=0, group_size=3, positive_share=positive_share,
+        **prove.groups.MODEL,
     )["test"]  # fmt: skip
-    for metric, values in prove.metric_contributions(test).items():
-        assert values.mean() == pytest.approx(truth[metric], abs=0.006), metric
+    assert test.labels.mean() == pytest.approx(positive_share, abs=0.02)
+    found = prove.metric_contributions(test)
+    assert set(found) == set(truth)
+    for metric, values in found.items():
+        assert values.mean() == pytest.approx(truth[metric], abs=0.006 if positive_share == 0.5 else 0.015), metric
 
 
-def test_claims_about_nightly_runs_have_rates_and_failures(monkeypatch) -> None:
+def test_simulated_baselines_have_one_run_and_other_seed_variances_keep_the_accuracy() -> None:
+    options = {"seeds": 40, "reviews": 4_000, "seed": 1}
+    test = prove.simulate_predictions([0.87] * 4, baselines=2, seed_std=[0.005, 0.04, 0.005, 0.005], **options)["test"]
+    assert test.present.sum(axis=1).tolist() == [40, 40, 1, 1]
+    accuracies = prove.metric_contributions(test, ["accuracy"])["accuracy"].mean(axis=2)
+    assert accuracies[1].std() > 3 * accuracies[0].std()
+    assert [row[0] for row in accuracies] == pytest.approx([0.87] * 4, abs=0.1)
+    assert accuracies[:2].mean(axis=1) == pytest.approx([0.87] * 2, abs=0.03)
+
+
+def test_claims_about_nightly_runs_have_rates_and_means(monkeypatch) -> None:
     monkeypatch.setattr(nightly_claims, "RUNS", 20)
     monkeypatch.setattr(nightly_claims, "LOOKS", 3)
     monkeypatch.setattr(nightly_claims, "SHORT", {"histories": 1, "drops": 2, "comparisons": 2})
-    result, failures = prove.check_nightly_claims(map, short=True)
-    assert set(result) == {"nightly_alarm_rate", "nightly_detection_rate", "false_claim_rate"}
+    result = prove.run_nightly_claims(map, short=True)
+    assert set(result) - set(nightly_claims.ALLOWED) == {"false_claim_rate_of_single_looks"}
     assert {found["simulations"] for found in result["nightly_alarm_rate"].values()} == {20}
     assert {found["simulations"] for found in result["nightly_detection_rate"].values()} == {2}
-    assert failures == []
-    bad = {"rate": 0.5, "low": 0.4, "high": 0.6}
-    assert len(nightly_claims.failed_claims({name: {"all looks": bad} for name in result})) == 3
+    assert {"mean" in found for found in result["promised_minus_detected"].values()} == {True}

@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 
 from tasks.config.errors import UserError
 from tasks.evaluation.metrics import (
     METRICS,
     accuracy_contributions,
     auc_contributions,
+    average_precision_contributions,
+    balanced_accuracy_contributions,
     f1_contributions,
     log_loss_contributions,
 )
@@ -148,17 +150,55 @@ def test_variance_of_the_auc_is_that_of_delong() -> None:
 @pytest.mark.parametrize(
     ("contribute", "metric"),
     [(f1_contributions, lambda y, p, w: f1_score(y, p > 0.5, sample_weight=w)),
-     (auc_contributions, lambda y, p, w: roc_auc_score(y, p, sample_weight=w))],
+     (auc_contributions, lambda y, p, w: roc_auc_score(y, p, sample_weight=w)),
+     (balanced_accuracy_contributions, lambda y, p, w: balanced_accuracy_score(y, p > 0.5, sample_weight=w)),
+     (average_precision_contributions, lambda y, p, w: average_precision_score(y, p, sample_weight=w))],
 )  # fmt: skip
 def test_influence_is_the_derivative_by_the_weight_of_a_review(contribute, metric) -> None:
     rng = np.random.default_rng(1)
     labels, scores = rng.integers(0, 2, 30).astype(np.int8), rng.integers(0, 8, 30) / 8
     found, step = contribute(labels, scores), 1e-6
-    for review in range(0, 30, 7):
+    for review in range(30):
         weights = np.ones(30)
         weights[review] += step
         slope = (metric(labels, scores, weights) - metric(labels, scores, None)) / step
         assert found[review] - found.mean() == pytest.approx(30 * slope, abs=1e-4)
+
+
+def test_contributions_to_balanced_accuracy_match_hand_computation() -> None:
+    # Recalls 1/3 and 1 (0.5 is negative). A positive review is 3/5 of the reviews: its influence is (correct - 1/3) / 2
+    # / (3/5); negative reviews are all correct and have none.
+    expected = 2 / 3 + np.array([(2 / 3) / 1.2, 0, (-1 / 3) / 1.2, 0, (-1 / 3) / 1.2])
+    np.testing.assert_allclose(balanced_accuracy_contributions(LABELS, SCORES), expected)
+
+
+def test_contributions_to_average_precision_match_hand_computation() -> None:
+    # Precision 1 at the first review, 3/4 at the three that tie; AP = (1 + 2 * 3/4) / 3 = 5/6. The influence is 5/3 of:
+    # the own precision minus AP (positive reviews only), plus the change of the precision of every positive review with
+    # at most this probability: two of them with (label - 3/4) / 4, and the first review's own, (1 - 1) / 1.
+    tied = 2 * (1 - 3 / 4) / 4
+    expected = 5 / 6 + 5 / 3 * np.array(
+        [1 - 5 / 6 + tied, 2 * (0 - 3 / 4) / 4, 3 / 4 - 5 / 6 + tied, 0, 3 / 4 - 5 / 6 + tied]
+    )
+    found = average_precision_contributions(LABELS, SCORES)
+    np.testing.assert_allclose(found, expected)
+    assert found.mean() == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize(
+    ("contribute", "metric"),
+    [(balanced_accuracy_contributions, lambda y, p: balanced_accuracy_score(y, p > 0.5)),
+     (average_precision_contributions, average_precision_score)],
+)  # fmt: skip
+def test_variance_of_contributions_is_close_to_that_of_the_delete_one_jackknife(contribute, metric) -> None:
+    rng = np.random.default_rng(2)
+    labels = (np.arange(300) % 4 == 0).astype(np.int8)
+    scores = np.round(1 / (1 + np.exp(-rng.normal(2 * labels - 1, 1.5))), 2)  # with ties
+    found = contribute(labels, scores)
+    kept = ~np.eye(300, dtype=bool)
+    without = np.array([metric(labels[keep], scores[keep]) for keep in kept])
+    jackknife = 299 / 300 * np.square(without - without.mean()).sum()
+    assert np.square(found - found.mean()).sum() / 300**2 == pytest.approx(jackknife, rel=0.06)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1, width=32)), min_size=1, max_size=30))
@@ -171,7 +211,8 @@ def test_contributions_of_arbitrary_predictions_average_to_the_score(rows: list[
 
 def test_only_requested_and_defined_metrics_are_computed() -> None:
     data = small(reviews=9)["test"]
-    assert list(metric_contributions(data)) == ["accuracy", "f1", "auc", "log_loss"]
+    compared = ["accuracy", "f1", "auc", "balanced_accuracy", "average_precision", "log_loss"]
+    assert list(metric_contributions(data)) == compared
     assert list(metric_contributions(data, ["auc"])) == ["auc"]
     one_class = replace(data, labels=np.ones_like(data.labels))
     assert list(metric_contributions(one_class)) == ["accuracy", "log_loss"]

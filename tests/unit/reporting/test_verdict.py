@@ -98,6 +98,21 @@ def recalls(predictions: pd.DataFrame, name: str, split: str, value: int) -> lis
     return [float(((t["probability"] >= 0.5) == value).mean()) for _, t in predictions[rows].groupby("seed")]
 
 
+def failed_seeds(predictions: pd.DataFrame, name: str) -> int:
+    """Count the seeds whose AUC is at chance level, or whose accuracy is far below the median of the seeds."""
+    own = predictions[(predictions["architecture"] == name) & (predictions["split"] == "test")]
+    scores, chance = [], []
+    for _, trial in own.groupby("seed"):
+        scores.append(float(((trial["probability"] > 0.5) == (trial["label"] == 1)).mean()))
+        above, below = (trial.loc[trial["label"] == value, "probability"].to_numpy() for value in (1, 0))
+        gaps = above[:, None] - below[None, :]
+        area = ((gaps > 0).sum() + (gaps == 0).sum() / 2) / gaps.size
+        chance.append(area < min(0.6, 0.5 + 1.645 * ((len(trial) + 1) / (12 * gaps.size)) ** 0.5))
+    gap = np.median(scores) - np.array(scores)
+    limit = max(0.05, 5 * 1.4826 * np.median(np.abs(gap)))
+    return sum(low or (each > limit and len(scores) >= 3) for low, each in zip(chance, gap, strict=True))
+
+
 def result_of(pairs: pd.DataFrame, other: str, best: str) -> str:
     """Return the category of an architecture compared with the best one, from the row of the pair."""
     pairs = pairs[pairs["metric"] == "accuracy"]
@@ -138,12 +153,9 @@ def expected_claims(frames: Frames) -> dict[str, object]:
     failures = {}
     for name in names:
         total = int((trials["architecture"] == name).sum())
-        chance = [
-            (a + b) / 2 <= 0.5
-            for a, b in zip(recalls(predictions, name, "test", 0), recalls(predictions, name, "test", 1), strict=True)
-        ]
-        if name != "majority" and (total > counts[name] or any(chance)):
-            failures[name] = (total, total - counts[name], sum(chance))
+        failed = 0 if name in BASELINES else failed_seeds(predictions, name)
+        if total > counts[name] or failed:
+            failures[name] = (total, total - counts[name], failed)
     claims["failures"] = failures
     return claims
 
@@ -152,7 +164,7 @@ def as_sets(record: Verdict) -> dict[str, object]:
     """Return the claims of a record; the order of names does not matter."""
     names = (*CATEGORIES, "ties", "one_seed", "without_scores")
     scores = {name: getattr(record, name) for name in ("recommended", "validation_score", "test_score")}
-    failures = {each.architecture: (each.trials, each.diverged, each.at_chance) for each in record.failures}
+    failures = {each.architecture: (each.trials, each.diverged, each.failed) for each in record.failures}
     return scores | {name: set(getattr(record, name)) for name in names} | {"failures": failures}
 
 

@@ -35,7 +35,7 @@ def assert_valid(frames: dict[str, pd.DataFrame]) -> None:
     ):
         assert (frame[low] <= frame[point] + 1e-12).all(), (low, point)
         assert (frame[point] <= frame[high] + 1e-12).all(), (point, high)
-    assert (summary["low"].notna() | summary["metric"].eq("auc")).all()
+    assert (summary["low"].notna() | summary["metric"].isin(["auc", "balanced_accuracy"])).all()
     scores = summary[summary["metric"].ne("log_loss") & summary["low"].notna()]
     assert (scores["low"].ge(0) & scores["high"].le(1)).all()
     assert pairs[pairs["metric"] != "log_loss"][["low", "high"]].abs().le(1).all(axis=None)
@@ -86,7 +86,7 @@ def test_constant_probabilities_are_not_significantly_different(value) -> None:
     splits = small([0.8, 0.8], reviews=50)
     for predictions in splits.values():
         predictions.probabilities[:] = value
-    for metric in ("accuracy", "f1", "auc", "log_loss"):
+    for metric in ("accuracy", "f1", "auc", "balanced_accuracy", "average_precision", "log_loss"):
         frames = compare_splits(splits, options=ComparisonOptions(metric=metric, draws=50))
         assert_valid(frames)
         assert set(frames["pairs"]["verdict"]) == {"not separable"}
@@ -213,7 +213,9 @@ def test_fewer_metrics_give_the_same_numbers() -> None:
 
 def test_incomparable_predictions_raise() -> None:
     splits = small(reviews=30)
-    with pytest.raises(UserError, match=r"'accurcy'.*accuracy, f1, auc, log_loss"):
+    with pytest.raises(
+        UserError, match=r"'accurcy'.*accuracy, f1, auc, balanced_accuracy, average_precision, log_loss"
+    ):
         compare_splits(splits, options=ComparisonOptions(metric="accurcy"))
     one_class = {
         split: replace(predictions, labels=np.ones_like(predictions.labels)) for split, predictions in splits.items()
@@ -263,6 +265,8 @@ def test_groups_of_reviews_are_counted_and_widen_every_interval() -> None:
     setup = by_group["setup"].iloc[0]
     assert (setup["test_reviews"], setup["test_groups"], setup["validation_groups"]) == (900, 30, 7)
     assert (setup["groups_known"], setup["design_effect"] > 2) == (True, True)
+    assert setup["effective_test_groups"] == pytest.approx(30)
+    assert ignored["setup"]["effective_test_groups"].item() == 900
     assert (ignored["setup"]["test_groups"].item(), ignored["setup"]["design_effect"].item()) == (900, 1)
     for table, value in (("summary", "mean"), ("pairs", "difference")):
         test = by_group[table].get("split", pd.Series("test", by_group[table].index)) == "test"

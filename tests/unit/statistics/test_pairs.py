@@ -11,6 +11,7 @@ from tasks.evaluation.predictions import Predictions, metric_contributions
 from tasks.statistics.comparison import compare_splits, resample_trials
 from tasks.statistics.confidence_intervals import VarianceComponents, estimate_variance, two_sided_p_value
 from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.paired_tests import win_interval
 from tasks.statistics.pairs import PAIR_COLUMNS, compare_pairs, match_seeds, p_value
 from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
@@ -86,6 +87,19 @@ def test_lower_log_loss_is_better() -> None:
     assert (rows["probability_first_better"] == 0).all()
     assert rows["probability_high"].between(0.52, 0.56).all()  # 0 of 5 seeds
     assert (rows["verdict"] == "second better").all()
+
+
+def test_few_groups_widen_the_interval_of_the_probability() -> None:
+    test = simulate_predictions([0.85, 0.86], seeds=8, reviews=240, seed=2, group_size=30, architecture_std=0.5)["test"]
+    assert test.groups is not None
+    row = compare_test(test).iloc[0]
+    contributions = metric_contributions(test, ["accuracy"])["accuracy"]
+    table = contributions[0] - contributions[1]
+    known = estimate_variance(table, groups=test.groups).known_variance
+    scale = stats.t.ppf(0.975, test.groups.df) / stats.norm.ppf(0.975)
+    assert scale > 1.1
+    low, high = win_interval(table.mean(axis=1), shared_variance=known * scale**2)
+    assert (row["probability_low"], row["probability_high"]) == pytest.approx((low, high))
 
 
 def test_probability_that_the_first_is_better_counts_the_seeds() -> None:

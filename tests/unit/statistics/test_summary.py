@@ -54,15 +54,18 @@ def test_log_loss_has_a_symmetric_interval() -> None:
     )
 
 
-def test_constant_predictions_have_no_interval_of_the_auc() -> None:
+def test_constant_predictions_have_no_interval_where_their_score_is_fixed() -> None:
     data = simulate_predictions([0.8, 0.8], seeds=2, reviews=50, seed=0)["test"]
     data.probabilities[0] = [[0.3], [0.6]]
     found = summary(data).set_index(["architecture", "metric"])
     limits = ["low", "high", "bootstrap_low", "bootstrap_high"]
-    assert found.loc[("model_0", "auc"), "mean"] == 0.5
-    assert found.loc[("model_0", "auc"), limits].isna().all()
-    assert found.loc[("model_0", "auc"), "note"].startswith("constant predictions")
-    assert found.drop(index=("model_0", "auc"))[limits].notna().all(axis=None)
+    fixed = [("model_0", "auc"), ("model_0", "balanced_accuracy")]
+    assert (found.loc[fixed, "mean"] == 0.5).all()
+    assert found.loc[fixed, limits].isna().all(axis=None)
+    assert found.loc[fixed, "note"].str.startswith("constant predictions").all()
+    assert found.drop(index=fixed)[limits].notna().all(axis=None)
+    # The average precision of a constant is the share of positive reviews, which differs between samples of reviews.
+    assert found.loc[("model_0", "average_precision"), "mean"] == pytest.approx(data.labels.mean())
 
 
 def test_log_loss_interval_is_not_negative() -> None:
@@ -141,5 +144,7 @@ def test_rows_and_columns() -> None:
     found = summary(simulate_predictions([0.8, 0.7], seeds=2, reviews=30, seed=0)["test"])
     assert list(found) == SUMMARY_COLUMNS
     assert found[["architecture", "metric"]].to_numpy().tolist() == [
-        [name, metric] for name in ("model_0", "model_1") for metric in ("accuracy", "f1", "auc", "log_loss")
+        [name, metric]
+        for name in ("model_0", "model_1")
+        for metric in ("accuracy", "f1", "auc", "balanced_accuracy", "average_precision", "log_loss")
     ]
