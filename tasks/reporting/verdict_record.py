@@ -35,19 +35,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class SeedFailures:
-    """Trials of an architecture that failed.
+    """Seeds of an architecture of which the training failed, see `tasks.statistics.failed_seeds`.
 
     Attributes:
         architecture: The architecture.
         trials: Number of its trials.
         diverged: Number of trials that diverged and have no scores.
-        at_chance: Number of trials whose balanced accuracy on test is at most 50%, that of a constant prediction.
+        failed: Number of further trials that failed. Its scores contain them.
+        score_without: Mean of the test scores of all other trials; None if there is none, or if `failed` is 0.
     """
 
     architecture: str
     trials: int
     diverged: int
-    at_chance: int
+    failed: int
+    score_without: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Verdict:
         not_significant: Tested architectures that are none of these.
         inconclusive: Architectures that were not tested, because they share too few seeds.
         one_seed: Architectures whose seed variance is unknown.
-        failures: Architectures with failed trials.
+        failures: Architectures with seeds that diverged or failed.
         failure_rate: Upper 95% confidence bound of the share of failed trainings of the recommended architecture; None
             if it is not known.
         without_scores: Architectures of which every trial diverged.
@@ -180,7 +182,7 @@ def verdict_record(frames: Frames) -> Verdict:
     best = _first_row(groups[groups["best"]])
     metric, name = str(setup["metric"]), str(best["architecture"])
     test = frames["summary"].query("split == 'test' and metric == @metric").set_index("architecture")
-    failures = seed_failures(frames, test)
+    failures = seed_failures(test)
     cheaper = _cheaper(groups, {failure.architecture for failure in failures})
     score = _first_row(test[test.index == name])
     others = groups[~groups["best"]]
@@ -233,30 +235,18 @@ def _cheaper(groups: pd.DataFrame, failed: Set[str]) -> str | None:
     return str(names.iloc[0]) if len(names) and names.iloc[0] not in failed else None
 
 
-def seed_failures(frames: Frames, summary: pd.DataFrame) -> tuple[SeedFailures, ...]:
-    """Return the architectures with trials that diverged or score no better than a constant prediction.
+def seed_failures(summary: pd.DataFrame) -> tuple[SeedFailures, ...]:
+    """Return the architectures with seeds that diverged or failed.
 
     Args:
-        frames: The frame scores, if it exists.
         summary: Rows of the frame summary for the test split and the main metric, indexed by architecture.
     """
-    at_chance = _seeds_at_chance(frames)
-    rows = [
-        SeedFailures(str(name), seeds + diverged, diverged, at_chance.get(str(name), 0))
-        for name, seeds, diverged in zip(
-            summary.index, summary["seeds"].astype(int), summary["diverged"].astype(int), strict=True
-        )
-        if name != MAJORITY_BASELINE
-    ]
-    return tuple(row for row in rows if row.diverged or row.at_chance)
-
-
-def _seeds_at_chance(frames: Frames) -> dict[str, int]:
-    """Count the trials of each architecture whose balanced accuracy on test is at most 50%."""
-    if "scores" not in frames:
-        return {}
-    scores = frames["scores"].query("split == 'test' and metric == 'balanced_accuracy' and value <= 0.5")
-    return {str(name): int(count) for name, count in scores["architecture"].astype(str).value_counts().items()}
+    rows = []
+    for name, row in zip(summary.index.map(str), summary.to_dict("records"), strict=True):
+        seeds, diverged, failed = int(row["seeds"]), int(row["diverged"]), int(row["failed"])
+        without = float(row["mean_without_failed"]) if 0 < failed < seeds else None
+        rows.append(SeedFailures(name, seeds + diverged, diverged, failed, without))
+    return tuple(row for row in rows if row.diverged or row.failed)
 
 
 def _without_scores(frames: Frames) -> tuple[str, ...]:

@@ -98,6 +98,24 @@ def recalls(predictions: pd.DataFrame, name: str, split: str, value: int) -> lis
     return [float(((t["probability"] >= 0.5) == value).mean()) for _, t in predictions[rows].groupby("seed")]
 
 
+def count_failed(predictions: pd.DataFrame, name: str) -> int:
+    """Return how many seeds order the test reviews no better than chance, or are far below the other seeds."""
+    rows = predictions[(predictions["architecture"] == name) & (predictions["split"] == "test")]
+    tables = [table for _, table in rows.groupby("seed")]
+    scores = [float(((table["probability"] >= 0.5) == (table["label"] == 1)).mean()) for table in tables]
+    gaps = np.median(scores) - scores
+    limit = max(0.05, 5 * 1.4826 * np.median(abs(gaps))) if len(scores) > 2 else np.inf
+    count = 0
+    for table, gap in zip(tables, gaps, strict=True):
+        positive, negative = (table.loc[table["label"] == value, "probability"].to_numpy() for value in (1, 0))
+        size = len(positive) * len(negative)
+        higher = positive[:, None] - negative
+        area = ((higher > 0).sum() + (higher == 0).sum() / 2) / size
+        bound = min(0.6, 0.5 + 1.645 * ((len(table) + 1) / (12 * size)) ** 0.5)
+        count += bool(area < bound or gap > limit)
+    return count
+
+
 def result_of(pairs: pd.DataFrame, other: str, best: str) -> str:
     """Return the category of an architecture compared with the best one, from the row of the pair."""
     pairs = pairs[pairs["metric"] == "accuracy"]
@@ -138,12 +156,9 @@ def expected_claims(frames: Frames) -> dict[str, object]:
     failures = {}
     for name in names:
         total = int((trials["architecture"] == name).sum())
-        chance = [
-            (a + b) / 2 <= 0.5
-            for a, b in zip(recalls(predictions, name, "test", 0), recalls(predictions, name, "test", 1), strict=True)
-        ]
-        if name != "majority" and (total > counts[name] or any(chance)):
-            failures[name] = (total, total - counts[name], sum(chance))
+        failed = 0 if name in BASELINES else count_failed(predictions, name)
+        if total > counts[name] or failed:
+            failures[name] = (total, total - counts[name], failed)
     claims["failures"] = failures
     return claims
 
@@ -152,7 +167,7 @@ def as_sets(record: Verdict) -> dict[str, object]:
     """Return the claims of a record; the order of names does not matter."""
     names = (*CATEGORIES, "ties", "one_seed", "without_scores")
     scores = {name: getattr(record, name) for name in ("recommended", "validation_score", "test_score")}
-    failures = {each.architecture: (each.trials, each.diverged, each.at_chance) for each in record.failures}
+    failures = {each.architecture: (each.trials, each.diverged, each.failed) for each in record.failures}
     return scores | {name: set(getattr(record, name)) for name in names} | {"failures": failures}
 
 
@@ -210,6 +225,14 @@ def check_sentences(record: Verdict, frames: Frames) -> None:
         ] + ["not significantly different" in clauses, "inconclusive" in clauses]  # fmt: skip
         claimed = (record.better, record.worse, record.not_significant, record.inconclusive)
         assert found == [bool(names) for names in claimed]
+        lead = clauses.split(":")[0] if record.is_recommended else ""
+        is_open = bool(record.not_significant or record.inconclusive)
+        assert (lead == "The choice is open") == (record.is_recommended and is_open)
+        assert (lead == "The choice is clear") == (record.is_recommended and len(record.worse) == record.others)
+    for each in record.failures:
+        seeds = f"{each.trials} seed{'s' * (each.trials > 1)}"
+        share = f"{each.diverged + each.failed} of {seeds} of {label(each.architecture)}"
+        assert len(record.failures) > 3 or share in formatted.sentences[1]
     words = {str(row[0]): str(row[3]) for row in formatted.table.rows}
     assert len(words) == record.others + 1 + len(record.without_scores)
     expected = dict.fromkeys(record.without_scores, "failed")
