@@ -32,6 +32,15 @@ def failure_notes(trials: pd.DataFrame, failed: FailedSeeds) -> dict[str, str]:
     return notes
 
 
+def failed_counts(pairs: pd.DataFrame) -> dict[str, str]:
+    """Return how many seeds of an architecture failed or diverged, by architecture, by the frame pairs."""
+    counts: dict[str, int] = {}
+    for side in ("first", "second"):
+        if f"{side}_failed" in pairs:
+            counts |= dict(zip(pairs[side].map(str), pairs[f"{side}_failed"].astype(int), strict=True))
+    return {name: f"{count} seed{'s' * (count > 1)} failed" for name, count in counts.items() if count}
+
+
 def is_failed(scores: pd.DataFrame, failed: FailedSeeds) -> NDArray[np.bool_]:
     """Return which rows (rows,) with the columns architecture and seed are those of a seed that failed."""
     rows = zip(scores["architecture"], scores["seed"], strict=True)

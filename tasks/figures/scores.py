@@ -10,7 +10,7 @@ import pandas as pd
 
 from tasks.config.labels import in_display_order, label
 from tasks.evaluation.scores import rank_by_validation
-from tasks.figures.failures import FAILURE_CAPTION, FailedSeeds, failed_seeds, failure_notes, is_failed
+from tasks.figures.failures import FAILURE_CAPTION, FailedSeeds, failed_counts, failed_seeds, failure_notes, is_failed
 from tasks.figures.layout import (
     MUTED_COLOR,
     TEXT_COLOR,
@@ -180,9 +180,9 @@ def differences(pairs: pd.DataFrame, groups: pd.DataFrame, colors: Colors, setup
     rows = [name for name in groups["architecture"] if name in to_best and name != best]
     rows = in_display_order([*visible_architectures(rows, colors), best])
     margin = 100 * (DEFAULT_MARGIN if setup is None else float(setup["margin"].iloc[0]))
-    deviations = difference_deviations(pairs, best, rows)
+    deviations, notes = difference_deviations(pairs, best, rows), failed_counts(pairs)
     figure, (panels,) = create_figure(
-        1, 2 if deviations else 1, 13 if deviations else 10.2, 1.9 + rows_height(rows),
+        1, 2 if deviations else 1, 13 if deviations else 10.2, 1.9 + rows_height(rows, notes),
         "Differences in test accuracy to the best architecture",
         f"Test accuracy minus that of {label(best)} (star), the architecture with the highest validation accuracy, in "
         "percentage points. A bar is the 95% confidence interval of the difference. The gray band is the equivalence "
@@ -199,7 +199,7 @@ def differences(pairs: pd.DataFrame, groups: pd.DataFrame, colors: Colors, setup
         plot_difference(axes, row, to_best[name], colors[name])
     if deviations:
         plot_deviations(panels[1], rows, deviations)
-    label_rows(panels, rows, best)
+    label_rows(panels, rows, best, notes)
     annotate_beside(axes, (1, 1), "Points", "Result", height=8, xycoords="axes fraction", fontweight="bold")
     axes.set_xlabel("Difference in test accuracy (percentage points)")
     figure.legend(loc="outside lower left", ncols=4)
@@ -236,12 +236,12 @@ def plot_deviations(axes: Axes, rows: Sequence[str], deviations: Mapping[str, Ma
         shift = (place - (len(deviations) - 1) / 2) * height
         axes.barh([row + shift for row, _ in known], [value for _, value in known], height=0.85 * height, color=color,
                   label=name, zorder=2)  # fmt: skip
-        texts = {row: f"{value:.1f} ▸" for row, value in known if value > limit}
-        texts |= {row: "not known" for row, each in enumerate(rows) if np.isnan(values.get(each, 0))}
-        for row, text in texts.items():
-            axes.annotate(f" {text} ", (limit if "▸" in text else 0, row + shift), va="center", fontsize=8,
-                          ha="right" if "▸" in text else "left",
-                          color="white" if "▸" in text else MUTED_COLOR)  # fmt: skip
+        for row, value in ((row, value) for row, value in known if value > limit):
+            axes.annotate(f"▸ {value:.1f}", (limit, row + shift), (2, 0), textcoords="offset points", va="center",
+                          fontsize=8)  # fmt: skip
+        for row in (row for row, each in enumerate(rows) if np.isnan(values.get(each, 0))):
+            axes.annotate("not known", (0, row + shift), (4, 0), textcoords="offset points", va="center", fontsize=8,
+                          color=color)  # fmt: skip
     axes.set(title="Sources of variance", xlabel="Standard deviation of the\ndifference of one run (points)")
     axes.set_xlim(0, limit)
     axes.locator_params(axis="x", nbins=5)

@@ -189,7 +189,15 @@ def test_known_sources_of_variance_are_bars_in_points():
 def test_unknown_seed_variance_is_stated():
     given = with_variances(make_comparison(ROWS), seed_variance=[np.nan, np.nan, 0.0] * 2, item_variance=0.004**2)
     axes = registry.plot_figures(given)["differences"].axes[1]
-    assert texts_of(axes) == [" not known "]
+    assert texts_of(axes) == ["not known"]
+
+
+def test_large_deviation_is_written_at_the_edge_and_failed_seeds_are_counted():
+    given = with_variances(make_comparison(ROWS[:1]), seed_variance=0.17**2, first_failed=2, second_failed=0)
+    main, sources = registry.plot_figures(given)["differences"].axes
+    assert sources.get_xlim() == (0, 5)
+    assert texts_of(sources) == ["▸ 17.0"]
+    assert [text.get_text() for text in main.get_yticklabels()] == ["Simple RNN\n(2 seeds failed)", "★ LSTM"]
 
 
 def test_difference_of_unknown_interval_is_a_dot():
