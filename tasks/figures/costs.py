@@ -184,7 +184,7 @@ def plot_quality_against_cost(axes: Axes, points: pd.DataFrame, cost: CostAxis, 
         failed, bottom = seeds[seeds["failed"]], axes.get_ylim()[0]
         others = seeds[~seeds["failed"]]
         axes.scatter(others[cost.column], others["percent"], s=18, color=color, marker=shape, alpha=0.6, linewidths=0,
-                     zorder=3)  # fmt: skip
+                     zorder=3, clip_on=False)  # fmt: skip
         if len(failed):
             axes.scatter(failed[cost.column], np.maximum(failed["percent"], bottom), s=40, color=color, marker="X",
                          linewidths=0, zorder=5, clip_on=False)  # fmt: skip

@@ -136,18 +136,21 @@ def plot_seeds(axes: Axes, row: int, seeds: pd.DataFrame, color: str, failed: np
         failed: (seeds,) bool, whether the training failed.
     """
     left, values, heights = axes.get_xlim()[0], 100 * seeds["value"].to_numpy(), row + seed_offsets(seeds["seed"])
-    for chosen, shape, size in ((~failed, "o", 22), (failed, "X", 40)):
+    inside = values >= left
+    # Not clipped: a score of 100% is on the edge of the axis.
+    for chosen, shape, size in ((inside & ~failed, "o", 22), (inside & failed, "X", 40)):
         if chosen.any():
             axes.scatter(values[chosen], heights[chosen], s=size, color=color, marker=shape, edgecolors="white",
-                         linewidths=0.6, zorder=5)  # fmt: skip
-    mean, below = values.mean(), sorted(values[failed & (values < left)])
-    axes.scatter(mean, row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4)
+                         linewidths=0.6, zorder=5, clip_on=False)  # fmt: skip
+    mean, below = values.mean(), sorted(values[failed & ~inside])
+    if mean >= left:
+        axes.scatter(mean, row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4, clip_on=False)
     texts = [f"{value:.1f} ✖" for value in below] if len(below) < 3 else [f"{len(below)} ✖"]
     if mean < left:
         texts.insert(0, f"mean {mean:.1f}" if len(values) > 1 else f"{mean:.1f}")
     if texts:
         # Below the bar of the interval, which may reach the edge; in the middle of the row if there is none.
-        place = row + 0.37 if (values >= left).any() else row
+        place = row + 0.37 if inside.any() else row
         axes.annotate(f"◂ {', '.join(texts)}", (left, place), (4, 0), textcoords="offset points", va="center",
                       color=MUTED_COLOR, fontsize=8, zorder=6)  # fmt: skip
 

@@ -74,10 +74,10 @@ def markers_of(axes, shape):
 
 
 def test_failed_seed_is_a_cross_and_is_counted_beside_the_name():
-    axes = plot_axes("scores_on_test", make_scores([0.88, 0.87, 0.86, 0.80], failed="3"))
-    assert markers_of(axes, "X") == pytest.approx([80])
+    axes = plot_axes("scores_on_test", make_scores([0.88, 0.87, 0.86, 0.865], failed="3"))
+    assert markers_of(axes, "X") == pytest.approx([86.5])
     assert [text.get_text() for text in axes.get_yticklabels()] == ["LSTM\n(1 of 4 seeds failed)", "NB-SVM"]
-    clean = registry.plot_figures(make_scores([0.88, 0.87, 0.86, 0.80]), ["scores_on_test"])["scores_on_test"]
+    clean = registry.plot_figures(make_scores([0.88, 0.87, 0.86, 0.865]), ["scores_on_test"])["scores_on_test"]
     assert markers_of(clean.axes[0], "X") == []
     assert "failed" not in clean.get_label()
 
@@ -88,6 +88,12 @@ def test_failed_seeds_do_not_hide_the_differences_between_the_others():
     assert 84 < low < 86
     assert 91 < high < 93
     assert texts_of(axes) == ["◂ mean 68.5, 49.9 ✖, 50.1 ✖"]
+
+
+def test_markers_at_the_edge_of_the_axis_are_complete():
+    axes = plot_axes("scores_on_test", make_scores([1.0, 0.99, 0.98]))
+    assert axes.get_xlim()[1] == 100
+    assert not any(markers.get_clip_on() for markers in axes.collections)
 
 
 def test_diverged_seeds_are_counted_and_an_architecture_without_scores_has_a_row():
