@@ -75,7 +75,10 @@ COST_PANELS = (
     CostPanel("peak_memory_mb", "Peak memory", "MB", 1, "{:,.0f} MB".format,
               "Peak memory is that of the whole training process."),
 )  # fmt: skip
-BELOW_AXIS = " The axis is chosen for the other seeds; markers at its bottom can be below it."
+BELOW_AXIS = (
+    " The axis is chosen for the other seeds: a triangle at its bottom is a mean below it, with its value, and a cross "
+    "there a seed below it."
+)
 # These panels are always shown; the others only if a trial has a value.
 REQUIRED_COSTS = ("train_seconds", "parameters")
 COST_AXES = (
@@ -188,8 +191,13 @@ def plot_quality_against_cost(axes: Axes, points: pd.DataFrame, cost: CostAxis, 
         if len(failed):
             axes.scatter(failed[cost.column], np.maximum(failed["percent"], bottom), s=40, color=color, marker="X",
                          linewidths=0, zorder=5, clip_on=False)  # fmt: skip
-        axes.scatter(mean[cost.column], max(mean["percent"], bottom), s=110, color=color, marker=shape,
-                     edgecolors="white", zorder=4, clip_on=False, label=wrap_label(name))  # fmt: skip
+        is_below = mean["percent"] < bottom
+        axes.scatter(mean[cost.column], max(mean["percent"], bottom), s=110, color=color,
+                     marker="v" if is_below else shape, edgecolors="white", zorder=4, clip_on=False,
+                     label=wrap_label(name))  # fmt: skip
+        if is_below:
+            axes.annotate(f"{mean['percent']:.1f}", (mean[cost.column], bottom), (0, 9), textcoords="offset points",
+                          ha="center", fontsize=8.5)  # fmt: skip
     front = means.iloc[pareto_front(means[cost.column].to_numpy(), means["percent"].to_numpy())]
     # The line continues to the right edge: the best at some cost is also available at a higher one.
     ends = [*front[cost.column], 2 * points[cost.column].max()]
