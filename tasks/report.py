@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from prefect import runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
@@ -33,8 +32,9 @@ from tasks.storage.layout import run_dir
 from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo
 
-# Columns of the summary that would not fit into a line of a terminal.
-COLUMNS_NOT_PRINTED = ("Test log-loss", "Parameters")
+# Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
+TERMINAL_COLUMNS = {0: "Architecture", 1: "Test (%)", 2: "Difference [95%]", 3: "Verdict", 5: "Training (s)"}
+MAX_CELL_LENGTH = 40  # characters; a longer name is cut
 BOX_WIDTH = 80  # characters of a line in a terminal
 
 
@@ -83,7 +83,8 @@ def publish(
     create_artifacts(report, directory)
     page = directory / "report.html"
     get_run_logger().info("Report: %s", escape_terminal(page))
-    text = format_summary(dataset.source, report.content.summary, [*fraction_caveat, *nightly], verdict.sentences, page)
+    table = format_terminal_table(verdict.recommended, verdict.table)
+    text = format_summary(dataset.source, table, [*fraction_caveat, *nightly], verdict.sentences, page)
     return ComparisonResult(
         run_dir=directory,
         report=page,
@@ -160,18 +161,18 @@ def create_artifacts(report: Report, directory: Path) -> None:
         )
 
 
-def format_summary(source: str, summary: TextTable, notes: Sequence[str], verdict: Sequence[str], page: Path) -> str:
+def format_summary(source: str, table: str, notes: Sequence[str], verdict: Sequence[str], page: Path) -> str:
     """Format the result of a comparison for a terminal, with the verdict in a box at the end.
 
     Args:
         source: Description of the data set.
-        summary: One row per architecture.
+        table: The table of the verdict, as text.
         notes: Sentences before the verdict.
         verdict: The verdict.
         page: The page of the report.
     """
     location = f"Report: {escape_terminal(page)}"
-    parts = [f"\n{escape_terminal(source)}", format_summary_table(summary), "\n".join(notes), format_box(verdict)]
+    parts = [f"\n{escape_terminal(source)}", table, "\n".join(notes), format_box(verdict)]
     return "\n\n".join([*filter(None, parts), location])
 
 
@@ -185,8 +186,20 @@ def format_box(sentences: Sequence[str]) -> str:
     return "\n".join([f"┌{edge}", *(f"│ {line}" for line in lines), f"└{edge}"])
 
 
-def format_summary_table(summary: TextTable) -> str:
-    """Format the summary for a terminal: the first line of each cell, without `COLUMNS_NOT_PRINTED`."""
-    rows = [[str(cell).split("\n")[0] for cell in row] for row in summary.rows]
-    frame = pd.DataFrame(rows, columns=list(summary.header))
-    return str(frame.drop(columns=list(COLUMNS_NOT_PRINTED)).to_string(index=False))
+def format_terminal_table(reference: str, table: TextTable) -> str:
+    """Format the table of the verdict for a terminal: `TERMINAL_COLUMNS`, texts to the left and numbers to the right.
+
+    Args:
+        reference: Display name of the architecture to which the others are compared.
+        table: The table of the verdict.
+    """
+    columns = [[header, *(row[index] for row in table.rows)] for index, header in TERMINAL_COLUMNS.items()]
+    shown = [[escape_terminal(cell, MAX_CELL_LENGTH) for cell in column] for column in columns]
+    widths = [max(map(len, column)) for column in shown]
+    aligns = ["<" if isinstance(column[-1], str) else ">" for column in columns]
+    lines = [
+        "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths, strict=True)).rstrip()
+        for row in zip(*shown, strict=True)
+    ]
+    title = f"Test accuracy, and its difference to {escape_terminal(reference)} in points [95% interval]:"
+    return "\n".join([title, *lines])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.labels import in_display_order
+from tasks.figures.failures import FAILURE_CAPTION, failed_seeds, is_failed
 from tasks.figures.layout import (
     MILLISECONDS_TICKS,
     SECONDS_TICKS,
@@ -21,7 +22,9 @@ from tasks.figures.layout import (
     create_figure,
     format_duration,
     label_rows,
+    legend_height,
     omission_note,
+    rows_height,
     seed_offsets,
     set_log_axis,
     visible_architectures,
@@ -72,6 +75,10 @@ COST_PANELS = (
     CostPanel("peak_memory_mb", "Peak memory", "MB", 1, "{:,.0f} MB".format,
               "Peak memory is that of the whole training process."),
 )  # fmt: skip
+BELOW_AXIS = (
+    " The axis is chosen for the other seeds: a triangle at its bottom is a mean below it, with its value, and a cross "
+    "there a seed below it."
+)
 # These panels are always shown; the others only if a trial has a value.
 REQUIRED_COSTS = ("train_seconds", "parameters")
 COST_AXES = (
@@ -96,7 +103,7 @@ def costs(trials: pd.DataFrame, colors: Colors) -> Figure | None:
         return None
     notes = "".join(f" {cost.note}" for cost in costs if cost.note)
     figure, (panels,) = create_figure(
-        1, len(costs), 12 if len(costs) > 2 else 11, 1.4 + 0.42 * len(rows), "Cost of each architecture",
+        1, len(costs), 12 if len(costs) > 2 else 11, 1.4 + rows_height(rows), "Cost of each architecture",
         "A bar is the mean over the seeds and starts at 0; a dot is one seed. Training time is the time inside the "
         f"training loop of one trial, on the hardware listed in the report.{notes}",
         sharey=True,
@@ -108,6 +115,7 @@ def costs(trials: pd.DataFrame, colors: Colors) -> Figure | None:
         # Space for the text behind the longest bar: the narrower the panel, the more.
         axes.set_xlim(0, axes.dataLim.x1 * (1.2 if len(costs) == 2 else 1.55) or 1)
         axes.locator_params(axis="x", nbins=5)
+        axes.xaxis.set_major_formatter("{x:,g}")
     label_rows(panels, rows)
     return figure
 
@@ -125,33 +133,41 @@ def plot_cost(axes: Axes, row: int, trials: pd.DataFrame, cost: CostPanel, color
     annotate_bar(axes, row, end, cost.format_value(values.mean()) if len(values) else "not known")
 
 
-def quality_against_cost(scores: pd.DataFrame, trials: pd.DataFrame, colors: Colors) -> Figure | None:
+def quality_against_cost(
+    scores: pd.DataFrame, trials: pd.DataFrame, colors: Colors, summary: pd.DataFrame | None = None
+) -> Figure | None:
     """Plot test accuracy against training time and latency, with the Pareto front.
 
     Args:
         scores: Columns architecture, seed, split, metric, value.
         trials: Columns architecture and seed, and the columns of `COST_AXES` that are known.
         colors: Architecture to color.
+        summary: Columns architecture, split and failed_seeds; None if it is not known which seeds failed.
     """
     accuracy = scores.query("split == 'test' and metric == 'accuracy'")
     points = accuracy.assign(percent=100 * accuracy["value"]).merge(trials, on=["architecture", "seed"])
     names = visible_architectures(points["architecture"], colors)
     note = omission_note(points["architecture"], names)
     points = points[points["architecture"].isin(names)]
+    points = points.assign(failed=is_failed(points, failed_seeds(summary)))
     cost_axes = [cost for cost in COST_AXES if cost.column in points and has_cost(points, cost.column).any()]
     if not cost_axes:
         return None
+    failures = FAILURE_CAPTION + BELOW_AXIS if points["failed"].any() else ""
     figure, (panels,) = create_figure(
-        1, len(cost_axes), 8.6 if len(cost_axes) == 1 else 12, 4.6, "Test accuracy against cost",
+        1, len(cost_axes), 8.6 if len(cost_axes) == 1 else 12, max(4.6, legend_height(names)),
+        "Test accuracy against cost",
         "Higher is more accurate, further left is cheaper. A small marker is one seed, a large marker the mean over "
-        "the seeds; baselines are diamonds. The gray line is the Pareto front: for every architecture below it there "
-        "is one that is at least as accurate and at least as cheap. Cost axes are logarithmic; the accuracy axis does "
-        "not start at 0." + note,
+        f"the seeds; baselines are diamonds.{failures} The gray line is the Pareto front: for every architecture below "
+        "it there is one that is at least as accurate and at least as cheap. Cost axes are logarithmic; the accuracy "
+        "axis does not start at 0." + note,
         sharey=True,
     )  # fmt: skip
+    successful = points[~points["failed"]]
+    limits = axis_limits((successful if len(successful) else points)["percent"])
+    panels[0].set(ylabel="Test accuracy (%)", ylim=limits)
     for cost, axes in zip(cost_axes, panels, strict=True):
         plot_quality_against_cost(axes, points[has_cost(points, cost.column)], cost, colors)
-    panels[0].set(ylabel="Test accuracy (%)", ylim=axis_limits(points["percent"]))
     handles = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside right center")
     return figure
@@ -168,10 +184,20 @@ def plot_quality_against_cost(axes: Axes, points: pd.DataFrame, cost: CostAxis, 
     means = points.groupby("architecture")[[cost.column, "percent"]].mean()
     for name in (name for name in in_display_order(means.index) if name in colors):
         seeds, mean, color, shape = points[points["architecture"] == name], means.loc[name], colors[name], marker(name)
-        axes.scatter(seeds[cost.column], seeds["percent"], s=18, color=color, marker=shape, alpha=0.6, linewidths=0,
-                     zorder=3)  # fmt: skip
-        axes.scatter(mean[cost.column], mean["percent"], s=110, color=color, marker=shape, edgecolors="white",
-                     zorder=4, label=wrap_label(name))  # fmt: skip
+        failed, bottom = seeds[seeds["failed"]], axes.get_ylim()[0]
+        others = seeds[~seeds["failed"]]
+        axes.scatter(others[cost.column], others["percent"], s=18, color=color, marker=shape, alpha=0.6, linewidths=0,
+                     zorder=3, clip_on=False)  # fmt: skip
+        if len(failed):
+            axes.scatter(failed[cost.column], np.maximum(failed["percent"], bottom), s=40, color=color, marker="X",
+                         linewidths=0, zorder=5, clip_on=False)  # fmt: skip
+        is_below = mean["percent"] < bottom
+        axes.scatter(mean[cost.column], max(mean["percent"], bottom), s=110, color=color,
+                     marker="v" if is_below else shape, edgecolors="white", zorder=4, clip_on=False,
+                     label=wrap_label(name))  # fmt: skip
+        if is_below:
+            axes.annotate(f"{mean['percent']:.1f}", (mean[cost.column], bottom), (0, 9), textcoords="offset points",
+                          ha="center", fontsize=8.5)  # fmt: skip
     front = means.iloc[pareto_front(means[cost.column].to_numpy(), means["percent"].to_numpy())]
     # The line continues to the right edge: the best at some cost is also available at a higher one.
     ends = [*front[cost.column], 2 * points[cost.column].max()]
@@ -216,7 +242,7 @@ def expected_best(expected: pd.DataFrame, colors: Colors) -> Figure | None:
     if not names or rows["runs"].max() < 2:
         return None
     figure, ((axes,),) = create_figure(
-        1, 1, 9.6, 4.6, "Expected best validation accuracy",
+        1, 1, 9.6, max(4.6, legend_height(names)), "Expected best validation accuracy",
         "Expected validation accuracy of the best of n runs against the total training time of the n runs; the first "
         "marker of a line is n = 1, the second n = 2, and so on. At equal training time, the higher line is "
         "preferable. A flat line gains nothing from further seeds. The figure is about selecting a seed by validation "

@@ -11,6 +11,7 @@ import pandas as pd
 from tasks.config.labels import in_display_order
 from tasks.evaluation.scores import CLASS_NAMES
 from tasks.figures.layout import (
+    LINE_HEIGHT,
     TEXT_COLOR,
     Colors,
     axis_limits,
@@ -18,6 +19,7 @@ from tasks.figures.layout import (
     create_figure,
     create_panels,
     label_panels,
+    legend_height,
     omission_note,
     visible_architectures,
     wrap_label,
@@ -90,7 +92,7 @@ def accuracy_by_slice(slices: pd.DataFrame, colors: Colors) -> Figure | None:
         return None
     height = max(0.11 * len(names) + 0.12, 0.45)
     figure, ((axes,),) = create_figure(
-        1, 1, 9.6, 1.4 + height * len(slice_names), "Test accuracy by slice",
+        1, 1, 9.6, max(1.4 + height * len(slice_names), legend_height(names, more_lines=4)), "Test accuracy by slice",
         "A slice is a subset of the test reviews, such as long reviews. Each architecture predicts with the mean "
         "probability over its seeds. Bars are 95% confidence intervals and reflect sampling of reviews only. A filled "
         "marker is significantly different from the accuracy of the same architecture on the remaining reviews "
@@ -152,7 +154,9 @@ def disagreement(disagreement: pd.DataFrame, colors: Colors) -> Figure | None:
     if len(names) < 2:
         return None
     table = 100 * disagreement.set_index("architecture").loc[names, names].astype(float)
-    size = 2.6 + 0.72 * len(names)
+    labels = [wrap_label(name) for name in names]
+    lines = max(text.count("\n") for text in labels) + 1
+    size = 2.6 + max(0.72, 1.3 * LINE_HEIGHT * lines) * len(names)
     figure, ((axes,),) = create_figure(
         1, 1, max(size, 6), 0.8 * size, "Disagreement between architectures",
         "Share of test reviews (%) for which two architectures predict different labels. Each architecture predicts "
@@ -161,14 +165,12 @@ def disagreement(disagreement: pd.DataFrame, colors: Colors) -> Figure | None:
         + omission_note(disagreement["architecture"], names),
     )  # fmt: skip
     color_map = LinearSegmentedColormap.from_list("blues", ["#F7FBFF", "#86B3D9"])
-    labels = [wrap_label(name) for name in names]
     seaborn.heatmap(table, mask=np.eye(len(names), dtype=bool), annot=True, fmt=".1f", cmap=color_map, vmin=0, ax=axes,
                     cbar=False, linewidths=2, xticklabels=labels, yticklabels=labels,
                     annot_kws={"color": TEXT_COLOR})  # fmt: skip
     axes.set(xlabel="", ylabel="")
     axes.grid(visible=False)
-    axes.tick_params(axis="x", rotation=35)
     axes.tick_params(axis="y", rotation=0)
-    for text in axes.get_xticklabels():
-        text.set(ha="right", rotation_mode="anchor")
+    for text in axes.get_xticklabels():  # slanted lines of one name would overlap those of the next
+        text.set(rotation=35, ha="right", rotation_mode="anchor") if lines == 1 else text.set(rotation=90)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ Ticks = Sequence[tuple[float, str]]
 MIN_SPAN = 6.0
 MAX_TICKS = 6
 MAX_COLUMNS = 4
+LINE_HEIGHT, ROW_HEIGHT = 0.17, 0.45  # of a line of text and of a row of a panel, in inches
+ROW_LABEL_WIDTH = 30  # characters of a line
 # Ticks of a logarithmic axis: value and label.
 SECONDS_TICKS: Ticks = (
     (0.01, "0.01 s"), (0.03, "0.03 s"), (0.1, "0.1 s"), (0.3, "0.3 s"), (1, "1 s"), (3, "3 s"), (10, "10 s"),
@@ -102,20 +105,66 @@ def omission_note(architectures: Iterable[str], names: Sequence[str]) -> str:
 
 
 def wrap_label(architecture: str, width: int = 24) -> str:
-    """Return the display name of an architecture in lines of at most `width` characters."""
-    return textwrap.fill(label(architecture), width)
+    """Return the display name of an architecture in lines of at most `width` characters.
+
+    Lines end after a space, an underscore or a dot. A longer word is cut.
+    """
+    words = re.findall(r"[^ _.]*[ _.]+|[^ _.]+$", label(architecture))
+    pieces = [piece for word in words for piece in textwrap.wrap(word, width, drop_whitespace=False)]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.strip() for line in lines)
 
 
-def label_rows(panels: Sequence[Axes], architectures: Sequence[str], best: str | None = None) -> None:
-    """Label the rows of panels with a shared y axis, the first on top; the best one is bold and has a star."""
+def rows_height(architectures: Sequence[str], notes: Mapping[str, str] | None = None) -> float:
+    """Return the height of the rows of `label_rows` in inches: equal rows, each as high as the longest label."""
+    lines = max(row_label(name, notes).count("\n") + 1 for name in architectures)
+    return len(architectures) * max(ROW_HEIGHT, LINE_HEIGHT * (lines + 0.8))
+
+
+def legend_height(architectures: Iterable[str], more_lines: int = 0) -> float:
+    """Return the least height of a figure with a legend of architectures at its right, in inches.
+
+    Args:
+        architectures: Architectures in the legend.
+        more_lines: Number of further lines in the legend.
+    """
+    lines = [wrap_label(name).count("\n") + 1 for name in architectures]
+    return 0.7 + LINE_HEIGHT * (sum(lines) + more_lines + 0.5 * (len(lines) + more_lines))
+
+
+def row_label(architecture: str, notes: Mapping[str, str] | None = None, best: str | None = None) -> str:
+    """Return the label of a row: the name, with a star if it is the best one, and a note on a further line."""
+    star = "★ " if architecture == best else ""
+    note = (notes or {}).get(architecture)
+    lines = [star + wrap_label(architecture, ROW_LABEL_WIDTH), *([f"({note})"] if note else [])]
+    return "\n".join(lines)
+
+
+def label_rows(
+    panels: Sequence[Axes],
+    architectures: Sequence[str],
+    best: str | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Label the rows of panels with a shared y axis, the first on top; the best one is bold and has a star.
+
+    Args:
+        panels: Panels with a shared y axis.
+        architectures: Architecture of each row.
+        best: The best architecture; None if no row is marked.
+        notes: Architecture to a short note below its name.
+    """
     axes = panels[0]
-    names = [f"★ {wrap_label(name)}" if name == best else wrap_label(name) for name in architectures]
-    axes.set_yticks(range(len(architectures)), names)
+    axes.set_yticks(range(len(architectures)), [row_label(name, notes, best) for name in architectures])
     axes.set_ylim(len(architectures) - 0.5, -0.5)
     for panel in panels:
         panel.grid(visible=False, axis="y")
     for text, name in zip(axes.get_yticklabels(), architectures, strict=True):
-        text.set_fontweight("bold" if name == best else "normal")
+        text.set(fontweight="bold" if name == best else "normal", multialignment="right")
 
 
 def centered_offsets(count: int, reach: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from tasks.figures.layout import (
     create_figure,
     create_panels,
     label_panels,
+    legend_height,
     omission_note,
     visible_architectures,
     wrap_label,
@@ -44,7 +45,7 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) 
     if not names:
         return None
     figure, (panels,) = create_figure(
-        1, 2, 10, 4.9, "ROC curves",
+        1, 2, 13, max(4.9, legend_height(names)), "ROC curves",
         "Test reviews. A thick curve is the mean over the seeds, a thin curve is one seed. A curve closer to the upper "
         "left corner is better; the dotted diagonal is random guessing. The right panel enlarges the upper left "
         "corner of the left panel.",
@@ -56,7 +57,7 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) 
         axes.set(xlabel="False positive rate (%)", ylabel="True positive rate (%)", aspect="equal")
     panels[0].set(xlim=(-1, 101), ylim=(-1, 101), title="Full range")
     panels[1].set(xlim=(0, 30), ylim=(70, 100), title="Upper left corner")
-    panels[0].legend(loc="lower right", fontsize=8.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 

@@ -15,6 +15,7 @@ from tasks.figures.layout import (
     axis_limits,
     centered_offsets,
     create_figure,
+    legend_height,
     omission_note,
     visible_architectures,
     wrap_label,
@@ -38,7 +39,7 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors)
 
     Args:
         history: Columns architecture, seed, epoch, split, and `TRAINING_METRICS`.
-        trials: Columns architecture, seed, best_epoch.
+        trials: Columns architecture, seed, best_epoch and, where it is known, status.
         colors: Architecture to color.
     """
     from matplotlib.ticker import MaxNLocator
@@ -50,16 +51,20 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors)
         len(names), len(TRAINING_METRICS), 11, 1.2 + 1.7 * len(names), "Training curves",
         "A line is one seed: solid for the validation split, dashed for the training split. A dot marks the epoch "
         "whose weights are kept. Overfitting: the dashed line continues to improve while the solid line gets worse. "
-        "All rows of a column have the same scale, which does not start at 0.",
+        "The line of a seed that diverged ends early. All rows of a column have the same scale, which does not start "
+        "at 0.",
         sharex=True, sharey="col",
     )  # fmt: skip
     best_epochs = trials.set_index(["architecture", "seed"])["best_epoch"]
+    status = trials["status"] if "status" in trials else pd.Series("finished", trials.index)
     for name, row in zip(names, panels, strict=True):
         for seed, rows in history[history["architecture"] == name].groupby("seed"):
             lines = lines_of_splits(rows)
             for metric, axes in zip(TRAINING_METRICS, row, strict=True):
                 plot_training_curve(axes, lines, metric, colors[name], best_epochs.get((name, seed)))
-        row[0].set_ylabel(wrap_label(name, 20), fontweight="bold", fontsize=9.5)
+        diverged = int((status[trials["architecture"] == name] == "diverged").sum())
+        note = f"\n({diverged} diverged)" if diverged else ""
+        row[0].set_ylabel(wrap_label(name, 18) + note, fontweight="bold", fontsize=9)
     for metric, top, bottom in zip(TRAINING_METRICS, panels[0], panels[-1], strict=True):
         top.set_title("Loss (nats)" if metric == "loss" else f"{label(metric)} (%)")
         bottom.set_xlabel("Epoch")
@@ -95,7 +100,7 @@ def plot_training_curve(axes: Axes, lines: Lines, metric: str, color: str, best_
     factor = 1 if metric == "loss" else 100
     for split, (line_style, alpha) in LINE_STYLES.items():
         epochs, values = lines[split]["epoch"], factor * lines[split][metric]
-        point = "." if len(epochs) == 1 else None
+        point = "." if np.isfinite(values).sum() == 1 else None
         axes.plot(epochs, values, line_style, color=color, alpha=alpha, lw=1.4, marker=point)
     kept = epochs == best_epoch
     axes.plot(epochs[kept], values[kept], "o", color=color, markersize=5, markeredgecolor="white")
@@ -114,13 +119,15 @@ def learning_curve(learning_curve: pd.DataFrame, colors: Colors) -> Figure | Non
     if not names:
         return None
     figure, ((axes,),) = create_figure(
-        1, 1, 9.6, 4.8, "Learning curve",
+        1, 1, 9.6, max(4.8, legend_height(names)), "Learning curve",
         "Test accuracy after training on subsets of the training reviews. Bars are 95% confidence intervals; points "
         "are shifted horizontally so that bars do not overlap. If a line still rises at its right end, more training "
         "reviews are likely to help. Baselines are dashed. The horizontal axis is logarithmic; the accuracy axis does "
         "not start at 0." + omission_note(rows["architecture"], names),
     )  # fmt: skip
-    for name, shift in zip(names, centered_offsets(len(names), min(0.012 * (len(names) - 1), 0.05)), strict=True):
+    visible = rows[rows["architecture"].isin(names)]
+    reach = shift_of_bars(visible["train_reviews"], len(names))
+    for name, shift in zip(names, centered_offsets(len(names), reach), strict=True):
         points = rows[rows["architecture"] == name].sort_values("train_reviews")
         mean = 100 * points["mean"].to_numpy()
         bars = [mean - 100 * points["low"], 100 * points["high"] - mean]
@@ -128,20 +135,28 @@ def learning_curve(learning_curve: pd.DataFrame, colors: Colors) -> Figure | Non
         axes.errorbar(points["train_reviews"] * np.exp(shift), mean, yerr=np.maximum(bars, 0), color=colors[name],
                       marker=marker(name), markersize=5, lw=1.6, elinewidth=1.1, capsize=2.5,
                       linestyle="--" if name in BASELINE_COLORS else "-", label=wrap_label(name))  # fmt: skip
-    visible = rows[rows["architecture"].isin(names)]
-    set_size_axis(axes, visible["train_reviews"])
+    set_size_axis(axes, visible["train_reviews"], reach)
     axes.set_ylim(*axis_limits(100 * visible[["mean", "low", "high"]].to_numpy().ravel()))
     axes.set(xlabel="Training reviews", ylabel="Test accuracy (%)")
     figure.legend(loc="outside right center")
     return figure
 
 
-def set_size_axis(axes: Axes, sizes: pd.Series) -> None:
-    """Make the x axis logarithmic, with a tick at each measured size."""
+def shift_of_bars(sizes: pd.Series, count: int) -> float:
+    """Return how far the first and the last of `count` architectures are shifted, on the scale of log(size)."""
+    gaps = np.diff(np.log(sorted(sizes.unique())))
+    # The bars of many architectures would be on top of each other within the reach that suffices for few.
+    reach = min(0.012 * (count - 1), 0.05) if count <= 8 else 0.018 * (count - 1)
+    return float(min([reach, *gaps / 3]))
+
+
+def set_size_axis(axes: Axes, sizes: pd.Series, reach: float) -> None:
+    """Make the x axis logarithmic, with a tick at each measured size; `reach` is the largest shift of a bar."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     measured = sorted(sizes.unique())
-    axes.set(xscale="log", xlim=(measured[0] / 1.25, measured[-1] * 1.25))
+    margin = 1.25 * np.exp(reach)
+    axes.set(xscale="log", xlim=(measured[0] / margin, measured[-1] * margin))
     axes.xaxis.set_major_locator(FixedLocator(measured))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())

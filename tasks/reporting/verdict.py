@@ -20,6 +20,7 @@ class FormattedVerdict:
     """The verdict as the report shows it.
 
     Attributes:
+        recommended: Display name of the architecture to which the others are compared.
         sentences: At most three: which architecture to use, how certain that is, and what it costs.
         title: Title of the table.
         table: How each architecture compares with the recommended one, and its costs.
@@ -28,6 +29,7 @@ class FormattedVerdict:
         findings: Further findings.
     """
 
+    recommended: str
     sentences: Sequence[str]
     title: str
     table: TextTable
@@ -46,6 +48,7 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
     """
     record = verdict_record(frames)
     return FormattedVerdict(
+        recommended=label(record.recommended),
         sentences=verdict_sentences(record, classes),
         title=f"Compared with {label(record.recommended)}",
         table=verdict_table(frames, record),

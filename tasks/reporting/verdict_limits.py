@@ -1,7 +1,8 @@
 """What a run could not detect, and what would resolve it."""
 
 from tasks.config.labels import label
-from tasks.reporting.verdict_format import format_size, join_labels, pluralize
+from tasks.reporting.formatting import label_in_sentence
+from tasks.reporting.verdict_format import format_score, format_size, join_labels, pluralize
 from tasks.reporting.verdict_record import SeedFailures, Undecided, Verdict
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.significance import INCONCLUSIVE
@@ -33,7 +34,7 @@ def inconclusive_sentences(verdict: Verdict) -> list[str]:
     names = [f"{label(each.architecture)} ({each.seeds})" for each in rows]
     return [
         f"Inconclusive, because fewer than {verdict.min_seeds} seeds are shared with {label(verdict.recommended)} "
-        f"(number in parentheses): {', '.join(names)}. Run more seeds, until {verdict.min_seeds} are shared."
+        f"(number in parentheses): {', '.join(names)}. Run more seeds (--seeds), until {verdict.min_seeds} are shared."
     ]
 
 
@@ -45,19 +46,23 @@ def detectable_sentences(verdict: Verdict) -> list[str]:
     sizes = ("none" if row.detectable is None else format_size(row.detectable, verdict.metric) for row in rows)
     texts = [f"{label(row.architecture)} {size}" for row, size in zip(rows, sizes, strict=True)]
     return [
-        f"Smallest true difference to {label(verdict.recommended)} that is detected with a power of 80%, by estimate: "
-        f"{'; '.join(texts)}."
+        f"A true difference to {label(verdict.recommended)} would be detected in 80% of such runs, by estimate, if it "
+        f"were at least: {'; '.join(texts)}."
     ]
 
 
 def remedy_sentences(verdict: Verdict) -> list[str]:
-    """Format how many seeds would resolve the undecided architectures, and which of them need more test reviews."""
+    """Format how many seeds would resolve the undecided architectures, and which of them need more test reviews.
+
+    Architectures with failed seeds are left out: the number of seeds would be that which averages the failures out.
+    """
+    failed = {failure.architecture for failure in verdict.failures}
+    rows = [each for each in verdict.undecided if each.architecture not in failed]
     seeds = [
-        f"about {each.seeds_needed:,} for {_target(each, verdict)}"
-        for each in verdict.undecided if each.seeds_needed is not None
-    ]  # fmt: skip
-    reviews = [_target(each, verdict) for each in verdict.undecided if each.reviews_needed]
-    sentences = [f"Seeds needed for a power of 80%: {'; '.join(seeds)}."] if seeds else []
+        f"about {each.seeds_needed:,} for {_target(each, verdict)}" for each in rows if each.seeds_needed is not None
+    ]
+    reviews = [_target(each, verdict) for each in rows if each.reviews_needed]
+    sentences = [f"Seeds needed to detect a difference in 80% of such runs: {'; '.join(seeds)}."] if seeds else []
     if reviews:
         sentences.append(f"More test reviews are needed, because seeds alone do not suffice: {'; '.join(reviews)}.")
     return sentences
@@ -78,9 +83,9 @@ def one_seed_sentences(verdict: Verdict) -> list[str]:
 
 
 def failure_sentences(verdict: Verdict) -> list[str]:
-    """Format the architectures with trials that diverged or failed."""
+    """Format the architectures with seeds that diverged or failed."""
     failed = [f"{label(name)}: training diverged for all seeds. It has no scores." for name in verdict.without_scores]
-    sentences = [*failed, *(_failure_sentence(failure) for failure in verdict.failures)]
+    sentences = [*failed, *(_failure_sentence(each, verdict.metric) for each in verdict.failures)]
     if verdict.failure_rate is not None:
         sentences.append(
             f"With 95% confidence, at most {100 * verdict.failure_rate:.1f}% of the trainings of "
@@ -89,16 +94,19 @@ def failure_sentences(verdict: Verdict) -> list[str]:
     return sentences
 
 
-def _failure_sentence(failure: SeedFailures) -> str:
-    seeds, clauses = pluralize(failure.trials, "seed"), []
+def _failure_sentence(failure: SeedFailures, metric: str) -> str:
+    seeds, clauses, without = pluralize(failure.trials, "seed"), [], ""
     if failure.diverged:
         clauses.append(f"training diverged for {failure.diverged} of {seeds}, which its scores do not include")
     if failure.failed:
         clauses.append(
-            f"{failure.failed} of {seeds} failed (test scores at chance level or far below those of the other seeds), "
+            f"training failed for {failure.failed} of {seeds} (at the level of chance, or far below the other seeds), "
             "which its scores include"
         )
-    return f"{label(failure.architecture)}: {'; '.join(clauses)}."
+    if failure.score_without is not None:
+        score = format_score(failure.score_without, metric)
+        without = f" Without failed seeds its test {label_in_sentence(metric)} is {score}."
+    return f"{label(failure.architecture)}: {'; '.join(clauses)}.{without} A smaller learning rate may resolve this."
 
 
 def rare_class_sentences(verdict: Verdict) -> list[str]:

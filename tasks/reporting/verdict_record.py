@@ -35,20 +35,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class SeedFailures:
-    """Trials of an architecture that failed.
+    """Seeds of an architecture of which the training failed, see `tasks.statistics.failed_seeds`.
 
     Attributes:
         architecture: The architecture.
         trials: Number of its trials.
         diverged: Number of trials that diverged and have no scores.
-        failed: Number of further trials that failed: they score at chance level or far below the other seeds, see
-            `tasks.statistics.failed_seeds`.
+        failed: Number of further trials that failed (see `tasks.statistics.failed_seeds`). Its scores contain them.
+        score_without: Mean of the test scores of all other trials; None if there is none, or if `failed` is 0.
     """
 
     architecture: str
     trials: int
     diverged: int
     failed: int
+    score_without: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Verdict:
         not_significant: Tested architectures that are none of these.
         inconclusive: Architectures that were not tested, because they share too few seeds.
         one_seed: Architectures whose seed variance is unknown.
-        failures: Architectures with failed trials.
+        failures: Architectures with seeds that diverged or failed.
         failure_rate: Upper 95% confidence bound of the share of failed trainings of the recommended architecture; None
             if it is not known.
         without_scores: Architectures of which every trial diverged.
@@ -235,16 +236,16 @@ def _cheaper(groups: pd.DataFrame, failed: Set[str]) -> str | None:
 
 
 def seed_failures(summary: pd.DataFrame) -> tuple[SeedFailures, ...]:
-    """Return the architectures with trials that diverged or failed.
+    """Return the architectures with seeds that diverged or failed.
 
     Args:
         summary: Rows of the frame summary for the test split and the main metric, indexed by architecture.
     """
-    counts = summary[["seeds", "diverged", "failed"]].astype(int)
-    rows = [
-        SeedFailures(str(name), seeds + diverged, diverged, failed)
-        for name, seeds, diverged, failed in counts.itertuples(name=None)
-    ]
+    rows = []
+    for name, row in zip(summary.index.map(str), summary.to_dict("records"), strict=True):
+        seeds, diverged, failed = int(row["seeds"]), int(row["diverged"]), int(row["failed"])
+        without = float(row["mean_without_failed"]) if 0 < failed < seeds else None
+        rows.append(SeedFailures(name, seeds + diverged, diverged, failed, without))
     return tuple(row for row in rows if row.diverged or row.failed)
 
 

@@ -44,6 +44,9 @@ def recommendation_sentence(verdict: Verdict, classes: Sequence[str] = DEFAULT_C
             f"{_is(verdict.better)} significantly better on the test reviews{rare}."
         )
     test = f"test {metric} of {test_score} (95% interval {low} to {high})"
+    if not verdict.others:
+        only = f"the only architecture with scores, with a validation {metric} of {validation_score}"
+        return f"Recommended: {name}, {only} and a {test}{rare}."
     return f"Recommended: {name}, with the {validation} and a {test}{rare}."
 
 
@@ -62,7 +65,8 @@ def rare_class_clause(verdict: Verdict, classes: Sequence[str]) -> str:
     share, recall = (f"{100 * value:.1f}%" for value in (rare.share, rare.recall))
     rarer = f"the rarer class {name} ({share} of the test reviews)"
     if rare.best in (None, verdict.recommended):
-        return f"; {label(verdict.recommended)} finds {recall} of {rarer}"
+        subject = "it" if verdict.is_recommended else label(verdict.recommended)
+        return f"; {subject} finds {recall} of {rarer}"
     return (
         f"; if {rarer} matters, consider {label(str(rare.best))}, which has the highest balanced accuracy on "
         f"validation ({100 * rare.best_score:.1f}%) and finds {100 * rare.best_recall:.1f}% of it on test "
@@ -75,8 +79,19 @@ def certainty_sentence(verdict: Verdict) -> str:
     seeds = seed_clauses(verdict)
     if not verdict.others:
         return f"{'; '.join(['There is no other architecture to compare it with', *seeds])}."
-    reference = f"On the test reviews, compared with {label(verdict.recommended)}"
-    return f"{reference}: {'; '.join([*comparison_clauses(verdict), *seeds])}."
+    clauses = "; ".join([*comparison_clauses(verdict), *seeds])
+    reference = f"compared with {label(verdict.recommended)} on the test reviews"
+    lead = certainty_lead(verdict)
+    return f"{lead}: {reference}, {clauses}." if lead else f"{reference[:1].upper()}{reference[1:]}, {clauses}."
+
+
+def certainty_lead(verdict: Verdict) -> str:
+    """Format in a few words whether the choice is certain; empty without a recommendation."""
+    if not verdict.is_recommended:
+        return ""
+    if verdict.undecided:
+        return "The choice is open"
+    return "Others are equally good" if verdict.equivalent else "The choice is clear"
 
 
 def comparison_clauses(verdict: Verdict) -> list[str]:
@@ -91,7 +106,7 @@ def comparison_clauses(verdict: Verdict) -> list[str]:
     if tested:
         tested[-1] += f" (level {100 * verdict.alpha:g}% over all pairs)"
     names = verdict.inconclusive
-    untested = f"inconclusive (fewer than {pluralize(verdict.min_seeds, 'shared seed')})"
+    untested = f"inconclusive (a test takes at least {pluralize(verdict.min_seeds, 'shared seed')})"
     return [*tested, *([f"{_names(names, verdict)} {_is(names)} {untested}"] if names else [])]
 
 
@@ -107,10 +122,18 @@ def seed_clauses(verdict: Verdict) -> list[str]:
         ]
         if (more := len(verdict.failures) - MAX_NAMES) > 0:
             failed.append(f"seeds of {pluralize(more, 'other architecture')}")
-        clauses.append(f"{join_texts(failed)} failed or diverged")
+        clauses.append(f"{join_texts(failed)} failed{_score_without(verdict)}")
     if verdict.without_scores:
         clauses.append(f"all seeds of {_names(verdict.without_scores)} diverged")
     return clauses
+
+
+def _score_without(verdict: Verdict) -> str:
+    """Format the score without the failed seeds if only one architecture has such seeds."""
+    score = verdict.failures[0].score_without
+    if len(verdict.failures) > 1 or score is None:
+        return ""
+    return f" (test {label_in_sentence(verdict.metric)} without failed seeds: {format_score(score, verdict.metric)})"
 
 
 def cost_sentence(verdict: Verdict) -> str:

@@ -39,7 +39,8 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
         unknown = format_number(None)
         rows.append([label(name), unknown, unknown, FAILED, *_costs(Cost(parameters=_parameters(frames, name)))])
     unit = " (%)" if factor == 100 else ""
-    difference = f"Difference to {label(verdict.recommended)} [95% interval]"
+    points = "points" if factor == 100 else "nats"
+    difference = f"Difference to {label(verdict.recommended)} ({points}) [95% interval]"
     score_name = f"Test {label_in_sentence(metric)}{unit}"
     header = ["Architecture", score_name, difference, "Verdict", "Parameters", "Training (s)", "Prediction (ms)"]
     return TextTable(header, rows)
@@ -48,17 +49,23 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
 def verdict_table_note(verdict: Verdict) -> str:
     """Return the unit of the differences, and the definitions of the words that are in the table."""
     unit = "nats" if verdict.metric in LOWER_IS_BETTER else "percentage points"
-    level = f"p ≤ {verdict.alpha:g} after Holm’s correction over all pairs"
     definitions = {
-        f"Better, worse: significant on the test reviews ({level}).": verdict.better + verdict.worse,
+        "Better, worse: significantly different on the test reviews.": verdict.better + verdict.worse,
         f"Equivalent: within ±{format_size(verdict.margin, verdict.metric)}.": verdict.equivalent,
-        f"Undecided: tested, but not significant ({level}).": verdict.not_significant,
+        "Undecided: tested, but not significantly different.": verdict.not_significant,
         f"Untested: fewer than {verdict.min_seeds} shared seeds.": verdict.inconclusive,
         "Failed: no seed has a score.": verdict.without_scores,
+        f"Significant: p ≤ {verdict.alpha:g} after Holm’s correction over all pairs.": (
+            verdict.better + verdict.worse + verdict.not_significant
+        ),
     }
     used = [text for text, names in definitions.items() if names]
     return " ".join(
-        [f"Differences are in {unit}; their intervals are not corrected.", *used, "Training time is the mean per seed."]
+        [
+            f"Differences are in {unit}; their intervals are not corrected.",
+            *used,
+            "Training time is that of one seed, prediction time that of one review.",
+        ]
     )
 
 

@@ -66,6 +66,20 @@ def test_quality_marker_is_at_mean_cost_and_mean_accuracy(frames, place, cost):
         assert list(labelled[labels.label(name)]) == pytest.approx([costs[name], 100 * accuracy[name]])
 
 
+def test_failed_seeds_do_not_stretch_the_axis_and_means_below_it_are_written(frames):
+    own = (frames["scores"]["architecture"] == "lstm") & (frames["scores"]["seed"] == 1)
+    scores = frames["scores"].assign(value=frames["scores"]["value"].mask(own, 0.1))
+    accuracy = scores.query("split == 'test' and metric == 'accuracy'")
+    mean = 100 * accuracy.query("architecture == 'lstm'")["value"].mean()
+    lowest = 100 * accuracy[~accuracy["architecture"].isin(["majority"]) & (accuracy["value"] > 0.1)]["value"].min()
+    is_lstm = frames["summary"]["architecture"] == "lstm"
+    summary = frames["summary"].assign(failed_seeds=is_lstm.map({True: "1", False: ""}))
+    given = {**frames, "scores": scores, "summary": summary}
+    axes = registry.plot_figures(given, ["quality_against_cost"])["quality_against_cost"].axes[0]
+    assert mean < axes.get_ylim()[0] < lowest
+    assert [text.get_text() for text in axes.texts] == [f"{mean:.1f}"]
+
+
 def test_zero_cost_is_not_on_logarithmic_axis(frames):
     trials = frames["trials"].copy()
     trials.loc[trials["architecture"] == "nb_svm", "latency_ms"] = 0.0

@@ -64,6 +64,26 @@ def test_format_duration(seconds, words):
     assert layout.format_duration(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("lstm", ["LSTM"]),
+        ("tfidf_logistic", ["TF-IDF + logistic"]),
+        ("own.models:attention_over_all_words", ["attention_over_all_words", "(own.models)"]),
+        ("own:bidirectional_gru_with_attention", ["bidirectional_gru_with_", "attention (own)"]),
+        ("x" * 50, ["X" + "x" * 23, "x" * 24, "xx"]),
+    ],
+)
+def test_names_are_wrapped_between_words(name, lines):
+    assert layout.wrap_label(name).splitlines() == lines
+
+
+def test_rows_are_as_high_as_the_longest_label():
+    assert layout.rows_height(["lstm", "gru"]) == pytest.approx(2 * layout.ROW_HEIGHT)
+    assert layout.rows_height(["lstm", "gru"], {"gru": "1 of 5 seeds failed"}) > 2 * layout.ROW_HEIGHT
+    assert layout.row_label("gru", {"gru": "1 of 5 seeds failed"}, "gru") == "★ GRU\n(1 of 5 seeds failed)"
+
+
 def test_panels_grow_with_lines_of_names():
     short, long = (
         layout.create_panels([name], "Which?", "How.")[0] for name in ("lstm", "a_name_of_more_than_one_line")

@@ -1,9 +1,12 @@
 """Figures of test scores and of differences to the best architecture."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.markers import MarkerStyle
 
 from tasks.config import labels
 from tasks.figures import layout, registry, style
@@ -43,6 +46,62 @@ def test_axis_of_scores_has_minimum_span(frames):
     same = frames["scores"].assign(value=lambda frame: 0.85 + 0.0001 * frame["seed"])
     low, high = plot_axes("scores_on_test", {"scores": same, "trials": frames["trials"]}).get_xlim()
     assert high - low >= layout.MIN_SPAN - 1e-9
+
+
+def make_scores(values, failed="", diverged=0):
+    """Make scores, trials and summary of an LSTM with a score per seed and diverged seeds, and of NB-SVM."""
+    scores = pd.DataFrame(
+        {"architecture": ["lstm"] * len(values) + ["nb_svm"], "seed": [*range(len(values)), 0], "split": "test",
+         "metric": "accuracy", "value": [*values, 0.91]}
+    )  # fmt: skip
+    lost = range(len(values), len(values) + diverged)
+    trials = pd.concat([
+        scores[["architecture", "seed"]].assign(status="finished"),
+        pd.DataFrame({"architecture": "lstm", "seed": lost, "status": "diverged"}),
+    ]).assign(parameters=1)  # fmt: skip
+    summary = pd.DataFrame(
+        {"architecture": ["lstm", "nb_svm"], "split": "test", "metric": "accuracy", "low": [0.6, 0.9],
+         "high": [0.95, 0.92], "failed_seeds": [failed, ""]}
+    )  # fmt: skip
+    return {"scores": scores, "trials": trials, "summary": summary}
+
+
+def markers_of(axes, shape):
+    """Return the values that are marked by a shape."""
+    vertices = MarkerStyle(shape).get_path().transformed(MarkerStyle(shape).get_transform()).vertices
+    marked = [c for c in axes.collections if np.array_equal(c.get_paths()[0].vertices, vertices)]
+    return [float(value) for c in marked for value in c.get_offsets()[:, 0]]
+
+
+def test_failed_seed_is_a_cross_and_is_counted_beside_the_name():
+    axes = plot_axes("scores_on_test", make_scores([0.88, 0.87, 0.86, 0.865], failed="3"))
+    assert markers_of(axes, "X") == pytest.approx([86.5])
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["LSTM\n(1 of 4 seeds failed)", "NB-SVM"]
+    clean = registry.plot_figures(make_scores([0.88, 0.87, 0.86, 0.865]), ["scores_on_test"])["scores_on_test"]
+    assert markers_of(clean.axes[0], "X") == []
+    assert "failed" not in clean.get_label()
+
+
+def test_failed_seeds_do_not_hide_the_differences_between_the_others():
+    axes = plot_axes("scores_on_test", make_scores([0.88, 0.501, 0.86, 0.499], failed="1, 3"))
+    low, high = axes.get_xlim()
+    assert 84 < low < 86
+    assert 91 < high < 93
+    assert texts_of(axes) == ["◂ mean 68.5, 49.9 ✖, 50.1 ✖"]
+
+
+def test_markers_at_the_edge_of_the_axis_are_complete():
+    axes = plot_axes("scores_on_test", make_scores([1.0, 0.99, 0.98]))
+    assert axes.get_xlim()[1] == 100
+    assert not any(markers.get_clip_on() for markers in axes.collections)
+
+
+def test_diverged_seeds_are_counted_and_an_architecture_without_scores_has_a_row():
+    axes = plot_axes("scores_on_test", make_scores([0.88, 0.87], diverged=3))
+    assert axes.get_yticklabels()[0].get_text() == "LSTM\n(3 of 5 seeds failed)"
+    axes = plot_axes("scores_on_test", make_scores([], diverged=2))
+    assert axes.get_yticklabels()[0].get_text() == "LSTM\n(2 of 2 seeds failed)"
+    assert texts_of(axes) == ["no score"]
 
 
 def make_comparison(rows, best="lstm"):
@@ -114,6 +173,37 @@ def test_band_is_as_wide_as_the_equivalence_margin():
         axes = plot_axes("differences", {**given, **more})
         assert axes.patches[0].get_x() == pytest.approx(-half)
         assert axes.patches[0].get_width() == pytest.approx(2 * half)
+
+
+def with_variances(given, **columns):
+    return {**given, "pairs": given["pairs"].assign(**columns)}
+
+
+def test_known_sources_of_variance_are_bars_in_points():
+    given = with_variances(make_comparison(ROWS), seed_variance=0.003**2, item_variance=0.004**2)
+    figure = registry.plot_figures(given)["differences"]
+    assert len(registry.plot_figures(make_comparison(ROWS))["differences"].axes) == 1
+    bars = {bars.get_label(): [bar.get_width() for bar in bars] for bars in figure.axes[1].containers}
+    assert bars == {"Seed": pytest.approx([0.3, 0.3]), "Sample of test reviews": pytest.approx([0.4, 0.4])}
+    given = with_variances(given, training_std=0.6)
+    bars = {bars.get_label(): bars for bars in registry.plot_figures(given)["differences"].axes[1].containers}
+    assert [bar.get_width() for bar in bars["Sample of training reviews"]] == pytest.approx([0.6, 0.6])
+    edges = sorted((bar.get_y(), bar.get_y() + bar.get_height()) for bars in bars.values() for bar in bars)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(edges))
+
+
+def test_unknown_seed_variance_is_stated():
+    given = with_variances(make_comparison(ROWS), seed_variance=[np.nan, np.nan, 0.0] * 2, item_variance=0.004**2)
+    axes = registry.plot_figures(given)["differences"].axes[1]
+    assert texts_of(axes) == ["not known"]
+
+
+def test_large_deviation_is_written_at_the_edge_and_failed_seeds_are_counted():
+    given = with_variances(make_comparison(ROWS[:1]), seed_variance=0.17**2, first_failed=2, second_failed=0)
+    main, sources = registry.plot_figures(given)["differences"].axes
+    assert sources.get_xlim() == (0, 5)
+    assert texts_of(sources) == ["▸ 17.0"]
+    assert [text.get_text() for text in main.get_yticklabels()] == ["Simple RNN\n(2 seeds failed)", "★ LSTM"]
 
 
 def test_difference_of_unknown_interval_is_a_dot():
