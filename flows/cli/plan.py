@@ -165,11 +165,12 @@ def find_times(run: RunRecord | None, train_reviews: int) -> TrainingTimes:
         run: An earlier run; None if there is none.
         train_reviews: Number of training reviews of the planned run.
     """
-    if run is None:
-        probe = sgemm_seconds()
-        return published_times(train_reviews, probe, "published times, scaled by the speed of this machine now")
-    name, trials = escape_terminal(run.name), run.table("trials")
-    if run.info.hardware == environment_info().hardware:
-        return measured_times(trials, train_reviews, f"run {name}, on this machine")
-    source = f"run {name} on another machine, scaled by the speed of this machine now"
-    return measured_times(trials, train_reviews, source, sgemm_seconds())
+    if run is not None:
+        name, trials = escape_terminal(run.name), run.table("trials")
+        if run.info.hardware == environment_info().hardware:
+            return measured_times(trials, train_reviews, f"run {name}, on this machine if it is as busy as then")
+        source = f"run {name} on another machine, scaled by the speed of this machine now"
+        times = measured_times(trials, train_reviews, source, sgemm_seconds())
+        if times.seconds:
+            return times
+    return published_times(train_reviews, sgemm_seconds(), "published, scaled by the speed of this machine now")

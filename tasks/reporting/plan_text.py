@@ -87,7 +87,7 @@ def _table_row(plan: Plan, needs: Sequence[PairNeeds], seeds: int) -> dict[str, 
     for each, kind in zip(needs, KINDS, strict=False):
         row[f"{kind}: points"] = _format_points(detectable_difference(each.pair, seeds, plan.goal))
         row[f"{kind}: power (%)"] = f"{100 * planned_power(each.pair, seeds, plan.goal):.0f}"
-    return row | {"Minutes": _format_minutes(run_seconds(plan.times, plan.architectures, seeds, plan.workers))}
+    return row | {"Minutes": _format_minutes(plan, seeds)}
 
 
 def _format_setting(plan: Plan) -> str:
@@ -106,7 +106,7 @@ def _format_setting(plan: Plan) -> str:
             f"{_percent(goal.power)}, on {goal.reviews:,} test reviews ({escape_terminal(plan.data_source)}).",
             f"Networks: {join_labels(plan.architectures)}.",
             f"Variances: {plan.variances_source}.",
-            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, without what is in the cache.{missing}",
+            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, if nothing is in the cache.{missing}",
             f"Level of each test: {goal.level:.4f} (0.05 corrected by Holm for {pluralize(plan.tests, 'pair')} that "
             f"may be equal). No difference is called significant with fewer than {MIN_SEEDS} seeds.{equivalent}",
         ]
@@ -148,10 +148,10 @@ def _format_needs(plan: Plan, needs: PairNeeds) -> str:
     goal = plan.goal
     target = f"To detect {_goal_points(goal)} with {_percent(goal.power)} power between {_names(needs.pair)}"
     if math.isfinite(needs.seeds.point):
-        seconds = run_seconds(plan.times, plan.architectures, int(needs.seeds.point), plan.workers)
+        seeds = int(needs.seeds.point)
         return (
-            f"{target}: {pluralize(int(needs.seeds.point), 'seed')} ({_format_seeds(needs.seeds)}), "
-            f"about {_format_minutes(seconds)} minutes on this machine, at {goal.reviews:,} test reviews."
+            f"{target}: {pluralize(seeds, 'seed')} ({_format_seeds(needs.seeds)}), "
+            f"{_format_minutes(plan, seeds)} minutes on this machine, at {goal.reviews:,} test reviews."
         )
     if needs.limit <= goal.difference:
         return f"{target}: more than {MAX_SEEDS:,} seeds, at {goal.reviews:,} test reviews."
@@ -170,10 +170,11 @@ def _format_seeds(seeds: Range) -> str:
     return f"95% limits of this estimate: {seeds.low:,.0f} to {high}"
 
 
-def _format_minutes(seconds: Range) -> str:
-    """Format a duration with its limits in minutes: `9 (6 to 18)`."""
+def _format_minutes(plan: Plan, seeds: int) -> str:
+    """Format the duration with its limits in minutes, `9 (6 to 18)`, or only the lower one if a time is unknown."""
+    seconds = run_seconds(plan.times, plan.architectures, seeds, plan.workers)
     low, point, high = (f"{max(value / 60, 1):,.0f}" for value in seconds)
-    return f"{point} ({low} to {high})"
+    return f"over {low}" if without_time(plan.times, plan.architectures) else f"{point} ({low} to {high})"
 
 
 def _format_points(difference: float) -> str:

@@ -24,7 +24,7 @@ from tasks.statistics.confidence_intervals import VarianceComponents, estimate_v
 from tasks.statistics.failed_seeds import find_failed_seeds
 from tasks.statistics.multiple_testing import holm_adjust, holm_level
 from tasks.statistics.pairs import match_seeds, p_value
-from tasks.statistics.power import MAX_SEEDS, minimum_detectable_difference, power, seeds_needed
+from tasks.statistics.power import MAX_SEEDS, minimum_detectable_difference, power, seeds_needed, std_bias_factor
 from tasks.statistics.significance import MIN_SEEDS
 
 METRIC, ALPHA = "accuracy", 0.05
@@ -40,7 +40,8 @@ class PairVariance:
     Attributes:
         first: One architecture.
         second: The other architecture.
-        seed_variance: Variance of the difference of a single run between seeds, without that of test reviews.
+        seed_variance: Variance of the difference of a single run between seeds, without that of test reviews. An
+            estimated standard deviation is too small on average; this is corrected.
         shared_variance: Variance of the difference on one test review that all seeds share.
         rest_variance: Variance of the difference on one test review that is different for each seed.
         df: Degrees of freedom of the estimated seed variance.
@@ -146,14 +147,15 @@ def measure_pairs(predictions: Predictions) -> list[PairVariance]:
         variance = estimate_variance(table, bounded=True, groups=predictions.groups)
         reviews, groups = table.shape[1], predictions.groups
         shared = max(variance.known_variance - 1 / (reviews + 2) ** 2, 0.0)
+        rest, df = variance.review_variance - shared, len(pair.first_seeds) - 1
         measured.append(
             PairVariance(
                 first=names[0],
                 second=names[1],
-                seed_variance=variance.seed_variance,
+                seed_variance=max(variance.variance_per_seed / std_bias_factor(df) ** 2 - rest, 0.0),
                 shared_variance=reviews * shared,
-                rest_variance=reviews * (variance.review_variance - shared),
-                df=len(pair.first_seeds) - 1,
+                rest_variance=reviews * rest,
+                df=df,
                 groups_per_review=None if groups is None else (groups.df + 1) / reviews,
                 difference=float(table.mean()),
                 p=p_value(float(table.mean()), variance),
@@ -242,8 +244,9 @@ def pair_needs(pair: PairVariance, goal: Goal, *, min_seeds: int = TYPICAL_SEEDS
 
 def _seeds_range(pair: PairVariance, goal: Goal) -> Range:
     """Return the seeds that a pair needs, at the estimated seed variance and at its 95% limits."""
-    quantiles = scipy.stats.chi2.ppf([0.975, 0.025], pair.df) / pair.df
-    low, high = (_seeds(pair, goal, 1 / float(quantile)) for quantile in quantiles)
+    # Relative to the variance before the correction of `PairVariance.seed_variance`.
+    ratios = std_bias_factor(pair.df) ** 2 * pair.df / scipy.stats.chi2.ppf([0.975, 0.025], pair.df)
+    low, high = (_seeds(pair, goal, float(ratio)) for ratio in ratios)
     return Range(low, _seeds(pair, goal, 1.0), high)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from flows.cli.options import PlanOptions
@@ -109,7 +110,12 @@ def test_damaged_runs_are_passed_over(results: Path, store: Store) -> None:
 def test_times_of_another_machine_are_scaled(results: Path, store: Store, capsys: Capture) -> None:
     store("elsewhere", hardware={"processor": "another"})
     assert plan(results, "--run", "elsewhere") == 0
-    assert "run elsewhere on another machine, scaled" in capsys.readouterr().out
+    # The synthetic trials have no time of the probe, so that only the published times can be scaled.
+    assert "Times: published, scaled" in capsys.readouterr().out
+    file = results / "runs" / "elsewhere" / "tables" / "trials.parquet"
+    pd.read_parquet(file).assign(probe_seconds=0.01).to_parquet(file)
+    assert plan(results, "--run", "elsewhere") == 0
+    assert "Times: run elsewhere on another machine, scaled" in capsys.readouterr().out
 
 
 def test_test_reviews_and_a_tiny_difference(results: Path, store: Store, capsys: Capture) -> None:
@@ -135,6 +141,8 @@ def test_network_without_variance_and_time(results: Path, store: Store, capsys: 
     text = capsys.readouterr().out
     assert "No variance of attention (my_models) is known" in text
     assert "The time of attention (my_models) is unknown" in text
+    assert "Minutes" in text
+    assert re.search(r"^ +5 .* over \d+$", text, re.MULTILINE)
 
 
 def test_one_network_is_planned_against_the_baselines(results: Path, store: Store, capsys: Capture) -> None:

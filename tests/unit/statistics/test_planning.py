@@ -50,7 +50,8 @@ def test_measured_variance_is_that_of_the_comparison(group_size: int) -> None:
     values = metric_contributions(test, ["accuracy"])["accuracy"]
     expected = estimate_variance(values[0] - values[1], bounded=True, groups=test.groups)
     found = pair.at(6, 900)
-    assert found.estimated_variance == pytest.approx(expected.estimated_variance, rel=1e-9)
+    # 0.9515 is the mean of a standard deviation of six seeds divided by the true one (tables of c4).
+    assert found.estimated_variance == pytest.approx(expected.estimated_variance / 0.9515**2, rel=1e-4)
     assert found.known_variance == pytest.approx(expected.known_variance, rel=1e-9)
     assert (found.df, found.known_df) == (expected.df, pytest.approx(expected.known_df))
     assert pair.p == pytest.approx(p_value(float((values[0] - values[1]).mean()), expected))
