@@ -223,3 +223,8 @@ def test_two_networks_have_one_pair(results: Path, capsys: Capture) -> None:
     add_comparison(results, "two", frames, rows=ROWS)
     assert plan(results, "--run", "two") == 0
     assert "Noisiest" not in capsys.readouterr().out
+
+
+def test_published_plan_is_that_of_the_experiment(results: Path, capsys: Capture) -> None:
+    assert plan(results, "--data", "bundled") == 0
+    assert re.findall(r"power between .*: (\d+) seeds", capsys.readouterr().out) == ["8", "31"]
