@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from flows.cli.parser import Positional
 from tasks.config import parameters as p
@@ -13,6 +13,12 @@ from tasks.inference import selection
 
 # What --quick stands for, unless an option says otherwise: a rough answer after a minute.
 QUICK: dict[str, Any] = {"architectures": ("simple_rnn", "lstm"), "seeds": 2, "train_fractions": (0.25,)}
+
+
+def _check_power(percent: float) -> float:
+    if not 10 <= percent <= 99.9:
+        raise ValueError("Give a number of percent from 10 to 99.9, such as 80")
+    return percent
 
 
 class RunOptions(Parameters):
@@ -136,7 +142,9 @@ class PlanOptions(BaseModel):
     difference: Annotated[
         float, Field(gt=0, le=100, description="True difference in test accuracy to detect, in points.")
     ] = 1.0
-    power: Annotated[float, Field(ge=10, le=99.9, description="Probability to detect it, in percent.")] = 80.0
+    power: Annotated[
+        float, Field(description="Probability to detect it, in percent."), AfterValidator(_check_power)
+    ] = 80.0
     data: p.Data = "auto"
     architectures: p.Architectures = DEFAULT_ARCHITECTURES
     seeds: p.Seeds = 3

@@ -30,6 +30,7 @@ from tasks.statistics.significance import MIN_SEEDS
 METRIC, ALPHA = "accuracy", 0.05
 MAJORITY = "majority"
 MAX_REVIEWS = 10**9
+SMALLEST_VARIANCE = 1e-18  # far below that of one of `MAX_REVIEWS` reviews
 TYPICAL_SEEDS = 10  # at which the pairs are ordered by noise
 
 
@@ -74,7 +75,8 @@ class PairVariance:
             reviews: Number of test reviews.
         """
         shared, rest = self.shared_variance / reviews, self.rest_variance / reviews
-        per_seed = self.seed_variance + rest
+        # Not exactly 0, which stands for an architecture that does not depend on the seed.
+        per_seed = max(self.seed_variance + rest, SMALLEST_VARIANCE)
         groups = np.inf if self.groups_per_review is None else max(self.groups_per_review * reviews - 1, 1.0)
         return VarianceComponents(
             seed_variance=self.seed_variance,
@@ -172,14 +174,14 @@ def failed_architectures(predictions: Predictions) -> list[str]:
 
 
 def relevant_pairs(pairs: Sequence[PairVariance], architectures: Collection[str]) -> list[PairVariance]:
-    """Return the pairs that a plan is about: of two planned networks, or of one and a baseline.
+    """Return the pairs that a plan is about: of two planned networks, or of the only one and a baseline.
 
-    If nothing is known about the planned networks, these are all pairs of networks, or else all pairs.
+    If nothing is known about them, these are all pairs of networks, or else all pairs.
     """
     networks = [pair for pair in pairs if not {*BASELINE_NAMES} & {*pair.names}]
-    planned = [pair for pair in networks if {*pair.names} <= {*architectures}]
-    with_baseline = [pair for pair in pairs if {*pair.names} <= {*architectures, *BASELINE_NAMES}]
-    return planned or with_baseline or networks or list(pairs)
+    allowed = {*architectures} if len(architectures) > 1 else {*architectures, *BASELINE_NAMES}
+    planned = [pair for pair in pairs if {*pair.names} <= allowed]
+    return planned or networks or list(pairs)
 
 
 def planned_level(pairs: Sequence[PairVariance], architectures: Collection[str]) -> tuple[float, int]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.reporting.plan_text import Plan, format_plan
@@ -54,6 +54,7 @@ def test_failed_seeds_of_the_shown_pairs_are_named() -> None:
     st.floats(0, 1e-2), st.floats(0, 0.3), st.floats(0, 0.5), st.integers(2, 10**7), st.floats(1e-6, 1),
     st.integers(1, 1_000), st.one_of(st.none(), st.floats(1e-6, 1)),
 )  # fmt: skip
+@example(seed=0.0, shared=0.0, rest=0.0, reviews=12, difference=0.25, seeds=1, groups=1.0)
 def test_any_plan_states_what_is_needed(seed, shared, rest, reviews, difference, seeds, groups) -> None:
     pair = PairVariance("lstm", "gru", seed, shared, rest, df=3, groups_per_review=groups)
     goal = Goal(difference, 0.8, 0.01, reviews)

@@ -134,6 +134,9 @@ def test_pairs_of_a_plan() -> None:
     assert relevant_pairs(known, ["lstm", "gru", "m:f"]) == [known[1]]
     assert relevant_pairs(known, ["lstm"]) == [known[2]]
     assert relevant_pairs(known, ["m:f"]) == known[:2]
+    # Pairs with a baseline say nothing about two networks.
+    assert relevant_pairs(known, ["lstm", "m:f"]) == known[:2]
+    assert relevant_pairs(known[2:], ["lstm", "m:f"]) == known[2:]
 
 
 def test_typical_pair_is_the_median() -> None:
