@@ -12,6 +12,7 @@ from flows.cli.options import (
     DiffOptions,
     ExportOptions,
     HistoryOptions,
+    PlanOptions,
     PredictOptions,
     RunOptions,
     UiOptions,
@@ -26,6 +27,15 @@ COMMANDS = {
             "imdb-compare run --quick",
             "imdb-compare run --architectures lstm,gru --seeds 5",
             "imdb-compare run --data reviews.csv --text-column review --label-column sentiment",
+        ),
+    ),
+    "plan": Command(
+        PlanOptions,
+        "flows.cli.plan",
+        (
+            "imdb-compare plan --difference 1",
+            "imdb-compare plan --difference 0.5 --architectures lstm,gru --seeds 10",
+            "imdb-compare plan --data reviews.csv --text-column review --run latest",
         ),
     ),
     "predict": Command(

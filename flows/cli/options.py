@@ -3,15 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from flows.cli.parser import Positional
 from tasks.config import parameters as p
 from tasks.config.parameters import Parameters
+from tasks.config.recipe import DEFAULT_ARCHITECTURES
 from tasks.inference import selection
 
 # What --quick stands for, unless an option says otherwise: a rough answer after a minute.
 QUICK: dict[str, Any] = {"architectures": ("simple_rnn", "lstm"), "seeds": 2, "train_fractions": (0.25,)}
+
+
+def _check_power(percent: float) -> float:
+    if not 10 <= percent <= 99.9:
+        raise ValueError("Give a number of percent from 10 to 99.9, such as 80")
+    return percent
 
 
 class RunOptions(Parameters):
@@ -122,6 +129,43 @@ class DiffOptions(BaseModel):
         Field(description="File for the report in Markdown, which is printed as well unless --json is given."),
     ] = None
     as_json: Annotated[bool, Field(alias="json", description="Print one JSON object for each architecture.")] = False
+
+
+class PlanOptions(BaseModel):
+    """Tell before training how many seeds and test reviews are needed to detect a difference, and how long it takes.
+
+    Nothing is trained. The variances come from the last run on the same reviews, or else from published experiments.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    difference: Annotated[
+        float, Field(gt=0, le=100, description="True difference in test accuracy to detect, in points.")
+    ] = 1.0
+    power: Annotated[
+        float, Field(description="Probability to detect it, in percent."), AfterValidator(_check_power)
+    ] = 80.0
+    data: p.Data = "auto"
+    architectures: p.Architectures = DEFAULT_ARCHITECTURES
+    seeds: p.Seeds = 3
+    test_reviews: Annotated[
+        int | None,
+        Field(ge=10, le=1_000_000_000, description="Number of test reviews; by default those of the data or the run."),
+    ] = None
+    run: Annotated[
+        selection.Run,
+        Field(
+            description="Run whose variances and times are used: its directory in results/runs, or `latest`; by "
+            "default the last run on the same reviews with two seeds or more."
+        ),
+    ] = None
+    workers: p.Workers = None
+    text_column: p.TextColumn = "text"
+    label_column: p.LabelColumn = "label"
+    positive: p.Positive = None
+    group: p.Group = None
+    results: p.Results = "results"
+    data_folder: p.DataFolder = Path("data")
 
 
 class UiOptions(BaseModel):

@@ -1,6 +1,7 @@
 """Finished runs: find a run directory, and read its record and its tables."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +100,25 @@ def open_run(results: Path, name: str | None) -> RunRecord:
     cache = layout.cache_dir(results)
     vocabulary_path = layout.vocabulary_file(cache, info.vocabulary)
     return RunRecord(info, run_dir, cache, recipe, vocabulary_path, _read_trials(run_dir, **tables))
+
+
+def find_runs(results: Path, fingerprint: str) -> list[tuple[str, RunInfo]]:
+    """Return the finished runs on a data set, the last one first: the name of the run directory and the record.
+
+    Directories whose record cannot be read are left out.
+
+    Args:
+        results: The results folder.
+        fingerprint: Fingerprint of the data set, hexadecimal.
+    """
+    folder, found = layout.runs_dir(results), []
+    for entry in storage_of(folder).entries(folder):
+        path = entry.path / "run.json"
+        with suppress(FileNotFoundError, DamagedFileError):
+            info = json_model(storage_of(path).read(path, LARGEST_RUN_INFO), RunInfo, path)
+            if info.fingerprint == fingerprint:
+                found.append((entry.path.name, info))
+    return sorted(found, key=lambda run: run[1].started, reverse=True)
 
 
 def _find_run_dir(results: Path, name: str | None) -> Path:

@@ -1,7 +1,7 @@
 """Finished runs in a results directory that refer to trials, without a comparison."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -38,5 +38,30 @@ def add_run(
     storage = storage_of(results)
     storage.write({run_table(folder, "trials"): store.parquet(table)})
     storage.write({folder / "run.json": json.dumps(info.model_dump(mode="json")).encode()})
+    storage.set_latest(results, f"runs/{name}")
+    return folder
+
+
+def add_comparison(results: Path, name: str, frames: Mapping[str, pd.DataFrame], **info: object) -> Path:
+    """Store a run directory with the tables that later commands read, and return it.
+
+    Args:
+        results: The results folder.
+        name: Name of the run.
+        frames: Tables from `tests.helpers.synthetic.make_frames`.
+        info: Changed fields of run.json.
+    """
+    folder, storage = run_dir(results, name), storage_of(results)
+    trials = frames["trials"].assign(
+        weights=[
+            f"{row.architecture}-seed-{row.seed}-{row.seed:016x}.safetensors" for row in frames["trials"].itertuples()
+        ]
+    )
+    calibration = trials[["architecture", "seed"]].assign(temperature=1.0, threshold=0.5)
+    tables = {**frames, "trials": trials, "calibration": calibration}
+    for table in ("predictions", "trials", "scores", "calibration"):
+        storage.write({run_table(folder, table): store.parquet(tables[table])})
+    record = make_run_info(run_name=name, vocabulary=VOCABULARY, **info)
+    storage.write({folder / "run.json": json.dumps(record.model_dump(mode="json")).encode()})
     storage.set_latest(results, f"runs/{name}")
     return folder

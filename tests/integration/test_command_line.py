@@ -141,6 +141,7 @@ def test_options_are_written_with_dashes_or_underscores(words: list[str], expect
         (["predict", "--threshold=2", "x"], "--threshold: received '2'"),
         (["export", "--output", "x", "--seed", "-1"], "--seed: received '-1'"),
         (["history", "--remove="], "--remove: received ''"),
+        (["plan", "--test_reviews", "1"], "--test_reviews: received '1'"),
     ],
 )
 def test_an_error_names_the_option_as_it_was_typed(
@@ -201,6 +202,7 @@ def test_a_text_may_have_commas_line_breaks_and_look_like_json() -> None:
         ("predict --en", {"--ensemble"}),
         ("export --ou", {"--output"}),
         ("history --con", {"--configuration"}),
+        ("plan --di", {"--difference"}),
         ("diff A B --j", {"--json"}),
     ],
 )

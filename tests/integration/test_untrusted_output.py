@@ -215,6 +215,15 @@ def test_diff_escapes_names_of_both_runs(hostile: Path, capsys: Capture) -> None
     assert is_inert(capsys.readouterr().err)
 
 
+def test_plan_escapes_names_of_the_run(hostile: Path, capsys: Capture) -> None:
+    assert run_subcommand("plan", "--run", "first", "--results", str(hostile)) == 0
+    out = capsys.readouterr().out
+    assert is_inert(out)
+    assert contains_hostile_text(out)
+    assert out.count("OWNED") == 3  # the source, and twice the run's name
+    assert not [line for line in out.splitlines() if line.startswith("FORGED")]
+
+
 def test_architecture_names_of_frames_and_options_are_escaped(hostile: Path) -> None:
     run = open_run(hostile, "first")
     table = compare_runs(run, run)

@@ -1,0 +1,176 @@
+"""`imdb-compare plan`: seeds, test reviews and time that a comparison needs, before any training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.cli.console import print_output
+from flows.cli.options import PlanOptions
+from tasks.config.errors import UserError
+from tasks.config.escape import escape_terminal
+from tasks.config.labels import BASELINE_NAMES, in_display_order
+from tasks.data.datasets import DATASETS, check_source, find_official_reviews, load_reviews
+from tasks.data.stored_reviews import load_dataset
+from tasks.evaluation.predictions import predictions_of_split
+from tasks.reporting.plan_text import Plan, format_plan
+from tasks.statistics.durations import DEFAULT_WORKERS, TrainingTimes, measured_times, published_times
+from tasks.statistics.planning import Goal, PairVariance, failed_architectures, measure_pairs, planned_level
+from tasks.statistics.published_variances import PUBLISHED_PAIRS, PUBLISHED_SOURCE
+from tasks.storage.backends import storage_of
+from tasks.storage.environment import environment_info
+from tasks.storage.layout import cache_dir, runs_dir
+from tasks.storage.runs import RunRecord, find_runs, open_run
+from tasks.storage.s3 import results_place
+from tasks.training.probe import sgemm_seconds
+
+LATEST = "latest"
+# Reviews of the named data sets: for training and for test.
+KNOWN_SIZES = {"bundled": (15_993, 5_003), "imdb": (19_986, 25_000)}
+
+
+@dataclass(frozen=True)
+class PlannedData:
+    """The reviews that a plan is for.
+
+    Attributes:
+        source: Their description.
+        train_reviews: Number of training reviews.
+        test_reviews: Number of test reviews.
+        fingerprint: Their fingerprint; empty if it is unknown, because no run can be on them.
+    """
+
+    source: str
+    train_reviews: int
+    test_reviews: int
+    fingerprint: str
+
+
+def execute(options: PlanOptions) -> None:
+    """Print the plan.
+
+    Raises:
+        UserError: If the data or the run cannot be used.
+    """
+    check_source(options.data)
+    results = results_place(options.results)
+    print_output(format_plan(make_plan(options, results)))
+
+
+def make_plan(options: PlanOptions, results: Path) -> Plan:
+    """Return what the planned comparison needs.
+
+    Args:
+        options: Options of the subcommand.
+        results: The results folder.
+
+    Raises:
+        UserError: If the data or the run cannot be used.
+    """
+    run = None if options.run is None else open_run(results, None if options.run == LATEST else options.run)
+    if run is None or "data" in options.model_fields_set:
+        data = find_data(options, results)
+        run = run or find_run(results, data.fingerprint)
+    else:
+        rows = run.info.rows
+        data = PlannedData(run.info.source, rows["train"], rows["test"], run.info.fingerprint)
+    architectures = planned_architectures(options, run)
+    pairs, source, failed = find_variances(run, chosen=options.run is not None)
+    level, tests = planned_level(pairs, architectures)
+    return Plan(
+        goal=Goal(options.difference / 100, options.power / 100, level, options.test_reviews or data.test_reviews),
+        tests=tests,
+        architectures=architectures,
+        seeds=options.seeds,
+        workers=options.workers or DEFAULT_WORKERS,
+        pairs=pairs,
+        failed=failed,
+        variances_source=source,
+        data_source=data.source,
+        times=find_times(run, data.train_reviews),
+    )
+
+
+def find_data(options: PlanOptions, results: Path) -> PlannedData:
+    """Return the sizes of the reviews. A data set of the project is loaded only if a run may be on it.
+
+    Raises:
+        UserError: If the reviews cannot be loaded.
+    """
+    columns = {name: getattr(options, name) for name in ("text_column", "label_column", "positive", "group")}
+    if options.data not in DATASETS:
+        dataset = load_reviews(options.data, **columns).dataset
+    else:
+        official = find_official_reviews(options.data_folder)
+        name = "imdb" if options.data == "imdb" or (options.data == "auto" and official) else "bundled"
+        has_runs = bool(storage_of(results).entries(runs_dir(results)))
+        if not has_runs or (name == "imdb" and official is None):
+            source = "official IMDB reviews" if name == "imdb" else "bundled IMDB reviews"
+            return PlannedData(source, *KNOWN_SIZES[name], "")
+        dataset, _ = load_dataset(name, **columns, data_folder=options.data_folder, cache=cache_dir(results))
+    return PlannedData(dataset.source, dataset.rows["train"], dataset.rows["test"], dataset.fingerprint)
+
+
+def find_run(results: Path, fingerprint: str) -> RunRecord | None:
+    """Return the last run on a data set, if there is one with several seeds rather than another; None without any."""
+    runs = find_runs(results, fingerprint) if fingerprint else []
+    several = [name for name, info in runs if _seeds(info.settings.get("seeds")) > 1]
+    for name in [*several, *(name for name, _ in runs)]:
+        try:
+            return open_run(results, name)
+        except UserError:  # a run of an earlier version
+            continue
+    return None
+
+
+def _seeds(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def planned_architectures(options: PlanOptions, run: RunRecord | None) -> list[str]:
+    """Return the networks to plan for: those that were named, else those of the run, else the default ones."""
+    if run is not None and "architectures" not in options.model_fields_set:
+        names = set(run.trials["architecture"]) - set(BASELINE_NAMES)
+        if names:
+            return in_display_order(names)
+    return list(options.architectures)
+
+
+def find_variances(run: RunRecord | None, *, chosen: bool) -> tuple[list[PairVariance], str, list[str]]:
+    """Return the variances of pairs, their source in words, and the architectures with failed seeds.
+
+    Args:
+        run: An earlier run; None if there is none.
+        chosen: Whether the user has named it.
+
+    Raises:
+        UserError: If the user has named a run with one seed of each network.
+    """
+    if run is None:
+        return list(PUBLISHED_PAIRS), PUBLISHED_SOURCE, []
+    predictions = predictions_of_split(run.table("predictions"), "test")
+    pairs, name = measure_pairs(predictions), escape_terminal(run.name)
+    if pairs:
+        seeds = int(max(pair.df for pair in pairs)) + 1
+        source = f"run {name} ({seeds} seeds, {len(predictions.labels):,} test reviews)"
+        return pairs, source, failed_architectures(predictions)
+    problem = f"Run {name} has fewer than two seeds of each network, so its seed variance is unknown"
+    if chosen:
+        raise UserError(f"run: {problem}. Choose a run with more seeds, or leave --run out.")
+    return list(PUBLISHED_PAIRS), f"{PUBLISHED_SOURCE}. {problem}", []
+
+
+def find_times(run: RunRecord | None, train_reviews: int) -> TrainingTimes:
+    """Return the training times of a run on this machine, of one on another machine, or the published ones.
+
+    Args:
+        run: An earlier run; None if there is none.
+        train_reviews: Number of training reviews of the planned run.
+    """
+    if run is not None:
+        name, trials = escape_terminal(run.name), run.table("trials")
+        if run.info.hardware == environment_info().hardware:
+            return measured_times(trials, train_reviews, f"run {name}, on this machine if it is as busy as then")
+        source = f"run {name} on another machine, scaled by the speed of this machine now"
+        times = measured_times(trials, train_reviews, source, sgemm_seconds())
+        if times.seconds:
+            return times
+    return published_times(train_reviews, sgemm_seconds(), "published, scaled by the speed of this machine now")

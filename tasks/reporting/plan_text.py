@@ -1,0 +1,194 @@
+"""A plan of a comparison as text: the table of seeds, and what is needed to detect a difference."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tasks.config.escape import escape_terminal
+from tasks.config.labels import label
+from tasks.reporting.verdict_format import join_labels, join_texts, pluralize
+from tasks.statistics.durations import TrainingTimes, run_seconds, without_time
+from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.planning import (
+    Goal,
+    PairNeeds,
+    PairVariance,
+    Range,
+    detectable_difference,
+    pair_needs,
+    planned_power,
+    relevant_pairs,
+    typical_and_noisiest,
+)
+from tasks.statistics.power import MAX_SEEDS
+from tasks.statistics.significance import MIN_SEEDS
+
+SHOWN_SEEDS = (3, 5, 10, 20)
+NONE = "none"
+KINDS = ("Typical", "Noisiest")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A planned comparison.
+
+    Attributes:
+        goal: What it has to detect.
+        tests: Number of pairs in Holm's procedure.
+        architectures: Its networks.
+        seeds: Number of seeds that the user intends.
+        workers: Number of worker processes.
+        pairs: Known variances of pairs.
+        failed: Architectures with failed seeds in the run that the variances come from.
+        variances_source: Where the variances come from, in words.
+        data_source: Description of the reviews.
+        times: Expected seconds of one training.
+    """
+
+    goal: Goal
+    tests: int
+    architectures: list[str]
+    seeds: int
+    workers: int
+    pairs: list[PairVariance]
+    failed: list[str]
+    variances_source: str
+    data_source: str
+    times: TrainingTimes
+
+
+def format_plan(plan: Plan) -> str:
+    """Return the plan as text for a terminal."""
+    relevant = relevant_pairs(plan.pairs, plan.architectures)
+    shown = typical_and_noisiest(relevant, plan.goal)
+    needs = [pair_needs(pair, plan.goal, min_seeds=max(plan.seeds, 10)) for pair in shown]
+    parts = [
+        _format_setting(plan),
+        _format_pairs(plan, shown, len(relevant)),
+        plan_table(plan, needs).to_string(index=False),
+        "\n".join([_format_current(plan, shown), *(_format_needs(plan, each) for each in needs)]),
+    ]
+    return "\n\n".join(parts)
+
+
+def plan_table(plan: Plan, needs: Sequence[PairNeeds]) -> pd.DataFrame:
+    """Return what some numbers of seeds detect, and how long they take, as texts.
+
+    The numbers of seeds are those of the plan, those that the pairs need, and `SHOWN_SEEDS`.
+    """
+    counts = {plan.seeds, *SHOWN_SEEDS, *(int(each.seeds.point) for each in needs if math.isfinite(each.seeds.point))}
+    return pd.DataFrame([_table_row(plan, needs, seeds) for seeds in sorted(counts)])
+
+
+def _table_row(plan: Plan, needs: Sequence[PairNeeds], seeds: int) -> dict[str, str]:
+    row = {"Seeds": f"{seeds:,}"}
+    for each, kind in zip(needs, KINDS, strict=False):
+        row[f"{kind}: points"] = _format_points(detectable_difference(each.pair, seeds, plan.goal))
+        row[f"{kind}: power (%)"] = f"{100 * planned_power(each.pair, seeds, plan.goal):.0f}"
+    return row | {"Minutes": _format_minutes(plan, seeds)}
+
+
+def _format_setting(plan: Plan) -> str:
+    """Format what is planned, and where the numbers come from."""
+    goal = plan.goal
+    unknown = without_time(plan.times, plan.architectures)
+    margin = ComparisonOptions().margin
+    equivalent = (
+        f" A difference within {_format_points(margin)} points may be called equivalent instead of significant."
+        if goal.difference < margin else ""
+    )  # fmt: skip
+    missing = f" The time of {join_labels(unknown)} is unknown and not included." if unknown else ""
+    return "\n".join(
+        [
+            f"Plan: detect a true difference of {_goal_points(goal)} in test accuracy with a power of "
+            f"{_percent(goal.power)}, on {goal.reviews:,} test reviews ({escape_terminal(plan.data_source)}).",
+            f"Networks: {join_labels(plan.architectures)}.",
+            f"Variances: {plan.variances_source}.",
+            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, if nothing is in the cache.{missing}",
+            f"Level of each test: {goal.level:.4f} (0.05 corrected by Holm for {pluralize(plan.tests, 'pair')} that "
+            f"may be equal). No difference is called significant with fewer than {MIN_SEEDS} seeds.{equivalent}",
+        ]
+    )
+
+
+def _format_pairs(plan: Plan, shown: Sequence[PairVariance], count: int) -> str:
+    """Format which pairs the table is about."""
+    known = {name for pair in plan.pairs for name in pair.names}
+    others = [name for name in plan.architectures if name not in known]
+    lines = [f"Typical pair (median of {count}): {_names(shown[0])}."]
+    if len(shown) > 1:
+        lines.append(f"Noisiest pair: {_names(shown[1])}.")
+    if others:
+        lines.append(f"No variance of {join_labels(others)} is known; the pairs above stand for others.")
+    if failed := [name for name in plan.failed if any(name in pair.names for pair in shown)]:
+        lines.append(f"Seeds of {join_labels(failed)} failed in that run, which makes its pairs noisier.")
+    lines.append(
+        f"Points: smallest true difference that is detected with a power of {_percent(plan.goal.power)}. "
+        f"Power: for {_goal_points(plan.goal)}."
+    )
+    return "\n".join(lines)
+
+
+def _format_current(plan: Plan, shown: Sequence[PairVariance]) -> str:
+    """Format what the number of seeds of the plan detects."""
+    seeds = pluralize(plan.seeds, "seed")
+    if plan.seeds < MIN_SEEDS:
+        return f"With {seeds}, nothing can be detected: at least {MIN_SEEDS} seeds are needed."
+    found = [
+        f"{_format_points(detectable_difference(pair, plan.seeds, plan.goal))} points for {_names(pair)}"
+        for pair in shown
+    ]
+    return f"With {seeds}, the smallest difference that is detected is {join_texts(found)}."
+
+
+def _format_needs(plan: Plan, needs: PairNeeds) -> str:
+    """Format the seeds, or seeds and test reviews, that a pair needs."""
+    goal = plan.goal
+    target = f"To detect {_goal_points(goal)} with {_percent(goal.power)} power between {_names(needs.pair)}"
+    if math.isfinite(needs.seeds.point):
+        seeds = int(needs.seeds.point)
+        return (
+            f"{target}: {pluralize(seeds, 'seed')} ({_format_seeds(needs.seeds)}), "
+            f"{_format_minutes(plan, seeds)} minutes on this machine, at {goal.reviews:,} test reviews."
+        )
+    if needs.limit <= goal.difference:
+        return f"{target}: more than {MAX_SEEDS:,} seeds, at {goal.reviews:,} test reviews."
+    sampling = (
+        f"no number of seeds suffices. The sampling of {goal.reviews:,} test reviews alone limits what can be detected "
+        f"to {_format_points(needs.limit)} points"
+    )
+    if needs.reviews is None:
+        return f"{target}, {sampling}, and even with unlimited test reviews more than {MAX_SEEDS:,} seeds are needed."
+    return f"{target}, {sampling}. With {needs.reviews_seeds:,} seeds, {needs.reviews:,} test reviews are needed."
+
+
+def _format_seeds(seeds: Range) -> str:
+    """Format the limits of a number of seeds."""
+    high = f"{seeds.high:,.0f}" if math.isfinite(seeds.high) else f"more than {MAX_SEEDS:,}"
+    return f"95% limits of this estimate: {seeds.low:,.0f} to {high}"
+
+
+def _format_minutes(plan: Plan, seeds: int) -> str:
+    """Format the duration with its limits in minutes, `9 (6 to 18)`, or only the lower one if a time is unknown."""
+    seconds = run_seconds(plan.times, plan.architectures, seeds, plan.workers)
+    low, point, high = (f"{max(value / 60, 1):,.0f}" for value in seconds)
+    return f"over {low}" if without_time(plan.times, plan.architectures) else f"{point} ({low} to {high})"
+
+
+def _format_points(difference: float) -> str:
+    return NONE if math.isnan(difference) else f"{100 * difference:.2f}"
+
+
+def _goal_points(goal: Goal) -> str:
+    points = f"{100 * goal.difference:g}"
+    return f"{points} point{'s' * (points != '1')}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"
+
+
+def _names(pair: PairVariance) -> str:
+    return f"{label(pair.first)} and {label(pair.second)}"
