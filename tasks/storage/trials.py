@@ -164,6 +164,7 @@ def store_trial(
     trial: TrainedTrial,
     train_fraction: float = 1.0,
     probe_seconds: float = NOT_MEASURED,
+    resample: int = 0,
 ) -> TrialResult:
     """Write the files of a trial and return its result. The history with the result is written last.
 
@@ -173,6 +174,7 @@ def store_trial(
         trial: The trained trial.
         train_fraction: Share of the training reviews, in (0, 1].
         probe_seconds: Seconds of a fixed matrix product around the training, see `TrialResult`.
+        resample: Number of the bootstrap resample of the training reviews; 0 for the reviews as they are.
 
     Raises:
         NotWrittenError: If a file cannot be written.
@@ -184,7 +186,7 @@ def store_trial(
     store.write(predictions_file(folder, name), trial.predictions)
     result = TrialResult(
         **trial.facts.model_dump(), probe_seconds=probe_seconds, weights=file.name, weights_sha256=sha256,
-        train_fraction=train_fraction,
+        train_fraction=train_fraction, resample=resample,
     )  # fmt: skip
     history = pa.Table.from_pandas(trial.history, preserve_index=False)
     store.write(history_file(folder, name), with_result(history, result))

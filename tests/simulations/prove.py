@@ -11,6 +11,7 @@ checked here, and those of `seed_claims`:
 - **Coverage.** The 95% interval of an accuracy contains the true accuracy in 93 to 97% of cases.
 - **Groups.** If the reviews of a group are alike, the interval of accuracy, F1, AUC and log-loss still contains the
   true score in 93 to 97% of cases, and two equal models differ at a level of 5% in at most 5%.
+- **Training samples.** See `training_claims`.
 - **Nightly runs.** See `nightly_claims`; `--only-nightly` checks nothing else.
 
 The last line of the output is JSON: each number by number of seeds with its 95% interval (Wilson for a rate, normal for
@@ -40,6 +41,7 @@ from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
 from tests.simulations import groups, nightly_claims
 from tests.simulations.seed_claims import failed_seed_claims, run_seed_claims
+from tests.simulations.training_claims import failed_training_claims, run_training_claims
 
 SIGNIFICANT = ("first better", "second better")
 METRIC = "accuracy"  # other metrics can be significant only if this one is
@@ -164,6 +166,7 @@ def run_simulations(
             add("group_coverage", f"{metric}, {case}", estimate_rate(found[metric] for found in covered_scores))
         differences = map_range(functools.partial(groups.equal_models_differ, group_size=size), range(grouped))
         add("group_differences", case, estimate_rate(differences))
+    run_training_claims(map_range, add, estimate_rate, simulations=grouped)
     return result
 
 
@@ -206,7 +209,7 @@ def failed_checks(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> li
         for case, found in result["group_differences"].items()
         if found["low"] > MAX_FALSE_POSITIVES
     ]
-    return sentences + failed_seed_claims(result)
+    return sentences + failed_seed_claims(result) + failed_training_claims(result)
 
 
 def check_nightly_claims(map_range: Map, *, short: bool) -> tuple[Result, list[str]]:

@@ -11,7 +11,7 @@ from tests.simulations import nightly_claims, prove, seed_claims
 POWERS = {"reported_power", "detection_rate", "power_interval"}
 MEANS = {"reported_power", "expected_best"}
 GROUPED = {"group_coverage", "group_differences"}
-KEYS = {"family_wise_rate", "coverage", "expected_best", *POWERS, *GROUPED, *seed_claims.ALLOWED}
+KEYS = {"family_wise_rate", "coverage", "expected_best", "training_coverage", *POWERS, *GROUPED, *seed_claims.ALLOWED}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def result():
 
 def make_result(
     *, rate=0.05, low=0.03, reported=0.6, detected=0.58, coverage=0.95, power=0.95, wins=0.97, best=0.85,
-    group_high=0.97, group_low=0.03,
+    group_high=0.97, group_low=0.03, samples=0.96,
 ):  # fmt: skip
     """Make a result of the simulations for one number of seeds, with intervals of ± 0.01."""
     interval = {"low": low, "high": 0.9, "simulations": 200}
@@ -36,6 +36,7 @@ def make_result(
             for name, value in {**shares, "reported_power": reported, "expected_best": best}.items()
         },
         "group_coverage": {"f1, groups of 30": {"rate": 0.9, "low": 0.87, "high": group_high}},
+        "training_coverage": {"5 resamples": {"rate": samples, "low": samples - 0.01, "high": samples + 0.01}},
         "group_differences": {"groups of 30": {"rate": 0.06, "low": group_low, "high": 0.09}},
     }
 
@@ -45,10 +46,17 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     cases = {"5 seeds", "6 seeds"}
     assert set(result["family_wise_rate"]) == {case + name for case in cases for name in prove.EQUAL_ARCHITECTURES}
     assert all(set(result[name]) == {c + n for c in cases for n in prove.SEED_STDS} for name in POWERS)
-    assert all(set(result[name]) == cases for name in KEYS - POWERS - GROUPED - {"family_wise_rate"})
+    others = {"family_wise_rate", "training_coverage"}
+    assert all(set(result[name]) == cases for name in KEYS - POWERS - GROUPED - others)
     assert set(result["group_differences"]) == {"groups of 1", "groups of 7", "groups of 30"}
     assert {"accuracy, groups of 1", "f1, groups of 7", "log_loss, groups of 30"} < set(result["group_coverage"])
-    simulations = {"family_wise_rate": 2, "expected_best": 40, **dict.fromkeys(POWERS, 3), **dict.fromkeys(GROUPED, 5)}
+    simulations = {
+        "family_wise_rate": 2,
+        "expected_best": 40,
+        "training_coverage": 5,
+        **dict.fromkeys(POWERS, 3),
+        **dict.fromkeys(GROUPED, 5),
+    }
     for name, by_seeds in result.items():
         for found in by_seeds.values():
             assert found["low"] <= found["mean" if name in MEANS else "rate"] <= found["high"]
@@ -84,6 +92,7 @@ def test_means_have_normal_intervals() -> None:
         ({"coverage": 0.92}, [("Coverage, 5 seeds", "92.0%")]),
         ({"group_high": 0.92}, [("f1, groups of 30", "90.0%")]),
         ({"group_low": 0.051}, [("groups of 30", "6.0%")]),
+        ({"samples": 0.91}, [("5 resamples", "91.0%")]),
         ({"coverage": 0.98, "rate": 0.2, "low": 0.1}, [("20.0%",), ("Coverage", "98.0%")]),
     ],
 )
