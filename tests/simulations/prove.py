@@ -166,7 +166,7 @@ def run_simulations(
             add("group_coverage", f"{metric}, {case}", estimate_rate(found[metric] for found in covered_scores))
         differences = map_range(functools.partial(groups.equal_models_differ, group_size=size), range(grouped))
         add("group_differences", case, estimate_rate(differences))
-    run_training_claims(map_range, add, estimate_rate, simulations=grouped)
+    run_training_claims(map_range, add, estimate_rate, simulations=coverages)
     return result
 
 

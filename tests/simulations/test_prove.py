@@ -53,7 +53,7 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     simulations = {
         "family_wise_rate": 2,
         "expected_best": 40,
-        "training_coverage": 5,
+        "training_coverage": 4,
         **dict.fromkeys(POWERS, 3),
         **dict.fromkeys(GROUPED, 5),
     }

@@ -25,9 +25,11 @@ SAMPLE_REVIEW_STD = 0.3  # standard deviation of the margin of a review between 
 REVIEWS = 2_000
 # Number of seeds, number of resamples, and standard deviation of the accuracy between training samples, in that between
 # seeds.
-CASES = [(3, 5, 1.0), (5, 5, 1.0), (3, 10, 1.0), (5, 10, 1.0), (5, 10, 0.0), (5, 10, 2.0)]
-# The interval is too long on average if the variance is mostly that of seeds: R - S is not below 0.
-ALLOWED = (0.93, 0.99)
+CASES = [(3, 5, 1.0), (5, 5, 1.0), (5, 10, 0.0), (5, 5, 2.0), (5, 10, 2.0)]
+# If the variance is mostly that of seeds, the interval is too long on average, because an estimate of the training
+# variance is not below 0. It must be neither too short nor, if the training variance prevails, too long.
+MIN_COVERAGE, MAX_COVERAGE = 0.93, 0.97
+PREVAILS = "ratio 2"
 
 Map = Callable[[Callable[[int], Any], range], Iterable[Any]]
 Estimate = dict[str, float]
@@ -105,10 +107,10 @@ def run_training_claims(
 
 def failed_training_claims(result: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
     """Return one sentence for each case of which the interval is outside of what is allowed."""
-    low, high = ALLOWED
     return [
         f"Training samples, {case}: the interval contains the true difference in {found['rate']:.1%} (95% interval "
-        f"{found['low']:.1%} to {found['high']:.1%}); allowed are {low:.0%} to {high:.0%}."
+        f"{found['low']:.1%} to {found['high']:.1%}); at least {MIN_COVERAGE:.0%} and, with ratio 2, at most "
+        f"{MAX_COVERAGE:.0%} are allowed."
         for case, found in result.get("training_coverage", {}).items()
-        if found["high"] < low or found["low"] > high
+        if found["high"] < MIN_COVERAGE or (case.endswith(PREVAILS) and found["low"] > MAX_COVERAGE)
     ]
