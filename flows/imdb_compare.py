@@ -25,7 +25,7 @@ from tasks.evaluate import evaluate_trials
 from tasks.execution.check_engine import check_engine
 from tasks.execution.executor import open_executor
 from tasks.execution.outcomes import collect_trials
-from tasks.execution.plan import find_cached_trials, most_expensive_first, plan_trials
+from tasks.execution.plan import find_cached_trials, most_expensive_first, plan_resampled_trials, plan_trials
 from tasks.execution.run_logging import configure_run_logging
 from tasks.execution.schedule import due_date, superseded_state
 from tasks.figures.render import plan_figures
@@ -38,7 +38,7 @@ from tasks.reporting.comparison_result import ComparisonResult
 from tasks.storage import store
 from tasks.storage.layout import cache_dir
 from tasks.storage.s3 import results_place
-from tasks.storage.trial_records import select_largest_fraction
+from tasks.storage.trial_records import select_compared, select_largest_fraction
 from tasks.train import train
 from tasks.training.check_user_model import check_user_architectures
 
@@ -66,6 +66,7 @@ def imdb_compare(
     nightly_date: p.NightlyDate = DEFAULTS.nightly_date,
     keep_runs: p.KeepRuns = DEFAULTS.keep_runs,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
+    resample_training: p.ResampleTraining = DEFAULTS.resample_training,
     engine: p.Engine = DEFAULTS.engine,
     dask_address: p.DaskAddress = DEFAULTS.dask_address,
     workers: p.Workers = DEFAULTS.workers,
@@ -116,6 +117,7 @@ def imdb_compare(
         specs = selection.select_trials(
             lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache)
         )
+        specs += plan_resampled_trials(parameters.architectures, resample_training, recipe, encoded, cache)
         cached = find_cached_trials(specs)
         trainings = {
             spec.name: in_workers.submit(
@@ -124,7 +126,7 @@ def imdb_compare(
             for spec in most_expensive_first(specs)
         }
         trained = collect_trials(specs, trainings)
-        if all(trial.architecture in BASELINE_NAMES for trial in trained.results):
+        if all(trial.architecture in BASELINE_NAMES for trial in select_compared(trained.results)):
             check_nightly(selection, specs, [], None, settings, started, results_folder)
             raise TrialsFailedError(trained.failures)
         evaluation = evaluate_trials.submit(

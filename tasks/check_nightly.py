@@ -20,7 +20,7 @@ from tasks.reporting.nightly_text import format_alarms, nightly_table
 from tasks.reporting.tabular import table_records
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage.environment import environment_info
-from tasks.storage.trial_records import TrialResult, TrialSpec, select_largest_fraction
+from tasks.storage.trial_records import TrialResult, TrialSpec, select_compared
 from tasks.training.trial import scores_code_version
 
 EVENT = "imdb-compare.regression"
@@ -40,7 +40,7 @@ def check_nightly(
 
     Args:
         selection: Date, seeds and history of the run.
-        specs: All trials of the run. Those of the largest train fraction are written into the history.
+        specs: All trials of the run. Those that are compared are written into the history.
         trials: Results of the trials that did not fail.
         scores: The table `scores`; None if no trial has predictions.
         settings: Parameters of the run by name.
@@ -50,7 +50,7 @@ def check_nightly(
     Returns:
         The tables `nights` and `alarms`.
     """
-    compared = select_largest_fraction(specs)
+    compared = select_compared(specs)
     environment = environment_info()
     run = HistoryRun(
         name=runtime.flow_run.name or "run",

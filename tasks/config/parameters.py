@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from tasks.config.errors import UserError
 from tasks.config.labels import ARCHITECTURE_NAMES, USER_ARCHITECTURE
@@ -36,6 +36,14 @@ def _sort_distinct(fractions: tuple[float, ...]) -> tuple[float, ...]:
     if len(set(fractions)) < len(fractions):
         raise ValueError("Name each fraction once")
     return tuple(sorted(fractions))
+
+
+def _check_resamples(resamples: int, info: ValidationInfo) -> int:
+    if resamples == 1:
+        raise ValueError("One resample shows no variance. Give 0 or at least 2; at least 5 for a statement")
+    if resamples and (info.data or {}).get("new_seeds"):
+        raise ValueError("Nightly runs do not resample. Use either new_seeds or resample_training")
+    return resamples
 
 
 def _check_results(results: str) -> str:
@@ -107,6 +115,17 @@ TrainFractions = Annotated[
     ),
     AfterValidator(_sort_distinct),
 ]
+ResampleTraining = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=100,
+        description="Number of bootstrap resamples of the training reviews, at least 5 for a statement. Every "
+        "architecture and baseline is trained on each of them as well: do the differences hold for other training "
+        "reviews? 0: none.",
+    ),
+    AfterValidator(_check_resamples),
+]
 Engine = Annotated[
     Literal["processes", "dask"],
     Field(description="Executor of the trainings: processes of this machine, or Dask workers."),
@@ -158,6 +177,7 @@ class RunParameters(BaseModel):
     nightly_date: NightlyDate = None
     keep_runs: KeepRuns = None
     train_fractions: TrainFractions = (1.0,)
+    resample_training: ResampleTraining = 0
     engine: Engine = "processes"
     dask_address: DaskAddress = None
     workers: Workers = None

@@ -48,7 +48,7 @@ def collect_trials(specs: Sequence[TrialSpec], futures: Mapping[str, PrefectFutu
     """
     outcomes = _wait_for_all(futures)
     results = [
-        result.model_copy(update={"train_fraction": spec.train_fraction})
+        result.model_copy(update={"train_fraction": spec.train_fraction, "resample": spec.resample})
         for spec in specs if isinstance(result := outcomes[spec.name], TrialResult)
     ]  # fmt: skip
     failures = {

@@ -17,6 +17,8 @@ from tasks.training.trial import trial_name
 
 # Ordered by training time. With tens of thousands of reviews, the linear baselines take longer than a simple RNN.
 BY_TRAINING_TIME = ["majority", "simple_rnn", *BASELINES, *ARCHITECTURES]
+# Seeds of the trials on resamples are 1001, 1002, …: no other trial has them, and more seeds do not change them.
+FIRST_RESAMPLE_SEED = 1_000
 READ_THREADS = 16  # reading from a bucket is mostly waiting
 
 
@@ -48,6 +50,41 @@ def plan_trials(
             for name, seed, fingerprint, file in [*networks, *baselines]
         ]  # fmt: skip
     return specs
+
+
+def plan_resampled_trials(
+    architectures: Sequence[str], resamples: int, recipe: Recipe, encoded: Sequence[EncodedDataset], folder: Path
+) -> list[TrialSpec]:
+    """Return the trials on bootstrap resamples of the training reviews: each architecture and baseline once on each.
+
+    Each resample has a seed of its own, so that the scores vary by seed and by training reviews. All architectures
+    share it. The token ids are those of the training reviews as they are.
+
+    Args:
+        architectures: Names of the architectures.
+        resamples: Number of resamples, from 0.
+        recipe: Hyperparameters that all networks share.
+        encoded: Encoded data set of each fraction of the training reviews; the largest one is resampled.
+        folder: Cache folder.
+    """
+    (data,) = select_largest_fraction(encoded)
+    reviews = reviews_file(folder, data.dataset.file)
+    tokens = (data.fingerprint, encoded_file(folder, data.file))
+    texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews)
+    numbers = range(1, resamples + 1)
+    trials = [
+        *((name, FIRST_RESAMPLE_SEED + number, number, *tokens) for name in architectures for number in numbers),
+        *((name, 0, number, *texts) for name in BASELINES for number in numbers),
+    ]
+    return [
+        TrialSpec(
+            name, seed, recipe, file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
+            # The file of the reviews is named by a key that covers their groups.
+            trial_name(name, seed, recipe, f"{fingerprint} {reviews.name} resample {number}", resampled=True),
+            folder, number, reviews,
+        )
+        for name, seed, number, fingerprint, file in trials
+    ]  # fmt: skip
 
 
 def training_time_rank(architecture: str) -> int:

@@ -1,6 +1,7 @@
-"""Verdicts in the frames `pairs` and `groups`, and their display texts."""
+"""Verdicts in the frames `pairs`, `training_pairs` and `groups`, and their display texts."""
 
 from tasks.statistics.significance import FIRST_BETTER, INCONCLUSIVE, NOT_SIGNIFICANT, SECOND_BETTER
+from tasks.statistics.training_sample import TOO_FEW_RESAMPLES
 
 VERDICT_LABELS = {
     "best": "best by validation",
@@ -10,6 +11,7 @@ VERDICT_LABELS = {
     SECOND_BETTER: "second significantly better",
     NOT_SIGNIFICANT: "not significantly different",
     INCONCLUSIVE: "inconclusive (too few seeds)",
+    TOO_FEW_RESAMPLES: "inconclusive (too few resamples)",
 }
 
 

@@ -79,15 +79,50 @@ def omnibus_table(omnibus: pd.DataFrame) -> pd.DataFrame:
     return omnibus.assign(p=omnibus["p"].map(format_p_value)).rename(columns={"p": "p-value"})
 
 
-def variance_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the standard deviation of a single run's test accuracy, by source, in percentage points."""
+def variance_table(summary: pd.DataFrame, components: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Tabulate the standard deviation of a single run's test accuracy, by source, in percentage points.
+
+    Args:
+        summary: The frame summary.
+        components: The frame variance_components; None without resamples of the training reviews.
+    """
     rows = summary.query("split == 'test' and metric == 'accuracy'").set_index("architecture")
-    columns = {
-        "Seed": rows["seed_variance"].map(lambda value: format_number(value**0.5, 2, 100)),
-        "Sampling of test reviews": rows["item_variance"].map(lambda value: format_number(value**0.5, 2, 100)),
-        "Note": rows["note"],
-    }
+    columns = {"Seed": _standard_deviations(rows["seed_variance"])}
+    if components is not None:
+        own = components.query("metric == 'accuracy'").set_index("architecture").loc[rows.index]
+        columns |= {"Training reviews": _standard_deviations(own["training_variance"]), "Resamples": own["resamples"]}
+    columns |= {"Sampling of test reviews": _standard_deviations(rows["item_variance"]), "Note": rows["note"]}
     return pd.DataFrame(columns).loc[in_display_order(rows.index)].reset_index()
+
+
+def _standard_deviations(variances: pd.Series) -> pd.Series:
+    return variances.map(lambda value: format_number(value**0.5, 2, 100))
+
+
+def training_pair_table(pairs: pd.DataFrame, training_pairs: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the differences in accuracy with and without the variance between training reviews.
+
+    Args:
+        pairs: The frame pairs.
+        training_pairs: The frame training_pairs.
+
+    Returns:
+        One row per pair without the majority class, in percentage points.
+    """
+    keys = ["first", "second", "metric"]
+    rows = training_pairs.merge(pairs[[*keys, "low", "high"]], on=keys, how="left", suffixes=("", "_without"))
+    rows = rows[(rows["metric"] == "accuracy") & _without_majority(rows)]
+    columns = {
+        "first": rows["first"],
+        "second": rows["second"],
+        "Difference [95% interval]": format_intervals(rows, "difference", "low_without", "high_without"),
+        "Result": rows["claimed"].map(verdict_label),
+        "With other training reviews [95% interval]": format_intervals(rows, "difference", "low", "high"),
+        "p (Holm), with other training reviews": rows["p_holm"].map(format_p_value),
+        "Result, with other training reviews": rows["verdict"].map(verdict_label),
+        "Shared resamples": rows["resamples"],
+    }
+    return pd.DataFrame(columns)
 
 
 def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:

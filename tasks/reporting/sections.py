@@ -14,6 +14,7 @@ from tasks.reporting.comparison_tables import (
     other_metrics_table,
     pair_table,
     slice_table,
+    training_pair_table,
     variance_table,
 )
 from tasks.reporting.formatting import TextTable, text_table
@@ -105,10 +106,29 @@ def comparison_sections(frames: Frames) -> list[Section]:
             "Null hypothesis: all architectures are equally accurate. Cochran’s Q compares predictions on the test "
             "reviews; Friedman’s test compares the scores of the shared seeds.",
         ),
+        *variance_sections(frames),
+    ]
+
+
+def variance_sections(frames: Frames) -> list[Section]:
+    """Return the section on sources of variance and, with resamples, that on differences with all of them."""
+    note = "Standard deviation of the test accuracy of a single run, in percentage points."
+    if "variance_components" not in frames:
+        return [Section("Sources of variance", text_table(variance_table(frames["summary"])), note)]
+    components, pairs = frames["variance_components"], frames["training_pairs"]
+    return [
         Section(
             "Sources of variance",
-            text_table(variance_table(frames["summary"])),
-            "Standard deviation of the test accuracy of a single run, in percentage points.",
+            text_table(variance_table(frames["summary"], components)),
+            f"{note} That of the training reviews is estimated from models that were trained on bootstrap resamples of "
+            "them. With five resamples, an estimate may be wrong by a factor of two.",
+        ),
+        Section(
+            "Differences with other training reviews",
+            text_table(training_pair_table(frames["pairs"], pairs)),
+            "Difference in test accuracy, first minus second, in percentage points. The first interval is about models "
+            "that are trained on the training reviews of this run: it contains the variance of seeds and test reviews. "
+            "The second one also contains the variance of training reviews.",
         ),
     ]
 

@@ -3,7 +3,7 @@
 from tasks.config.labels import label
 from tasks.reporting.formatting import label_in_sentence
 from tasks.reporting.verdict_format import format_score, format_size, join_labels, pluralize
-from tasks.reporting.verdict_record import SeedFailures, Undecided, Verdict
+from tasks.reporting.verdict_record import SeedFailures, TrainingSamples, Undecided, Verdict
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.significance import INCONCLUSIVE
 
@@ -22,7 +22,8 @@ def limit_sentences(verdict: Verdict, train_reviews: int | None = None) -> list[
         *one_seed_sentences(verdict),
         *failure_sentences(verdict),
         *rare_class_sentences(verdict),
-        condition_sentence(train_reviews),
+        *diverged_resample_sentences(verdict),
+        condition_sentence(train_reviews, verdict.training),
     ]
 
 
@@ -119,12 +120,35 @@ def rare_class_sentences(verdict: Verdict) -> list[str]:
     ]
 
 
-def condition_sentence(train_reviews: int | None) -> str:
-    """Format what all results are conditional on."""
+def diverged_resample_sentences(verdict: Verdict) -> list[str]:
+    """Format the architectures whose training diverged on resamples of the training reviews."""
+    training = verdict.training
+    if training is None:
+        return []
+    return [
+        f"{label(name)}: training diverged on {count} of {pluralize(training.resamples, 'resample')} of the training "
+        "reviews. It is therefore not called better or equivalent for other training reviews."
+        for name, count in training.diverged
+    ]
+
+
+def condition_sentence(train_reviews: int | None, training: TrainingSamples | None = None) -> str:
+    """Format what all results are conditional on.
+
+    Args:
+        train_reviews: Number of training reviews; None if it is not known.
+        training: What holds for other training reviews; None without resamples.
+    """
     trained = "the training reviews" if train_reviews is None else pluralize(train_reviews, "training review")
+    results = f"All results hold for models trained on {trained} of this run"
+    if training is None:
+        return (
+            f"{results}. How much other training reviews would change the scores is not estimated; the option "
+            "--resample-training estimates it."
+        )
     return (
-        f"All results hold for models trained on {trained} of this run. How much other training reviews would change "
-        "the scores is not estimated."
+        f"{results}, except those that are said to hold for other training reviews as well: their intervals contain "
+        f"the variance between models that were trained on {pluralize(training.resamples, 'bootstrap resample')}."
     )
 
 

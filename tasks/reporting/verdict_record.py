@@ -14,6 +14,7 @@ from tasks.reporting.summary_tables import has_rare_class
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.ranking import COST_COLUMNS, MAJORITY_BASELINE
 from tasks.statistics.significance import EQUIVALENT, INCONCLUSIVE, NOT_SIGNIFICANT
+from tasks.statistics.training_sample import TOO_FEW_RESAMPLES
 
 Row = dict[Any, Any]
 
@@ -101,6 +102,30 @@ class Undecided:
 
 
 @dataclass(frozen=True)
+class TrainingSamples:
+    """What trials on resamples of the training reviews say about other training reviews.
+
+    Attributes:
+        resamples: Number of resamples.
+        held: Architectures whose significant difference or equivalence to the recommended one also holds for other
+            training reviews.
+        not_held: Architectures for which this is not significant.
+        not_tested: Architectures for which there are too few resamples with scores.
+        best: Number of resamples on which the recommended architecture has the best validation score, or shares it.
+        compared: Number of resamples on which any other architecture has a score.
+        diverged: Architecture and number of its trials on resamples that diverged.
+    """
+
+    resamples: int
+    held: tuple[str, ...]
+    not_held: tuple[str, ...]
+    not_tested: tuple[str, ...]
+    best: int
+    compared: int
+    diverged: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Which architecture is recommended, how it compares with the others, and what it costs.
 
@@ -133,6 +158,7 @@ class Verdict:
         cheaper_cost: Its cost.
         rare_class: The rarer class of imbalanced test reviews; None if they are balanced or not known.
         undecided: Details on `not_significant` and `inconclusive`, in this order.
+        training: What holds for other training reviews; None if there are no resamples of the training reviews.
     """
 
     metric: str
@@ -160,6 +186,7 @@ class Verdict:
     cheaper_cost: Cost
     rare_class: RareClass | None
     undecided: tuple[Undecided, ...]
+    training: TrainingSamples | None = None
 
     @property
     def is_recommended(self) -> bool:
@@ -203,6 +230,7 @@ def verdict_record(frames: Frames) -> Verdict:
         cost=read_cost(best), cheaper=cheaper, cheaper_cost=_cost_of(groups, cheaper),
         rare_class=_rare_class(frames, name),
         undecided=_undecided(frames, name, results[NOT_SIGNIFICANT] + results[INCONCLUSIVE]),
+        training=_training_samples(frames, name, metric),
     )  # fmt: skip
 
 
@@ -302,3 +330,34 @@ def _undecided_pair(name: str, verdict: str, row: Row, setup: Row) -> Undecided:
         seeds_needed=needed if needed > seeds and missed and not deterministic else None,
         reviews_needed=missed and (needed < 0 or deterministic),
     )  # fmt: skip
+
+
+def _training_samples(frames: Frames, best: str, metric: str) -> TrainingSamples | None:
+    if "training_pairs" not in frames:
+        return None
+    pairs, trials = frames["training_pairs"].query("metric == @metric"), frames["resampled_trials"]
+    rows = pairs[((pairs["first"] == best) | (pairs["second"] == best))]
+    rows = rows[~rows["claimed"].isin([NOT_SIGNIFICANT, INCONCLUSIVE])]
+    others = rows["first"].where(rows["second"] == best, rows["second"])
+    holds, untested = rows["verdict"] == rows["claimed"], rows["verdict"] == TOO_FEW_RESAMPLES
+    diverged = trials[trials["status"] == "diverged"].groupby("architecture", sort=False).size()
+    ranked_best, compared = _best_on_resamples(frames["resampled_scores"], best, metric)
+    return TrainingSamples(
+        resamples=int(trials["resample"].nunique()),
+        held=tuple(others[holds].map(str)),
+        not_held=tuple(others[~holds & ~untested].map(str)),
+        not_tested=tuple(others[untested].map(str)),
+        best=ranked_best,
+        compared=compared,
+        diverged=tuple((str(name), int(count)) for name, count in diverged.items()),
+    )
+
+
+def _best_on_resamples(scores: pd.DataFrame, best: str, metric: str) -> tuple[int, int]:
+    """Count the resamples on which an architecture has the best validation score, and those with any other score."""
+    validation = scores.query("split == 'validation' and metric == @metric")
+    table = validation.pivot_table(index="resample", columns="architecture", values="value").round(12)
+    table = table if metric not in LOWER_IS_BETTER else -table
+    others = table.drop(columns=best, errors="ignore").max(axis=1).dropna()
+    own = table[best].reindex(others.index) if best in table else pd.Series(np.nan, others.index)
+    return int((own >= others).sum()), len(others)

@@ -9,6 +9,7 @@ from tasks.reporting.summary_tables import DEFAULT_CLASSES
 from tasks.reporting.verdict_format import format_score, format_size, join_labels, join_texts, pluralize
 from tasks.reporting.verdict_record import Cost, Verdict
 from tasks.statistics.ranking import MAJORITY_BASELINE
+from tasks.statistics.training_sample import MIN_RESAMPLES
 
 MAX_NAMES = 3  # more architectures are counted, not named
 
@@ -79,7 +80,7 @@ def certainty_sentence(verdict: Verdict) -> str:
     seeds = seed_clauses(verdict)
     if not verdict.others:
         return f"{'; '.join(['There is no other architecture to compare it with', *seeds])}."
-    clauses = "; ".join([*comparison_clauses(verdict), *seeds])
+    clauses = "; ".join([*comparison_clauses(verdict), *training_clauses(verdict), *seeds])
     reference = f"compared with {label(verdict.recommended)} on the test reviews"
     lead = certainty_lead(verdict)
     return f"{lead}: {reference}, {clauses}." if lead else f"{reference[:1].upper()}{reference[1:]}, {clauses}."
@@ -108,6 +109,34 @@ def comparison_clauses(verdict: Verdict) -> list[str]:
     names = verdict.inconclusive
     untested = f"inconclusive (a test takes at least {pluralize(verdict.min_seeds, 'shared seed')})"
     return [*tested, *([f"{_names(names, verdict)} {_is(names)} {untested}"] if names else [])]
+
+
+def training_clauses(verdict: Verdict) -> list[str]:
+    """Format which results also hold for other training reviews, if there are resamples of them."""
+    training = verdict.training
+    if training is None:
+        return []
+    clauses = []
+    if training.held:
+        hold = "holds" if len(training.held) == 1 else "hold"
+        clauses.append(f"{_results_for(training.held)} also {hold} for other training reviews")
+    if training.not_held:
+        clauses.append(f"{_results_for(training.not_held)} may not hold for other training reviews")
+    if training.not_tested:
+        few = f"fewer than {pluralize(MIN_RESAMPLES, 'shared resample')}"
+        names = training.not_tested
+        clauses.append(f"{_results_for(names)} {_is(names)} not tested for other training reviews ({few})")
+    if training.compared:
+        rank = "lowest" if verdict.metric in LOWER_IS_BETTER else "highest"
+        clauses.append(
+            f"on {training.best} of {pluralize(training.compared, 'resample')} of the training reviews, "
+            f"{label(verdict.recommended)} has the {rank} validation {label_in_sentence(verdict.metric)}"
+        )
+    return clauses
+
+
+def _results_for(names: Sequence[str]) -> str:
+    return f"the result{'s' * (len(names) > 1)} for {_names(names)}"
 
 
 def seed_clauses(verdict: Verdict) -> list[str]:

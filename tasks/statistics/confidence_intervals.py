@@ -159,7 +159,7 @@ def two_sided_p_value(distance: float, variance: VarianceComponents) -> float:
         return float(2 * scipy.stats.t.sf(distance / variance.estimated_variance**0.5, variance.df))
     if np.isfinite(variance.known_df):
         return _p_value_of_two_t_variables(distance, variance)
-    values, weights = _chi2_quadrature(variance.df)
+    values, weights = chi2_quadrature(variance.df)
     spreads = np.sqrt(variance.estimated_variance * variance.df / values + variance.known_variance)
     return min(float(2 * weights @ scipy.special.ndtr(-distance / spreads)), 1.0)
 
@@ -168,8 +168,8 @@ def _p_value_of_two_t_variables(distance: float, variance: VarianceComponents) -
     """Return what `two_sided_p_value` does if both parts of the variance are estimated."""
     if variance.estimated_variance == 0:
         return float(2 * scipy.stats.t.sf(distance / variance.known_variance**0.5, variance.known_df))
-    values, weights = _chi2_quadrature(variance.df)
-    known_values, known_weights = _chi2_quadrature(variance.known_df)
+    values, weights = chi2_quadrature(variance.df)
+    known_values, known_weights = chi2_quadrature(variance.known_df)
     estimated = (variance.estimated_variance * variance.df / values)[::2, None]
     known = (variance.known_variance * variance.known_df / known_values)[None, ::2]
     tails = scipy.special.ndtr(-distance / np.sqrt(estimated + known))
@@ -179,7 +179,7 @@ def _p_value_of_two_t_variables(distance: float, variance: VarianceComponents) -
 
 
 @functools.lru_cache(maxsize=32)
-def _chi2_quadrature(df: float) -> tuple[Floats, Floats]:
+def chi2_quadrature(df: float) -> tuple[Floats, Floats]:
     """Return nodes and weights for integration over a chi-square distribution: two arrays (201,)."""
     low, high = scipy.stats.chi2.ppf(1e-13, df), scipy.stats.chi2.isf(1e-15, df)
     nodes = np.geomspace(float(low), float(high), 201)

@@ -13,7 +13,10 @@ from tasks.storage.archives import Files
 from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_columns, parquet_table
 
 Frames = dict[str, pd.DataFrame]  # table name to table
-# The table learning_curve exists only if there are several train fractions.
+# Tables that exist only if there are several train fractions, or resamples of the training reviews.
+OPTIONAL_TABLES = {
+    "learning_curve", "resampled_trials", "resampled_scores", "variance_components", "training_pairs"
+}  # fmt: skip
 TABLE_COLUMNS = {
     "trials": "architecture seed parameters train_seconds cpu_seconds epochs best_epoch status train_reviews weights "
     "weights_sha256",
@@ -56,11 +59,19 @@ TABLE_COLUMNS = {
     "slices": "architecture slice accuracy low high reviews rest_accuracy p p_adjusted note",
     "disagreement": "architecture",
     "mistakes": "review_id label probability text",
+    "resampled_trials": "architecture resample seed status parameters train_seconds train_reviews weights "
+    "weights_sha256",
+    "resampled_scores": "architecture resample seed split metric value",
+    "variance_components": "architecture metric seed_variance training_variance item_variance resamples diverged",
+    "training_pairs": (
+        "first second metric difference low high p p_holm p_equivalent_holm verdict claimed resamples "
+        "seed_variance training_variance item_variance first_diverged second_diverged"
+    ),
     "learning_curve": "architecture fraction train_reviews mean std low high seeds gain gain_low gain_high",
 }  # fmt: skip
 TEXT_COLUMNS = {
     "architecture", "status", "weights", "weights_sha256", "split", "class", "metric", "first", "second", "verdict",
-    "failed_seeds", "noise", "note", "test", "slice", "review_id", "text",
+    "claimed", "failed_seeds", "noise", "note", "test", "slice", "review_id", "text",
 }  # fmt: skip
 NON_EMPTY_TABLES = {"trials", "history", "scores", "setup", "summary", "groups", "calibration", "slices"}
 
@@ -75,7 +86,7 @@ def parse_frames(files: Files, path: Path) -> Frames:
     Raises:
         DamagedFileError: If a table, a column or the rows of a table that cannot be empty are missing.
     """
-    if set(files) - {"learning_curve"} != set(TABLE_COLUMNS) - {"learning_curve"}:
+    if set(files) - OPTIONAL_TABLES != set(TABLE_COLUMNS) - OPTIONAL_TABLES or set(files) - set(TABLE_COLUMNS):
         raise DamagedFileError(f"{escape_terminal(path)} does not contain the tables of an evaluation")
     frames = {}
     for name, content in files.items():

@@ -1,5 +1,6 @@
 """Evaluation of the trials of a run: all tables of its report, cached under a key of the trials and the code."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from tasks.statistics.comparison import compare_splits
 from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
 from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.training_sample import compare_training_samples
 from tasks.storage import store
 from tasks.storage.archives import Files
 from tasks.storage.cache import cache_key, load_or_compute
 from tasks.storage.layout import evaluation_file, history_file, predictions_file, reviews_file
-from tasks.storage.trial_records import TrialResult, select_largest_fraction
+from tasks.storage.trial_records import TrialResult, select_compared
 from tasks.storage.trials import PREDICTED_SPLITS
 
 EVALUATION_LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
@@ -92,12 +94,13 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
         frames["reliability"] = reliability_table(frames["predictions"])
     options = ComparisonOptions(groups_known="group" in texts)
     frames |= compare_splits(splits, frames["trials"], options)
+    frames |= training_sample_frames(trials, folder, texts, splits["test"], frames, options)
     return frames | error_frames(splits["test"], texts)
 
 
 def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
     """Return the results of trials as a table, one row per trial."""
-    return pd.DataFrame([trial.model_dump() for trial in trials])
+    return pd.DataFrame([trial.model_dump(exclude={"resample"}) for trial in trials])
 
 
 def read_trials(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> Frames:
@@ -123,12 +126,12 @@ def read_predictions(trials: Sequence[TrialResult], folder: Path, reviews: pd.Da
 
 
 def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return the trials that are compared: those of the largest train fraction.
+    """Return the trials that are compared, see `select_compared`.
 
     Raises:
         UserError: If every network among them diverged, so there is nothing to compare.
     """
-    compared = select_largest_fraction(trials)
+    compared = select_compared(trials)
     if not any(trial.status == "finished" for trial in compared if trial.architecture not in BASELINE_NAMES):
         raise UserError("Every training diverged: its loss became NaN or infinite. Try a smaller learning rate.")
     return compared
@@ -136,6 +139,7 @@ def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
 
 def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> Frames:
     """Return the table learning_curve of all train fractions; no table if there is only one fraction."""
+    trials = [trial for trial in trials if trial.resample == 0]
     fractions = sorted({trial.train_fraction for trial in trials})
     if len(fractions) == 1:
         return {}
@@ -145,6 +149,65 @@ def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: 
         frames = [store.frame(predictions_file(folder, trial.name)) for trial in finished]
         predictions[fraction] = add_groups(pd.concat(frames, ignore_index=True), reviews)
     return {"learning_curve": learning_curve(predictions, trials_table(trials), deterministic=BASELINE_NAMES)}
+
+
+def training_sample_frames(
+    trials: Sequence[TrialResult],
+    folder: Path,
+    reviews: pd.DataFrame,
+    test: Predictions,
+    frames: Frames,
+    options: ComparisonOptions,
+) -> Frames:
+    """Return the tables resampled_trials, resampled_scores, variance_components and training_pairs.
+
+    Args:
+        trials: Results of all trials.
+        folder: Cache folder.
+        reviews: Columns review_id, split, and cluster where it is known.
+        test: Test predictions of the trials that are compared.
+        frames: Tables summary and pairs of their comparison.
+        options: Options of the comparison.
+
+    Returns:
+        No table if no trial was trained on a resample.
+    """
+    resampled = [trial for trial in trials if trial.resample]
+    if not resampled:
+        return {}
+    table = trials_table(resampled)
+    table.insert(1, "resample", [trial.resample for trial in resampled])
+    diverged = Counter(trial.architecture for trial in resampled if trial.status == "diverged")
+    predictions = read_resampled_predictions(resampled, folder, reviews)
+    return {
+        "resampled_trials": table,
+        "resampled_scores": resampled_scores(resampled, folder),
+        **compare_training_samples(test, predictions, frames, diverged, options),
+    }
+
+
+def read_resampled_predictions(
+    trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame
+) -> Predictions | None:
+    """Return the test predictions of trials on resamples, with the number of the resample in place of the seed.
+
+    Returns:
+        None if all trials diverged.
+    """
+    parts = []
+    for trial in (trial for trial in trials if trial.status == "finished"):
+        frame = store.frame(predictions_file(folder, trial.name))
+        parts.append(frame[frame["split"] == "test"].assign(seed=trial.resample))
+    return predictions_of_split(add_groups(pd.concat(parts, ignore_index=True), reviews), "test") if parts else None
+
+
+def resampled_scores(trials: Sequence[TrialResult], folder: Path) -> pd.DataFrame:
+    """Return the scores of trials on resamples: columns architecture, resample, seed, split, metric, value."""
+    rows = [
+        (trial.architecture, trial.resample, trial.seed, *row)
+        for trial in trials for row in load_or_compute_evaluation(trial, folder).scores
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["architecture", "resample", "seed", "split", "metric", "value"])
 
 
 def error_frames(test: Predictions, reviews: pd.DataFrame) -> Frames:

@@ -145,7 +145,9 @@ def match_seeds(predictions: Predictions, deterministic: Collection[str]) -> lis
     return pairs
 
 
-def _differences(values: Floats | NDArray[np.float32], pair: ArchitecturePair, present: NDArray[np.bool_]) -> Floats:
+def paired_differences(
+    values: Floats | NDArray[np.float32], pair: ArchitecturePair, present: NDArray[np.bool_]
+) -> Floats:
     """Return first minus second for each shared seed: (architectures, seeds, ...) to (shared seeds, ...).
 
     Without a shared seed, the result has one row, the difference of the means over all seeds.
@@ -167,7 +169,7 @@ def _compare_pair(
     groups: ReviewGroups | None,
 ) -> tuple[Row, VarianceComponents]:
     """Compare two architectures in one metric."""
-    table = _differences(contributions, pair, present)
+    table = paired_differences(contributions, pair, present)
     bounded = metric not in LOWER_IS_BETTER
     variance = estimate_variance(table, bounded=bounded, deterministic=pair.deterministic, groups=groups)
     difference, seed_differences, seeds = float(table.mean()), table.mean(axis=1), len(pair.first_seeds)
@@ -180,7 +182,7 @@ def _compare_pair(
         **_p_values(difference, seed_differences, variance, pair, options.margin),
         "seeds": seeds, "deterministic": pair.deterministic,
         "noise": "seeds and reviews" if seeds > 1 else "reviews",
-        **_bootstrap(_differences(resampled_means, pair, present), options.seed),
+        **_bootstrap(paired_differences(resampled_means, pair, present), options.seed),
         **_win_probability(table, variance, pair, metric),
         "cliffs_delta": cliffs_delta(*scores), "d_z": cohens_d_z(seed_differences),
         "seed_variance": variance.seed_variance, "item_variance": variance.review_variance,
@@ -207,7 +209,7 @@ def _p_value_with_diverged(
 
     It is two-sided for a difference in the observed direction, and 1 if the difference has the other sign then.
     """
-    table = _differences(contributions, pair, predictions.present)
+    table = paired_differences(contributions, pair, predictions.present)
     difference = float(table.mean())
     first_better = (difference > 0) != (metric in LOWER_IS_BETTER)
     better, other = (pair.first, pair.second) if first_better else (pair.second, pair.first)

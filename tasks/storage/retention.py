@@ -194,16 +194,23 @@ def _read_references(folder: Path, info: RunInfo) -> frozenset[str]:
     """Return the names of the trials of a run, and the item of its vocabulary.
 
     Raises:
-        DamagedFileError: If the table of the trials is damaged.
+        DamagedFileError: If a table of the trials is damaged.
     """
-    path = layout.run_table(folder, "trials")
+    trials = _read_trials(layout.run_table(folder, "trials"))
+    if trials is None:
+        return frozenset()
+    trials |= _read_trials(layout.run_table(folder, "resampled_trials")) or set()
+    return frozenset(trials | {(info.vocabulary or "").removeprefix("vocabulary-").removesuffix(".parquet")})
+
+
+def _read_trials(path: Path) -> set[str] | None:
+    """Return the names of the trials in a table of a run; None if there is no such table."""
     try:
         table = parquet_table(storage_of(path).read(path, SMALL_TABLE.file), path, SMALL_TABLE)
     except FileNotFoundError:
-        return frozenset()
+        return None
     check_columns(table, {"weights": "text"}, path)
-    trials = {str(weights).removesuffix(".safetensors") for weights in table["weights"].to_pylist()}
-    return frozenset(trials | {(info.vocabulary or "").removeprefix("vocabulary-").removesuffix(".parquet")})
+    return {str(weights).removesuffix(".safetensors") for weights in table["weights"].to_pylist()}
 
 
 def _latest_run(results: Path) -> str | None:

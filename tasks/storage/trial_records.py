@@ -27,6 +27,8 @@ class TrialSpec:
         label: Name that Prefect shows, such as `lstm-seed-0`.
         name: Name of the trial's files in the cache, which contains its cache key.
         folder: Cache folder.
+        resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
+        reviews: File with the reviews and their groups; None without a resample.
     """
 
     architecture: str
@@ -37,6 +39,8 @@ class TrialSpec:
     label: str
     name: str
     folder: Path
+    resample: int = 0
+    reviews: Path | None = None
 
 
 class TrainingFacts(BaseModel):
@@ -88,6 +92,7 @@ class TrialResult(TrainingFacts):
         weights: File name of the weights in the cache.
         weights_sha256: SHA-256 of that file, hexadecimal.
         train_fraction: Share of the training reviews, in (0, 1].
+        resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
     """
 
     probe_seconds: float = NOT_MEASURED
@@ -95,6 +100,7 @@ class TrialResult(TrainingFacts):
     weights: Name
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     train_fraction: float = Field(default=1.0, gt=0, le=1)
+    resample: int = Field(default=0, ge=0)
 
     @property
     def name(self) -> str:
@@ -130,9 +136,18 @@ class HasTrainFraction(Protocol):
 
 
 Record = TypeVar("Record", bound=HasTrainFraction)
+Trial = TypeVar("Trial", TrialSpec, TrialResult)
 
 
 def select_largest_fraction(records: Sequence[Record]) -> list[Record]:
-    """Return the records of the largest train fraction. Only their trials are compared and written into the history."""
-    largest = max(record.train_fraction for record in records)
+    """Return the records of the largest train fraction."""
+    largest = max((record.train_fraction for record in records), default=1.0)
     return [record for record in records if record.train_fraction == largest]
+
+
+def select_compared(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that are compared and written into the history.
+
+    These are the trials of the largest train fraction that were trained on the training reviews as they are.
+    """
+    return select_largest_fraction([trial for trial in trials if trial.resample == 0])

@@ -165,6 +165,7 @@ def store_trial(
     train_fraction: float = 1.0,
     probe_seconds: float = NOT_MEASURED,
     cpu_seconds: float = NOT_MEASURED,
+    resample: int = 0,
 ) -> TrialResult:
     """Write the files of a trial and return its result. The history with the result is written last.
 
@@ -175,6 +176,7 @@ def store_trial(
         train_fraction: Share of the training reviews, in (0, 1].
         probe_seconds: Seconds of a fixed matrix product around the training, see `TrialResult`.
         cpu_seconds: Seconds of CPU time of the trial, see `TrialResult`.
+        resample: Number of the bootstrap resample of the training reviews; 0 for the reviews as they are.
 
     Raises:
         NotWrittenError: If a file cannot be written.
@@ -186,7 +188,7 @@ def store_trial(
     store.write(predictions_file(folder, name), trial.predictions)
     result = TrialResult(
         **trial.facts.model_dump(), probe_seconds=probe_seconds, cpu_seconds=cpu_seconds, weights=file.name,
-        weights_sha256=sha256, train_fraction=train_fraction,
+        weights_sha256=sha256, train_fraction=train_fraction, resample=resample,
     )  # fmt: skip
     history = pa.Table.from_pandas(trial.history, preserve_index=False)
     store.write(history_file(folder, name), with_result(history, result))

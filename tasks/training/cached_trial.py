@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
+from tasks.data.resample import resample_training
 from tasks.data.subsample import keep_training_fraction
 from tasks.evaluation.trial_evaluation import store_evaluation
 from tasks.models.baselines import BASELINES
@@ -39,7 +40,9 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             trial = _train(spec, on_epoch)
             cpu_seconds = time.process_time() - cpu_start
             probe = (probe + sgemm_seconds()) / 2
-            result = store_trial(spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds)
+            result = store_trial(
+                spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds, resample=spec.resample
+            )
             store_evaluation(result, spec.folder)
             return result
 
@@ -48,7 +51,10 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
     """Train a network or a baseline."""
     data = store.table(spec.data)
     if spec.architecture in BASELINES:
-        reviews = keep_training_fraction(data, spec.train_fraction)
-        return train_baseline(spec.architecture, reviews, spec.recipe, learn=BASELINES[spec.architecture])
+        data = keep_training_fraction(data, spec.train_fraction)
+    if spec.reviews is not None:
+        data = resample_training(data, store.table(spec.reviews), spec.resample)
+    if spec.architecture in BASELINES:
+        return train_baseline(spec.architecture, data, spec.recipe, learn=BASELINES[spec.architecture])
     build = builder(spec.architecture)
     return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)

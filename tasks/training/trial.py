@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.config.recipe import Recipe
+from tasks.data.resample import resample_training
 from tasks.data.tokenization import encode, normalize_text, text_array
 from tasks.models.baselines import BASELINES, Baseline, LabeledTexts
 from tasks.models.registry import builder
@@ -34,7 +35,7 @@ BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 BASELINE_RECIPE = {"tokenizer", "class_weights"}  # the part of a recipe that a baseline depends on
 
 
-def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) -> str:
+def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str, *, resampled: bool = False) -> str:
     """Return the name of a trial in the cache: `lstm-seed-0-<16 hexadecimal digits of its cache key>`.
 
     Args:
@@ -42,13 +43,14 @@ def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str) -
         seed: Seed of the initial weights, the order of the reviews and the dropout.
         recipe: Hyperparameters; the key of a baseline covers only `BASELINE_RECIPE`.
         fingerprint: Fingerprint of the data that the trial reads.
+        resampled: Whether the training reviews are a bootstrap resample, so that the key covers its code as well.
     """
     is_baseline = architecture in BASELINES
     inputs = {
         "data": fingerprint,
         "seed": seed,
         "recipe": recipe.model_dump(include=BASELINE_RECIPE if is_baseline else None),
-        "code": code_version(*code_roots(architecture)),
+        "code": code_version(*code_roots(architecture), *((resample_training,) if resampled else ())),
         "libraries": {name: version(name) for name in (BASELINE_LIBRARIES if is_baseline else TRIAL_LIBRARIES)},
     }
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

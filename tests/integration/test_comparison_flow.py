@@ -177,6 +177,8 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         (["--seeds", "0", "--units", "many"], ["--seeds", "--units", "'many'"]),
         (["--train-fractions", "0.5,2"], ["--train-fractions", "2", "less than or equal to 1"]),
         (["--train-fractions", "0.5,0.5"], ["--train-fractions", "once"]),
+        (["--resample-training", "1"], ["--resample-training", "at least 2"]),
+        (["--resample-training", "5", "--new-seeds", "1"], ["--resample-training", "Nightly"]),
     ],
 )
 def test_user_error_names_parameter_and_value(refused: Callable[..., str], options: list[str], said: list[str]) -> None:

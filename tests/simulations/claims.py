@@ -65,6 +65,8 @@ TITLES = {
     "score_without_failed": "1 of 10 seeds fails: the interval without failed seeds contains the score of the others",
     "failure_bound": "1 of 10 seeds fails: the bound of the failure rate is not below it",
     "expected_best": "expected best of three",
+    "training_coverage": "resampled training reviews: the interval of a difference contains it",
+    "large_training_coverage": "the same, if they contribute more variance than the seeds",
     "nightly_alarm_rate": "unchanged nightly runs with an alarm",
     "nightly_detection_rate": "deterioration detected",
     "promised_minus_detected": "a drop in one architecture: promised minus actual detection within three runs",

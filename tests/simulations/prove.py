@@ -12,7 +12,8 @@ Simulated models with known true accuracies are compared like real ones, with 5 
 - **Groups and rare classes.** If the reviews of a group are alike, or if 5% of the reviews are positive, the interval
   of a score contains the true score in 93 to 97%, in every metric, and two equal models differ at a level of 5% in at
   most 5%.
-- **Seeds** and **nightly runs.** See `seed_claims` and `nightly_claims`; `--only-nightly` checks the latter only.
+- **Seeds**, **training samples** and **nightly runs.** See `seed_claims`, `training_claims` and `nightly_claims`;
+  `--only-nightly` checks the last only.
 
 Each number is printed on stderr as soon as it is known, and in the end a table with one line per claim: what was found
 with its 95% interval (Wilson for a rate, normal for a mean), what is allowed, and `ok` or `FAILED`. A claim fails if
@@ -38,7 +39,7 @@ from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.power import power_table
 from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
-from tests.simulations import groups, nightly_claims, seed_claims
+from tests.simulations import groups, nightly_claims, seed_claims, training_claims
 from tests.simulations.claims import (
     Allowed,
     Claim,
@@ -72,7 +73,7 @@ GROUPED: dict[str, dict[str, Any]] = {
 ALLOWED: Allowed = {
     "family_wise_rate": (0, 0.05), "coverage": (0.93, 0.97), "group_coverage": (0.93, 0.97),
     "group_differences": (0, 0.05), "power_error": (-0.03, 0.03), "power_interval": (0.93, 1), **seed_claims.ALLOWED,
-    **nightly_claims.ALLOWED,
+    **training_claims.ALLOWED, **nightly_claims.ALLOWED,
 }  # fmt: skip
 # Numbers of simulations of equal architectures (of each kind), of power and of coverage; number of test reviews.
 FULL = {"equal": 500, "powers": 1_000, "coverages": 1_000, "reviews": 10_000, "grouped": 1_000}
@@ -169,6 +170,7 @@ def run_simulations(
             outcomes = list(map_range(functools.partial(simulate, **options), range(grouped)))
             for metric in outcomes[0]:
                 add(name, f"{metric}, {case}", estimate_rate(each[metric] for each in outcomes))
+    training_claims.run_training_claims(map_range, add, estimate_rate, simulations=coverages)
     return result
 
 

@@ -9,12 +9,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from tasks.statistics.comparison import compare_splits
 from tasks.statistics.options import ComparisonOptions
-from tests.simulations import claims, nightly_claims, prove, seed_claims
+from tests.simulations import claims, nightly_claims, prove, seed_claims, training_claims
 
 POWERS = {"reported_power", "detection_rate", "power_error", "power_interval"}
 MEANS = {"reported_power", "power_error", "expected_best"}
 GROUPED = {"group_coverage", "group_differences"}
-KEYS = {"family_wise_rate", "coverage", *POWERS, *GROUPED, *seed_claims.ALLOWED}
+KEYS = {"family_wise_rate", "coverage", *POWERS, *GROUPED, *seed_claims.ALLOWED, *training_claims.ALLOWED}
 METRICS = ("accuracy", "f1", "auc", "balanced_accuracy", "average_precision", "log_loss")
 
 
@@ -28,12 +28,13 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     cases = {"5 seeds", "6 seeds"}
     assert set(result["family_wise_rate"]) == {case + name for case in cases for name in prove.EQUAL_ARCHITECTURES}
     assert all(set(result[name]) == {c + n for c in cases for n in prove.SEED_STDS} for name in POWERS)
-    others = KEYS - POWERS - GROUPED - {"family_wise_rate", "expected_best"}
+    others = KEYS - POWERS - GROUPED - {"family_wise_rate", "expected_best", *training_claims.ALLOWED}
     assert all(set(result[name]) == cases for name in others)
     groups = ("groups of 1", "groups of 7", "groups of 30", "5% positive", "5% positive, groups of 30")
     for name in GROUPED:
         assert set(result[name]) == {f"{metric}, {case}" for metric in METRICS for case in groups}
     simulations = {"family_wise_rate": 2, "expected_best": 40, **dict.fromkeys(POWERS, 3), **dict.fromkeys(GROUPED, 5)}
+    simulations |= dict.fromkeys(training_claims.ALLOWED, 4)
     for name, by_seeds in result.items():
         for found in by_seeds.values():
             assert found["low"] <= found["mean" if name in MEANS else "rate"] <= found["high"]

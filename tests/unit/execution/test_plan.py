@@ -1,13 +1,14 @@
 """Plan of a comparison: each network with each seed, each baseline once, for each fraction."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset
-from tasks.execution.plan import plan_trials, training_time_rank
+from tasks.execution.plan import plan_resampled_trials, plan_trials, training_time_rank
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
-from tasks.storage.trial_records import TrialSpec
+from tasks.storage.trial_records import TrialSpec, select_compared
 
 ROWS = {"train": 8, "validation": 2, "test": 2}
 REVIEWS = Dataset(
@@ -46,6 +47,34 @@ def test_each_fraction_has_its_own_trials():
 def test_baseline_key_ignores_network_recipe():
     pairs = zip(planned(WHOLE), planned(WHOLE, recipe=Recipe(units=3)), strict=True)
     assert {one.architecture for one, other in pairs if one.name == other.name} == set(BASELINES)
+
+
+def resampled(*encoded: EncodedDataset, count: int = 2) -> list[TrialSpec]:
+    return plan_resampled_trials(("lstm", "simple_rnn"), count, Recipe(), encoded, Path("cache"))
+
+
+def test_each_resample_has_one_trial_of_each_architecture_and_baseline():
+    specs = resampled(HALF, WHOLE)
+    assert [spec.label for spec in specs[:3]] == [
+        "lstm-seed-1001-resample-1", "lstm-seed-1002-resample-2", "simple_rnn-seed-1001-resample-1",
+    ]  # fmt: skip
+    assert [spec.label for spec in specs[4:]] == [f"{b}-seed-0-resample-{n}" for b in BASELINES for n in (1, 2)]
+    assert {spec.train_fraction for spec in specs} == {1.0}
+    assert {spec.reviews for spec in specs} == {Path("cache/reviews/reviews.parquet")}
+    assert {(spec.seed, spec.resample) for spec in specs[:4]} == {(1001, 1), (1002, 2)}
+    assert resampled(WHOLE, count=0) == []
+
+
+def test_resamples_have_trials_of_their_own_and_change_no_other():
+    ordinary, specs = planned(WHOLE), resampled(WHOLE)
+    names = {spec.name for spec in specs}
+    assert len(names) == len(specs)
+    assert not names & {spec.name for spec in ordinary}
+    assert select_compared([*specs, *ordinary]) == ordinary
+    assert [spec.name for spec in resampled(WHOLE, count=3)[:2]] == [spec.name for spec in specs[:2]]
+    regrouped = replace(WHOLE, dataset=replace(REVIEWS, file="reviews-by-film.parquet"))
+    assert not names & {spec.name for spec in resampled(regrouped)}
+    assert [spec.name for spec in planned(regrouped)] == [spec.name for spec in ordinary]
 
 
 def test_longest_trainings_rank_last_and_user_architectures_after_all():

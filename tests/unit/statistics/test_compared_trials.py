@@ -16,6 +16,14 @@ def test_trials_of_the_largest_fraction_are_compared():
     assert select_compared_trials(trials) == trials[:1]
 
 
+def test_trials_on_resamples_are_not_compared():
+    resampled = make_result(architecture="lstm", resample=1)
+    trials = [resampled, result("lstm", "finished"), result("nb_svm", "finished")]
+    assert select_compared_trials(trials) == trials[1:]
+    with pytest.raises(UserError, match="learning rate"):
+        select_compared_trials([resampled, result("lstm", "diverged")])
+
+
 def test_comparison_without_a_finished_network_is_refused():
     trials = [result("lstm", "diverged"), result("nb_svm", "finished"), result("lstm", "finished", 0.5)]
     with pytest.raises(UserError, match="learning rate"):
