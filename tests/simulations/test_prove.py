@@ -34,7 +34,6 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     for name in GROUPED:
         assert set(result[name]) == {f"{metric}, {case}" for metric in METRICS for case in groups}
     simulations = {"family_wise_rate": 2, "expected_best": 40, **dict.fromkeys(POWERS, 3), **dict.fromkeys(GROUPED, 5)}
-    simulations |= dict.fromkeys(training_claims.ALLOWED, 4)
     for name, by_seeds in result.items():
         for found in by_seeds.values():
             assert found["low"] <= found["mean" if name in MEANS else "rate"] <= found["high"]
