@@ -6,8 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.execution.executor import Executor
-from tasks.execution.outcomes import MAX_ATTEMPTS, lost_its_worker
 from tasks.execution.prefect_api import completed_state
+from tasks.execution.retries import MAX_ATTEMPTS, lost_its_worker
 from tasks.figures.render import FigureSpec, load_or_render, render_files
 from tasks.figures.rendered_figure import RenderedFigure
 

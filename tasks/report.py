@@ -23,7 +23,7 @@ from tasks.reporting.model import Report
 from tasks.reporting.nightly_text import format_nightly_summary
 from tasks.reporting.run_directory import format_command, publish_run_dir, write_run
 from tasks.reporting.sections import Section, report_sections
-from tasks.reporting.verdict import format_verdict
+from tasks.reporting.verdict import FormattedVerdict, format_verdict
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage import atomic_files
 from tasks.storage.backends import storage_of
@@ -62,38 +62,52 @@ def publish(
     Returns:
         The result of the comparison.
     """
-    dataset, nightly = encoded.dataset, format_nightly_summary(frames)
-    fraction_caveat = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
-    failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
-    caveats = [*dataset.caveats, *format_groups(frames["setup"]), *fraction_caveat, *failed]
-    info = create_run_info(encoded, settings, caveats, started)
+    dataset = encoded.dataset
     verdict = format_verdict(frames, dataset.classes)
-    report = Report(
-        info=info,
-        frames=frames,
-        verdict=verdict.sentences,
-        verdict_section=Section(verdict.title, verdict.table, verdict.note),
-        limits=[*fraction_caveat, *failed, *verdict.limits],
-        findings=verdict.findings,
-        nightly=nightly,
-        sections=report_sections(frames, dataset.classes),
-        figures=list(figures),
-    )
+    failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
+    notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
+    caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]
+    info = create_run_info(encoded, settings, caveats, started)
+    report = create_report(info, frames, figures, verdict, [*notes, *failed])
     directory = write_run_dir(report, results)
     create_artifacts(report, directory)
     page = directory / "report.html"
     get_run_logger().info("Report: %s", escape_terminal(page))
     table = format_terminal_table(verdict.recommended, verdict.table)
-    text = format_summary(dataset.source, table, [*fraction_caveat, *nightly], verdict.sentences, page)
     return ComparisonResult(
         run_dir=directory,
         report=page,
         summary=frames["summary"],
         scores=frames["scores"],
-        verdict=(*verdict.sentences, *report.limits, *verdict.findings, *nightly),
+        verdict=(*verdict.sentences, *report.limits, *verdict.findings, *report.nightly),
         source=dataset.source,
         table=report.content.summary,
-        text=text,
+        text=format_summary(dataset.source, table, [*notes, *report.nightly], verdict.sentences, page),
+    )
+
+
+def create_report(
+    info: RunInfo, frames: Frames, figures: Sequence[RenderedFigure], verdict: FormattedVerdict, caveats: list[str]
+) -> Report:
+    """Return the content of the report.
+
+    Args:
+        info: Record of the run.
+        frames: Frames of the evaluation and of the nightly runs, by name.
+        figures: The figures, in the order of the report.
+        verdict: The verdict.
+        caveats: Sentences before those on what could not be detected.
+    """
+    return Report(
+        info=info,
+        frames=frames,
+        verdict=verdict.sentences,
+        verdict_section=Section(verdict.title, verdict.table, verdict.note),
+        limits=[*caveats, *verdict.limits],
+        findings=verdict.findings,
+        nightly=format_nightly_summary(frames),
+        sections=report_sections(frames, info.classes),
+        figures=list(figures),
     )
 
 

@@ -10,9 +10,9 @@ from prefect.logging import get_run_logger
 
 from tasks.config.log_filters import EXPECTED_ERRORS
 from tasks.execution.executor import Executor, OnEpoch
-from tasks.execution.outcomes import MAX_ATTEMPTS, lost_its_worker
 from tasks.execution.prefect_api import completed_state, ignore_api_errors
 from tasks.execution.progress import EpochFinished, TrialFinished, TrialStarted, report_event
+from tasks.execution.retries import MAX_ATTEMPTS, lost_its_worker
 from tasks.models.baselines import BASELINES
 from tasks.storage.trial_records import TrialResult, TrialSpec
 from tasks.training.cached_trial import load_or_train

@@ -5,15 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prefect import Task
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 
 from tasks.config.errors import ExecutorLostError, TrialAbortedError, TrialTimeoutError, WorkerDiedError
+from tasks.execution.retries import MAX_ATTEMPTS
 from tasks.storage.trial_records import TrialResult, TrialSpec
-
-MAX_ATTEMPTS = 3  # at a trial or figure whose worker dies or exceeds the time limit
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,6 @@ class TrialOutcomes:
     results: list[TrialResult]
     failures: dict[str, str]
     succeeded: list[PrefectFuture[TrialResult]]
-
-
-def lost_its_worker(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a task failed with its worker: only then may another attempt succeed."""
-    return isinstance(state.data, WorkerDiedError | TrialTimeoutError)
 
 
 def collect_trials(specs: Sequence[TrialSpec], futures: Mapping[str, PrefectFuture[TrialResult]]) -> TrialOutcomes:
