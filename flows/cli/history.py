@@ -68,7 +68,8 @@ def format_tables(tables: dict[str, pd.DataFrame]) -> list[str]:
     texts = {night: format_alarms(alarms, night) for night in dict.fromkeys(alarms["night"])}
     shown = ["\n  ".join([f"Alarm of {escape_terminal(night)}:", *lines]) for night, lines in texts.items()]
     check = "\n".join(escape_terminal(sentence, None) for sentence in format_check(tables))
-    return [table, *(shown or ["No alarm."]), *([check] if check else [])]
+    legend = "Mean test accuracy (%) over seeds ± half the width of its 95% interval."
+    return [table, legend, *(shown or ["No alarm."]), *([check] if check else [])]
 
 
 def save_trend_figure(tables: dict[str, pd.DataFrame], results: Path) -> Path | None:

@@ -74,9 +74,11 @@ def write_predictions(predictor: Predictor, options: PredictOptions, path: Path,
 
 def print_predictions(predictor: Predictor, texts: list[str], options: PredictOptions, *, words: int) -> None:
     """Print the predictions for some texts, each with the `words` words that influence it most."""
+    positive = predictor.classes[1]
     for text, row in zip(texts, predictor.predict(texts).to_dict("records"), strict=True):
         influence = predictor.word_influence(text, words) if words else []
-        print_output((format_json if options.as_json else format_text)(text, row, influence))
+        line = format_json(text, row, influence) if options.as_json else format_text(text, row, influence, positive)
+        print_output(line)
 
 
 def format_json(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]]) -> str:
@@ -91,13 +93,14 @@ def format_json(text: str, row: Mapping[Hashable, Any], influence: list[tuple[st
     return json.dumps({"text": text, **{str(name): value for name, value in row.items()}, **words})
 
 
-def format_text(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]]) -> str:
-    """Format a prediction for a person; for the arguments see `format_json`."""
+def format_text(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]], positive: str) -> str:
+    """Format a prediction for a person; `positive` is the name of the positive class, the others as in `format_json`."""
     shown = escape_terminal(text, SHOWN_CHARACTERS)
     changes = (f"{escape_terminal(word, SHOWN_CHARACTERS)} {change:+z.3f}" for word, change in influence)
     words = f"\n    most influential words: {', '.join(changes)}" if influence else ""
     unknown = f"\n    unknown: {row['unknown']:.0%} of the words" if row["unknown"] else ""
-    return f"{escape_terminal(row['label'])}  {row['probability']:.3f}  {shown}{words}{unknown}"
+    probability = f"P({escape_terminal(positive)}) = {row['probability']:.3f}"
+    return f"{escape_terminal(row['label'])}  {probability}  {shown}{words}{unknown}"
 
 
 def batches(texts: Iterable[str]) -> Iterator[list[str]]:

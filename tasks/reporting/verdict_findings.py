@@ -9,6 +9,7 @@ from tasks.reporting.formatting import label_in_sentence
 from tasks.reporting.verdict_format import format_difference, format_limits, format_size, join_labels, pluralize
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.ranking import differences_to
+from tasks.statistics.significance import INCONCLUSIVE, MIN_SEEDS
 
 
 def finding_sentences(frames: Frames) -> list[str]:
@@ -54,6 +55,8 @@ def baseline_sentences(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -
         networks = {name: row for name, row in rows.items() if name not in BASELINE_NAMES}
         worse = [name for name, row in networks.items() if row.verdict == "worse"]
         lower = [name for name, row in networks.items() if name not in worse and _is_worse(row.difference, metric)]
+        untested = [name for name in lower if networks[name].verdict == INCONCLUSIVE]
+        lower = [name for name in lower if name not in untested]
         if worse:
             sentences.append(
                 f"The baseline {label(baseline)} is significantly better on test than {join_labels(worse)}."
@@ -62,6 +65,11 @@ def baseline_sentences(pairs: pd.DataFrame, groups: pd.DataFrame, metric: str) -
             sentences.append(
                 f"The baseline {label(baseline)} has a better test score than {join_labels(lower)}, but the difference "
                 "is not significant."
+            )
+        if untested:
+            sentences.append(
+                f"The baseline {label(baseline)} has a better test score than {join_labels(untested)}, but the "
+                f"difference could not be tested (a test takes at least {MIN_SEEDS} shared seeds)."
             )
     return sentences
 

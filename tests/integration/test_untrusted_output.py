@@ -101,7 +101,7 @@ def test_predict_escapes_texts_and_names_of_the_run(hostile: Path, tiny: Path, t
     assert is_inert(err)
     assert contains_hostile_text(out)
     assert contains_hostile_text(err)
-    assert len(re.findall(r"^\S.*  [01]\.\d{3}  ", out, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\S.*  P\(.*\) = [01]\.\d{3}  ", out, re.MULTILINE)) == 2
     assert len(err.splitlines()) == 1
     assert run_subcommand("predict", *asked, "--json", "a good film") == 0
     assert is_inert(out := capsys.readouterr().out)
