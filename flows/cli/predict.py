@@ -94,7 +94,7 @@ def format_json(text: str, row: Mapping[Hashable, Any], influence: list[tuple[st
 
 
 def format_text(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]], positive: str) -> str:
-    """Format a prediction for a person; `positive` is the name of the positive class, the others as in `format_json`."""
+    """Format a prediction for a person; `positive` names the positive class, the others are as in `format_json`."""
     shown = escape_terminal(text, SHOWN_CHARACTERS)
     changes = (f"{escape_terminal(word, SHOWN_CHARACTERS)} {change:+z.3f}" for word, change in influence)
     words = f"\n    most influential words: {', '.join(changes)}" if influence else ""

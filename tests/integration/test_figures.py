@@ -1,4 +1,4 @@
-"""All figures: required frames, few or unknown values, long names, colors and encoding."""
+"""All figures, drawn together: required frames, few or unknown values, long names, colors and encoding."""
 
 import itertools
 from inspect import signature
