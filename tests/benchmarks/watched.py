@@ -24,6 +24,7 @@ STAGES = {
     "train": "train",
     "evaluate_trials": "evaluate",
     "check_nightly": "check",
+    "plot": "report",
     "publish": "report",
 }
 

@@ -186,7 +186,7 @@ def test_trials_beyond_the_time_limit_fail_after_three_attempts(api: str, tiny: 
     options = SHORT | {"--trial-timeout-minutes": "0.01", "--data": str(tiny), "--results": str(tmp_path)}
     run = runs.start(options, tmp_path / "output", {"PREFECT_API_URL": api})
     assert run.process.wait(timeout=240) == 1, run.output
-    end = run.output.split("4 trainings failed:")[1]
+    _, _, end = run.output.rpartition("trainings failed:")  # a baseline may be fast enough
     assert "lstm-seed-0: it ran longer than 0.01 minutes (--trial-timeout-minutes), in the last of 3 attempts" in end
     assert "Traceback" not in run.output
     assert not runs.find_violations(tmp_path)

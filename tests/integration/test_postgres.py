@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_two_workers_on_postgres_run_one_deployment_run_after_the_other(
         running.enter_context(prefect_process(*second, environment=environment, output=log))
         run_prefect(environment, "deployment", "run", "imdb-compare/default", "--params", asked)
         run_prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
+        deadline = time.monotonic() + 180  # either may start first
+        while len(list(tmp_path.glob("results/runs/*/run.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
     runs = [json.loads((path / "run.json").read_text()) for path in (tmp_path / "results" / "runs").iterdir()]
     assert len(runs) == 2
     histories = list((tmp_path / "results" / "cache" / "trials").glob("simple_rnn*[0-9a-f].parquet"))
