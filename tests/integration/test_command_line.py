@@ -34,6 +34,7 @@ from tasks.config.errors import (
 from tasks.config.parameters import Parameters
 from tasks.storage.store import NotWrittenError
 from tests.conftest import ROOT
+from tests.helpers.runs import restore_interrupts
 
 HEAVY = "prefect,tensorflow,keras,pandas,numpy,pyarrow,sklearn,scipy,matplotlib,seaborn"
 SCRIPT = Path(sys.executable).with_name("imdb-compare")
@@ -305,7 +306,9 @@ def test_an_error_of_a_subcommand_is_printed_once(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_has_its_exit_code(number: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "tests.helpers.programs.endless_command"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=restore_interrupts
+    ) as process:
         assert process.stdout.readline() == "started\n"
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
