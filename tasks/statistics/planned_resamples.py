@@ -65,10 +65,15 @@ def resample_needs(pair: PairVariance, training: TrainingVariance, seeds: int, g
         seeds: Smallest number of seeds, at least 2.
         goal: What to detect.
     """
-    counts = [round(seeds * factor) for factor in SEED_FACTORS]
-    found = [_resample_needs(pair, training, count, goal) for count in counts]
-    enough = [each for each in found if each.resamples is not None]
-    return min(enough, key=lambda each: each.seeds + (each.resamples or 0), default=found[-1])
+    found: list[ResampleNeeds] = []
+    for count in (round(seeds * factor) for factor in SEED_FACTORS):
+        if count + MIN_RESAMPLES < min(map(_trainings, found), default=np.inf):
+            found.append(_resample_needs(pair, training, count, goal))
+    return min(reversed(found), key=_trainings)  # the last one if none suffices
+
+
+def _trainings(needs: ResampleNeeds) -> float:
+    return np.inf if needs.resamples is None else needs.seeds + needs.resamples
 
 
 def _resample_needs(pair: PairVariance, training: TrainingVariance, seeds: int, goal: Goal) -> ResampleNeeds:
