@@ -192,9 +192,10 @@ def _has_resamples(info: RunInfo) -> bool:
 def read_training_variances(table: pd.DataFrame) -> dict[frozenset[str], TrainingVariance]:
     """Return the variances in accuracy by pair, from the table training_pairs."""
     rows = table[(table["metric"] == "accuracy") & (table["resamples"] > 1) & (table["training_variance"] >= 0)]
+    columns = (rows[name] for name in ("first", "second", "training_variance", "resamples"))
     return {
-        frozenset((str(row.first), str(row.second))): TrainingVariance(float(row.training_variance), int(row.resamples))
-        for row in rows.itertuples()
+        frozenset((str(first), str(second))): TrainingVariance(float(variance), int(count))
+        for first, second, variance, count in zip(*columns, strict=True)
     }
 
 
