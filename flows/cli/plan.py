@@ -1,11 +1,14 @@
 """`imdb-compare plan`: seeds, test reviews and time that a comparison needs, before any training."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from flows.cli.console import print_output
 from flows.cli.options import PlanOptions
-from tasks.config.errors import UserError
+from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES, in_display_order
 from tasks.data.datasets import DATASETS, check_source, find_official_reviews, load_reviews
@@ -13,11 +16,13 @@ from tasks.data.stored_reviews import load_dataset
 from tasks.evaluation.predictions import predictions_of_split
 from tasks.reporting.plan_text import Plan, format_plan
 from tasks.statistics.durations import DEFAULT_WORKERS, TrainingTimes, measured_times, published_times
+from tasks.statistics.planned_resamples import TrainingVariance
 from tasks.statistics.planning import Goal, PairVariance, failed_architectures, measure_pairs, planned_level
 from tasks.statistics.published_variances import PUBLISHED_PAIRS, PUBLISHED_SOURCE
 from tasks.storage.backends import storage_of
 from tasks.storage.environment import environment_info
 from tasks.storage.layout import cache_dir, runs_dir
+from tasks.storage.run_info import RunInfo
 from tasks.storage.runs import RunRecord, find_runs, open_run
 from tasks.storage.s3 import results_place
 from tasks.training.probe import sgemm_seconds
@@ -74,6 +79,7 @@ def make_plan(options: PlanOptions, results: Path) -> Plan:
         data = PlannedData(run.info.source, rows["train"], rows["test"], run.info.fingerprint)
     architectures = planned_architectures(options, run)
     pairs, source, failed = find_variances(run, chosen=options.run is not None)
+    training, training_source = find_training_variances(results, run)
     level, tests = planned_level(pairs, architectures)
     return Plan(
         goal=Goal(options.difference / 100, options.power / 100, level, options.test_reviews or data.test_reviews),
@@ -86,6 +92,8 @@ def make_plan(options: PlanOptions, results: Path) -> Plan:
         variances_source=source,
         data_source=data.source,
         times=find_times(run, data.train_reviews),
+        training=training,
+        training_source=training_source,
     )
 
 
@@ -112,7 +120,7 @@ def find_data(options: PlanOptions, results: Path) -> PlannedData:
 def find_run(results: Path, fingerprint: str) -> RunRecord | None:
     """Return the last run on a data set, if there is one with several seeds rather than another; None without any."""
     runs = find_runs(results, fingerprint) if fingerprint else []
-    several = [name for name, info in runs if _seeds(info.settings.get("seeds")) > 1]
+    several = [name for name, info in runs if _count(info.settings.get("seeds")) > 1]
     for name in [*several, *(name for name, _ in runs)]:
         try:
             return open_run(results, name)
@@ -121,7 +129,7 @@ def find_run(results: Path, fingerprint: str) -> RunRecord | None:
     return None
 
 
-def _seeds(value: object) -> int:
+def _count(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
@@ -156,6 +164,39 @@ def find_variances(run: RunRecord | None, *, chosen: bool) -> tuple[list[PairVar
     if chosen:
         raise UserError(f"run: {problem}. Choose a run with more seeds, or leave --run out.")
     return list(PUBLISHED_PAIRS), f"{PUBLISHED_SOURCE}. {problem}", []
+
+
+def find_training_variances(results: Path, run: RunRecord | None) -> tuple[dict[frozenset[str], TrainingVariance], str]:
+    """Return the variances of pairs between samples of training reviews, and their source or why there are none.
+
+    They come from the run or, if it has no resamples, from the last run on the same reviews that has.
+
+    Args:
+        results: The results folder.
+        run: An earlier run; None if there is none.
+    """
+    if run is None:
+        return {}, "there is no earlier run on these reviews with resamples, and published measurements have none"
+    others = [name for name, info in find_runs(results, run.info.fingerprint) if _has_resamples(info)]
+    for name in [*([run.run_dir.name] if _has_resamples(run.info) else []), *others]:
+        with suppress(UserError, MissingFileError):  # a run of an earlier version, or the table was removed
+            if variances := read_training_variances(open_run(results, name).table("training_pairs")):
+                return variances, f"run {escape_terminal(name)}"
+    return {}, "no earlier run on these reviews has resamples"
+
+
+def _has_resamples(info: RunInfo) -> bool:
+    return _count(info.settings.get("resample_training")) > 1
+
+
+def read_training_variances(table: pd.DataFrame) -> dict[frozenset[str], TrainingVariance]:
+    """Return the variances in accuracy by pair, from the table training_pairs."""
+    rows = table[(table["metric"] == "accuracy") & (table["resamples"] > 1) & (table["training_variance"] >= 0)]
+    columns = (rows[name] for name in ("first", "second", "training_variance", "resamples"))
+    return {
+        frozenset((str(first), str(second))): TrainingVariance(float(variance), int(count))
+        for first, second, variance, count in zip(*columns, strict=True)
+    }
 
 
 def find_times(run: RunRecord | None, train_reviews: int) -> TrainingTimes:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tasks.figures.costs import costs, expected_best, quality_against_cost
+from tasks.figures.differences import differences
 from tasks.figures.errors import accuracy_by_slice, confusion_matrices, disagreement
 from tasks.figures.nightly import nights
 from tasks.figures.probabilities import reliability_diagram, roc_curves
-from tasks.figures.scores import differences, scores_on_test
+from tasks.figures.scores import scores_on_test
 from tasks.figures.style import palette, style
 from tasks.figures.training import learning_curve, learning_curves
 

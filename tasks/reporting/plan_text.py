@@ -1,16 +1,17 @@
 """A plan of a comparison as text: the table of seeds, and what is needed to detect a difference."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import label
 from tasks.reporting.verdict_format import join_labels, join_texts, pluralize
-from tasks.statistics.durations import TrainingTimes, run_seconds, without_time
+from tasks.statistics.durations import TrainingTimes, resample_seconds, run_seconds, without_time
 from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.planned_resamples import MAX_RESAMPLES, TrainingVariance, resample_needs
 from tasks.statistics.planning import (
     Goal,
     PairNeeds,
@@ -24,6 +25,7 @@ from tasks.statistics.planning import (
 )
 from tasks.statistics.power import MAX_SEEDS
 from tasks.statistics.significance import MIN_SEEDS
+from tasks.statistics.training_sample import MIN_RESAMPLES
 
 SHOWN_SEEDS = (3, 5, 10, 20)
 NONE = "none"
@@ -45,6 +47,8 @@ class Plan:
         variances_source: Where the variances come from, in words.
         data_source: Description of the reviews.
         times: Expected seconds of one training.
+        training: Known variances of pairs between samples of training reviews.
+        training_source: Where they come from, or why there are none, in words.
     """
 
     goal: Goal
@@ -57,6 +61,8 @@ class Plan:
     variances_source: str
     data_source: str
     times: TrainingTimes
+    training: Mapping[frozenset[str], TrainingVariance] = field(default_factory=dict)
+    training_source: str = "the variances do not contain them"
 
 
 def format_plan(plan: Plan) -> str:
@@ -69,6 +75,7 @@ def format_plan(plan: Plan) -> str:
         _format_pairs(plan, shown, len(relevant)),
         plan_table(plan, needs).to_string(index=False),
         "\n".join([_format_current(plan, shown), *(_format_needs(plan, each) for each in needs)]),
+        "\n".join(_format_resamples(plan, needs)),
     ]
     return "\n\n".join(parts)
 
@@ -164,6 +171,41 @@ def _format_needs(plan: Plan, needs: PairNeeds) -> str:
     return f"{target}, {sampling}. With {needs.reviews_seeds:,} seeds, {needs.reviews:,} test reviews are needed."
 
 
+def _format_resamples(plan: Plan, needs: Sequence[PairNeeds]) -> list[str]:
+    """Format how many resamples of the training reviews the pairs need, or that it is not known."""
+    known = [each for each in needs if frozenset(each.pair.names) in plan.training]
+    if not known:
+        return [
+            "How many resamples of the training reviews (--resample-training) a result needs to hold for other "
+            f"training reviews is unknown, because {plan.training_source}; the fewest that allow this statement, "
+            f"{MIN_RESAMPLES}, add {_format_added_minutes(plan, MIN_RESAMPLES)} minutes."
+        ]
+    return [_format_pair_resamples(plan, each, plan.training[frozenset(each.pair.names)]) for each in known]
+
+
+def _format_pair_resamples(plan: Plan, needs: PairNeeds, training: TrainingVariance) -> str:
+    """Format the seeds and resamples that a pair needs."""
+    names = _names(needs.pair)
+    varies = (
+        f"The sample of training reviews varies the difference by {training.std_points:.2f} points (standard "
+        f"deviation, from {pluralize(training.resamples, 'resample')} of {plan.training_source})."
+    )
+    if not math.isfinite(needs.seeds.point):
+        return f"For other training reviews, the difference between {names} is even harder to detect. {varies}"
+    found = resample_needs(needs.pair, training, max(int(needs.seeds.point), plan.seeds), plan.goal)
+    start = f"For {_goal_points(plan.goal)} between {names} to hold for other training reviews as well"
+    if found.resamples is None:
+        return (
+            f"{start}, {MAX_RESAMPLES} resamples and {pluralize(found.seeds, 'seed')} do not suffice: they detect "
+            f"{_format_points(found.detectable)} points. {varies}"
+        )
+    return (
+        f"{start}: {pluralize(found.seeds, 'seed')} and {pluralize(found.resamples, 'resample')} "
+        f"(--resample-training {found.resamples}). The seeds take {_format_minutes(plan, found.seeds)} minutes, the "
+        f"resamples add {_format_added_minutes(plan, found.resamples)}. {varies}"
+    )
+
+
 def _format_seeds(seeds: Range) -> str:
     """Format the limits of a number of seeds."""
     high = f"{seeds.high:,.0f}" if math.isfinite(seeds.high) else f"more than {MAX_SEEDS:,}"
@@ -172,7 +214,15 @@ def _format_seeds(seeds: Range) -> str:
 
 def _format_minutes(plan: Plan, seeds: int) -> str:
     """Format the duration with its limits in minutes, `9 (6 to 18)`, or only the lower one if a time is unknown."""
-    seconds = run_seconds(plan.times, plan.architectures, seeds, plan.workers)
+    return _format_seconds(plan, run_seconds(plan.times, plan.architectures, seeds, plan.workers))
+
+
+def _format_added_minutes(plan: Plan, resamples: int) -> str:
+    """Format the duration that resamples add, as `_format_minutes`."""
+    return _format_seconds(plan, resample_seconds(plan.times, plan.architectures, resamples, plan.workers))
+
+
+def _format_seconds(plan: Plan, seconds: Range) -> str:
     low, point, high = (f"{max(value / 60, 1):,.0f}" for value in seconds)
     return f"over {low}" if without_time(plan.times, plan.architectures) else f"{point} ({low} to {high})"
 

@@ -3,7 +3,9 @@
 from tasks.config.labels import label
 from tasks.reporting.formatting import label_in_sentence
 from tasks.reporting.verdict_format import format_score, format_size, join_labels, pluralize
-from tasks.reporting.verdict_record import SeedFailures, TrainingSamples, Undecided, Verdict
+from tasks.reporting.verdict_record import SeedFailures, Verdict
+from tasks.reporting.verdict_resamples import TrainingSamples
+from tasks.reporting.verdict_undecided import Undecided
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.significance import INCONCLUSIVE
 

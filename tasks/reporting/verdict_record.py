@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.metrics import LOWER_IS_BETTER
 from tasks.reporting.summary_tables import has_rare_class
+from tasks.reporting.verdict_resamples import TrainingSamples, training_samples
+from tasks.reporting.verdict_undecided import Undecided, undecided_pairs
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.ranking import COST_COLUMNS, MAJORITY_BASELINE
 from tasks.statistics.significance import EQUIVALENT, INCONCLUSIVE, NOT_SIGNIFICANT
-from tasks.statistics.training_sample import TOO_FEW_RESAMPLES
 
 Row = dict[Any, Any]
 
@@ -73,56 +73,6 @@ class RareClass:
     best: str | None
     best_score: float
     best_recall: float
-
-
-@dataclass(frozen=True)
-class Undecided:
-    """An architecture of which the run cannot say whether it differs from the recommended one.
-
-    Attributes:
-        architecture: The architecture.
-        verdict: `NOT_SIGNIFICANT` or `INCONCLUSIVE`.
-        seeds: Number of shared seeds.
-        deterministic: Whether neither architecture depends on the seed, so that more seeds change nothing.
-        detectable: True difference that is detected with 80% power, in units of the metric; None if the pair was not
-            tested or no possible difference is detected.
-        target: The observed difference, or the equivalence margin if it is larger.
-        seeds_needed: Shared seeds that detect the target with 80% power, more than `seeds`; None if they are not known.
-        reviews_needed: Whether no number of seeds detects the target.
-    """
-
-    architecture: str
-    verdict: str
-    seeds: int
-    deterministic: bool = False
-    detectable: float | None = None
-    target: float = 0.0
-    seeds_needed: int | None = None
-    reviews_needed: bool = False
-
-
-@dataclass(frozen=True)
-class TrainingSamples:
-    """What trials on resamples of the training reviews say about other training reviews.
-
-    Attributes:
-        resamples: Number of resamples.
-        held: Architectures whose significant difference or equivalence to the recommended one also holds for other
-            training reviews.
-        not_held: Architectures for which this is not significant.
-        not_tested: Architectures for which there are too few resamples with scores.
-        best: Number of resamples on which the recommended architecture has the best validation score, or shares it.
-        compared: Number of resamples on which any other architecture has a score.
-        diverged: Architecture and number of its trials on resamples that diverged.
-    """
-
-    resamples: int
-    held: tuple[str, ...]
-    not_held: tuple[str, ...]
-    not_tested: tuple[str, ...]
-    best: int
-    compared: int
-    diverged: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -229,8 +179,8 @@ def verdict_record(frames: Frames) -> Verdict:
         failures=failures, failure_rate=_finite(score.get("failure_rate_high")), without_scores=_without_scores(frames),
         cost=read_cost(best), cheaper=cheaper, cheaper_cost=_cost_of(groups, cheaper),
         rare_class=_rare_class(frames, name),
-        undecided=_undecided(frames, name, results[NOT_SIGNIFICANT] + results[INCONCLUSIVE]),
-        training=_training_samples(frames, name, metric),
+        undecided=undecided_pairs(frames, name, results[NOT_SIGNIFICANT] + results[INCONCLUSIVE]),
+        training=training_samples(frames, name, metric),
     )  # fmt: skip
 
 
@@ -301,63 +251,3 @@ def _rare_class(frames: Frames, name: str) -> RareClass | None:
         return RareClass(rare, share, float(recall[name]), None, np.nan, np.nan)
     best = max(above_chance, key=lambda each: round(means[each], 12))  # of equal ones the first
     return RareClass(rare, share, float(recall[name]), best, float(means[best]), float(recall[best]))
-
-
-def _undecided(frames: Frames, best: str, names: tuple[str, ...]) -> tuple[Undecided, ...]:
-    power, setup = frames["power"], _first_row(frames["setup"])
-    is_best = (power["first"] == best) | (power["second"] == best)
-    other = power["first"].where(power["second"] == best, power["second"])
-    rows: dict[str, Row] = dict(zip(other[is_best].map(str), power[is_best].to_dict("records"), strict=True))
-    verdicts = dict(zip(frames["groups"]["architecture"], frames["groups"]["verdict"], strict=True))
-    return tuple(_undecided_pair(name, str(verdicts[name]), rows[name], setup) for name in names)
-
-
-def _undecided_pair(name: str, verdict: str, row: Row, setup: Row) -> Undecided:
-    """Return what a row of the frame power says about an undecided pair.
-
-    Nothing that the run at hand would already detect is given as a target: the pair is undecided by chance then.
-    """
-    seeds, needed = int(row["seeds"]), int(row["seeds_needed"])
-    if verdict == INCONCLUSIVE:
-        return Undecided(name, verdict, seeds)
-    deterministic = seeds < setup["min_seeds"]
-    detectable, target = float(row["minimum_detectable_difference"]), float(row["target_difference"])
-    # Two scores in [0, 1] differ by less than 1, whatever the estimated variance is.
-    possible = 0 < detectable < (float("inf") if setup["metric"] in LOWER_IS_BETTER else 1)
-    missed = not detectable <= target
-    return Undecided(
-        name, verdict, seeds, deterministic, detectable if possible else None, target,
-        seeds_needed=needed if needed > seeds and missed and not deterministic else None,
-        reviews_needed=missed and (needed < 0 or deterministic),
-    )  # fmt: skip
-
-
-def _training_samples(frames: Frames, best: str, metric: str) -> TrainingSamples | None:
-    if "training_pairs" not in frames:
-        return None
-    pairs, trials = frames["training_pairs"].query("metric == @metric"), frames["resampled_trials"]
-    rows = pairs[((pairs["first"] == best) | (pairs["second"] == best))]
-    rows = rows[~rows["claimed"].isin([NOT_SIGNIFICANT, INCONCLUSIVE])]
-    others = rows["first"].where(rows["second"] == best, rows["second"])
-    holds, untested = rows["verdict"] == rows["claimed"], rows["verdict"] == TOO_FEW_RESAMPLES
-    diverged = trials[trials["status"] == "diverged"].groupby("architecture", sort=False).size()
-    ranked_best, compared = _best_on_resamples(frames["resampled_scores"], best, metric)
-    return TrainingSamples(
-        resamples=int(trials["resample"].nunique()),
-        held=tuple(others[holds].map(str)),
-        not_held=tuple(others[~holds & ~untested].map(str)),
-        not_tested=tuple(others[untested].map(str)),
-        best=ranked_best,
-        compared=compared,
-        diverged=tuple((str(name), int(count)) for name, count in diverged.items()),
-    )
-
-
-def _best_on_resamples(scores: pd.DataFrame, best: str, metric: str) -> tuple[int, int]:
-    """Count the resamples on which an architecture has the best validation score, and those with any other score."""
-    validation = scores.query("split == 'validation' and metric == @metric")
-    table = validation.pivot_table(index="resample", columns="architecture", values="value").round(12)
-    table = table if metric not in LOWER_IS_BETTER else -table
-    others = table.drop(columns=best, errors="ignore").max(axis=1).dropna()
-    own = table[best].reindex(others.index) if best in table else pd.Series(np.nan, others.index)
-    return int((own >= others).sum()), len(others)

@@ -95,6 +95,15 @@ def run_seconds(times: TrainingTimes, architectures: Collection[str], seeds: int
     return Range(*limits)
 
 
+def resample_seconds(times: TrainingTimes, architectures: Collection[str], resamples: int, workers: int) -> Range:
+    """Return the expected seconds that resamples of the training reviews add to a run; arguments as in `run_seconds`.
+
+    Every network and baseline is trained once on each resample.
+    """
+    known = [name for name in (*architectures, *BASELINE_NAMES) if name in times.seconds]
+    return Range(*(resamples * sum(times.seconds[name][index] for name in known) / workers for index in range(3)))
+
+
 def without_time(times: TrainingTimes, architectures: Collection[str]) -> list[str]:
     """Return the networks of which the training time is unknown."""
     return [name for name in architectures if name not in times.seconds]

@@ -33,7 +33,11 @@ TABLE_COLUMNS: dict[str, dict[str, Kind]] = {
         "architecture": "text", "seed": "number", "split": "text", "review_id": "text", "label": "number",
         "probability": "number",
     },
+    "training_pairs": {
+        "first": "text", "second": "text", "metric": "text", "training_variance": "number", "resamples": "number",
+    },
 }  # fmt: skip
+NAME_COLUMNS = ("architecture", "first", "second")
 WEIGHTS_FILE = re.compile(r"(?P<architecture>\w[\w.]*)-seed-\d+-[0-9a-f]{1,64}\.safetensors")
 # Target of `latest`. Names have at most 100 characters; a second run with the same name gets the suffix `-2`.
 LATEST_TARGET = re.compile(r"runs/[A-Za-z0-9][A-Za-z0-9._-]{0,109}")
@@ -146,7 +150,7 @@ def _read_table(run_dir: Path, name: str) -> pd.DataFrame:
     limits = TABLE if name == "predictions" else SMALL_TABLE
     table = parquet_table(storage_of(path).read(path, limits.file), path, limits)
     check_columns(table, TABLE_COLUMNS[name], path)
-    check_names(table, ("architecture",), path)
+    check_names(table, tuple(column for column in NAME_COLUMNS if column in TABLE_COLUMNS[name]), path)
     return as_frame(table, path)
 
 

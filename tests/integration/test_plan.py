@@ -1,5 +1,6 @@
 """`imdb-compare plan`: plans from published variances and from stored runs, and user errors."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -98,6 +99,36 @@ def test_last_run_on_the_same_file_is_found(results: Path, store: Store, tiny: P
     text = capsys.readouterr().out
     assert "run new (6 seeds" in text
     assert "on 80 test reviews (400 reviews of tiny.csv)" in text
+
+
+def add_training_pairs(folder: Path, variance: float = 1e-5) -> None:
+    names = itertools.combinations([*ARCHITECTURE_NAMES, "nb_svm", "tfidf_logistic"], 2)
+    table = pd.DataFrame(names, columns=["first", "second"])
+    table.assign(metric="accuracy", training_variance=variance, resamples=6).to_parquet(
+        folder / "tables" / "training_pairs.parquet"
+    )
+
+
+def test_resamples_are_planned_from_the_last_run_that_has_them(results: Path, store: Store, capsys: Capture) -> None:
+    settings = {"seeds": 6, "resample_training": 6}
+    add_training_pairs(store("resampled", settings=settings, started="2026-11-01 03:00:00 UTC"))
+    store("table_was_removed", settings=settings, started="2026-11-02 03:00:00 UTC")
+    store("later", started="2026-11-03 03:00:00 UTC")
+    for name in ("resampled", "later"):
+        assert plan(results, "--run", name, "--difference", "10", "--test-reviews", "5000") == 0
+        text = capsys.readouterr().out
+        assert "from 6 resamples of run resampled" in text
+        assert "(--resample-training " in text
+
+
+def test_unknown_number_of_resamples_is_stated(results: Path, store: Store, capsys: Capture) -> None:
+    folder = store("first")
+    for words in (["--data", "bundled"], ["--run", "first"]):
+        assert plan(results, *words) == 0
+        assert len(re.findall(r"^How many resamples .* unknown", capsys.readouterr().out, re.MULTILINE)) == 1
+    add_training_pairs(folder, variance=float("nan"))  # too few resamples had scores
+    assert plan(results, "--run", "first") == 0
+    assert "is unknown" in capsys.readouterr().out
 
 
 def test_damaged_runs_are_passed_over(results: Path, store: Store) -> None:

@@ -185,11 +185,50 @@ def test_known_sources_of_variance_are_bars_in_points():
     assert len(registry.plot_figures(make_comparison(ROWS))["differences"].axes) == 1
     bars = {bars.get_label(): [bar.get_width() for bar in bars] for bars in figure.axes[1].containers}
     assert bars == {"Seed": pytest.approx([0.3, 0.3]), "Sample of test reviews": pytest.approx([0.4, 0.4])}
-    given = with_variances(given, training_std=0.6)
+    training = given["pairs"].assign(training_variance=0.006**2)
+    given = {**given, "training_pairs": training}
     bars = {bars.get_label(): bars for bars in registry.plot_figures(given)["differences"].axes[1].containers}
     assert [bar.get_width() for bar in bars["Sample of training reviews"]] == pytest.approx([0.6, 0.6])
     edges = sorted((bar.get_y(), bar.get_y() + bar.get_height()) for bars in bars.values() for bar in bars)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(edges))
+
+
+def with_training(given, low, high):
+    """Add intervals for other training reviews."""
+    return {**given, "training_pairs": given["pairs"].assign(low=low, high=high, training_variance=0.006**2)}
+
+
+def lines_in_row(axes, row):
+    return {line.get_linewidth(): list(line.get_xdata()) for line in axes.lines if list(line.get_ydata()) == [row, row]}
+
+
+def test_interval_for_other_training_reviews_is_a_thin_line_around_the_bar():
+    given = with_variances(make_comparison(ROWS), seed_variance=0.003**2, item_variance=0.004**2)
+    given = with_training(given, low=[-0.06, -0.4, np.nan] * 2, high=[0.004, -0.3, np.nan] * 2)
+    figure = registry.plot_figures(given, ["differences"])["differences"]
+    axes = figure.axes[0]
+    assert lines_in_row(axes, 0) == {6: pytest.approx([-4.2, -2.0]), 1.1: pytest.approx([-6.0, 0.4])}
+    assert lines_in_row(axes, 2) == {6: pytest.approx([1.4, 3.8])}  # too few resamples
+    assert axes.get_xlim()[0] < -6
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert len(texts) == len(set(texts)) == 6  # band, three sources of variance, two intervals
+    assert "resamples" in figure.get_label()
+
+
+def test_without_resamples_there_is_no_interval_for_other_training_reviews():
+    given = with_variances(make_comparison(ROWS), seed_variance=0.003**2, item_variance=0.004**2)
+    for frames in (given, with_training(given, low=np.nan, high=np.nan)):
+        figure = registry.plot_figures(frames, ["differences"])["differences"]
+        assert set(lines_in_row(figure.axes[0], 0)) == {6}
+        assert "resamples" not in figure.get_label()
+
+
+def test_interval_for_other_training_reviews_beyond_the_axis_is_marked_at_its_edge():
+    given = with_training(make_comparison([("deep_lstm", -0.01, -0.02, 0.0, "not separable")]), low=-0.3, high=0.05)
+    axes = plot_axes("differences", given)
+    assert axes.get_xlim()[0] == -10
+    assert [line.get_marker() for line in axes.lines if line.get_marker() in ("<", ">")] == ["<"]
 
 
 def test_unknown_seed_variance_is_stated():
@@ -218,6 +257,6 @@ def test_differences_match_frame_groups(frames):
     assert len(rows) == 7
     numbers = [f"{100 * groups.loc[name, 'difference']:+.2f}".replace("-", "−") for name in rows]
     assert texts_of(axes)[: 2 * len(rows) : 2] == ["" if number == "+0.00" else number for number in numbers]
-    assert [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 3] == list(range(7))
+    assert [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 6] == list(range(7))
     verdicts = [verdict_label(verdict) for verdict in groups.loc[rows, "verdict"]]
     assert texts_of(axes)[1 : 2 * len(rows) : 2] == verdicts

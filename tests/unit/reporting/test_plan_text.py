@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.reporting.plan_text import Plan, format_plan
 from tasks.statistics.durations import TrainingTimes
+from tasks.statistics.planned_resamples import TrainingVariance, resample_needs
 from tasks.statistics.planning import Goal, PairVariance, Range, detectable_difference, planned_power
 
 PAIRS = [
@@ -47,6 +48,37 @@ def test_failed_seeds_of_the_shown_pairs_are_named() -> None:
     assert "failed" not in format_plan(PLAN)
     assert "Seeds of Simple RNN failed in that run" in format_plan(replace(PLAN, failed=["simple_rnn"]))
     assert "failed" not in format_plan(replace(PLAN, failed=["nb_svm"]))
+
+
+def resample_lines(text: str) -> list[str]:
+    return text.split("\n\n")[-1].splitlines()
+
+
+def test_unknown_variance_between_training_samples_is_stated_in_one_sentence() -> None:
+    (line,) = resample_lines(format_plan(replace(PLAN, training_source="no run has any")))
+    assert "unknown, because no run has any" in line
+    # 5 resamples x 3 networks x 100 s / 2 workers, with half and twice the training time.
+    assert "5, add 12 (6 to 25) minutes" in line
+
+
+def test_resamples_and_their_time_are_planned_if_the_variance_between_training_samples_is_known() -> None:
+    known = TrainingVariance(4e-6, 7)
+    training, goal = {frozenset(("gru", "simple_rnn")): known}, replace(PLAN.goal, difference=0.02)
+    plan = replace(PLAN, goal=goal, training=training, training_source="run x")
+    (line,) = resample_lines(format_plan(plan))  # the variance of the other pair is not known
+    seeds, count = (int(number) for number in re.findall(r"(\d+) seeds and (\d+) resamples", line)[0])
+    (typical,) = re.findall(r"^To detect .* between Simple RNN and GRU: (\d+) seeds", format_plan(plan), re.MULTILINE)
+    assert (seeds, count) == resample_needs(PAIRS[2], known, int(typical), plan.goal)[:2]
+    assert f"--resample-training {count}" in line
+    assert f"the resamples add {count * 300 / 2 / 60:.0f} (" in line
+    assert "0.20 points (standard deviation, from 7 resamples of run x)" in line
+
+
+def test_a_training_sample_that_varies_too_much_is_stated() -> None:
+    plan = replace(PLAN, training={frozenset(("gru", "simple_rnn")): TrainingVariance(4e-4, 5)})
+    (line,) = resample_lines(format_plan(plan))
+    assert "do not suffice" in line
+    assert "2.00 points" in line
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,6 +13,7 @@ from tasks.statistics.durations import (
     TrainingTimes,
     measured_times,
     published_times,
+    resample_seconds,
     run_seconds,
     without_time,
 )
@@ -52,3 +53,9 @@ def test_duration_of_a_run_by_hand() -> None:
     # No run is shorter than its longest training.
     assert run_seconds(times, ["lstm"], seeds=5, workers=100).point == FIXED_SECONDS + 20
     assert run_seconds(times, [], seeds=5, workers=1).point == FIXED_SECONDS + 4
+
+
+def test_duration_of_resamples_by_hand() -> None:
+    times = TrainingTimes({"lstm": Range(10, 20, 40), "nb_svm": Range(4, 4, 4)}, "")
+    # Each of five resamples trains the network and the baseline once: 5 x (20 + 4) / 2.
+    assert resample_seconds(times, ["lstm", "m:f"], resamples=5, workers=2) == (35, 60, 110)
