@@ -21,10 +21,10 @@ from tasks.evaluation.predictions import TRIAL_COLUMNS
 
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
-# Standard deviation of the logarithm of the temperature. 95% of the prior is between 0.68 and 1.5, as the temperatures of
-# networks and baselines on thousands of reviews are. With so many reviews the prior changes them by less than 1%.
+# Standard deviation of the logarithm of the temperature: 95% of the prior is between 0.68 and 1.5, as are temperatures
+# of networks and baselines that are fitted to thousands of reviews. With so many reviews the prior hardly matters.
 PRIOR_DEVIATION = 0.2
-NO_GAIN = "no other temperature lowers the log-loss in cross-validation"
+NO_GAIN = "no lower log-loss with another one in cross-validation"
 
 
 def brier_score(labels: Labels, probabilities: Floats) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluation.grouping import ReviewGroups, group_contributions, make_groups
+from tasks.evaluation.grouping import ReviewGroups, group_contributions
 from tasks.evaluation.metrics import Floats
 
 Labels = NDArray[np.int8]

@@ -6,6 +6,7 @@ ones times an overconfidence of 0.5, 1, 2 or 4. Models differ in how well they s
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -58,4 +59,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=MAX_SIMULATIONS)
     table = pd.DataFrame(simulate(parser.parse_args().simulations))
-    print(table.to_string(index=False, float_format="{:.4f}".format))
+    sys.stdout.write(table.to_string(index=False, float_format="{:.4f}".format) + "\n")

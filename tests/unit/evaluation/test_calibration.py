@@ -107,7 +107,9 @@ def held_out_losses(labels: np.ndarray, probabilities: np.ndarray, groups: np.nd
         rest, own = folds != fold, folds == fold
         if own.any() and rest.any():
             of_rest = None if groups is None else make_groups(groups[rest])
-            scaled[own] = apply_temperature(probabilities[own], fit_temperature(labels[rest], probabilities[rest], of_rest))
+            scaled[own] = apply_temperature(
+                probabilities[own], fit_temperature(labels[rest], probabilities[rest], of_rest)
+            )
     return log_loss(labels, probabilities), log_loss(labels, scaled)
 
 
