@@ -136,7 +136,7 @@ def imdb_compare(
         frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
         plots = [
             in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
-            for spec in plan_figures(frames, cache)
+            for spec in plan_figures(frames, cache, dataset.classes)
         ]
         figures = [figure for plotting in plots for figure in plotting.result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models

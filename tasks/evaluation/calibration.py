@@ -1,18 +1,30 @@
 """Calibration of probabilities: calibration error, temperature scaling and the decision threshold.
 
-Temperature and threshold are fitted on the validation split and reported on the test split.
+Temperature and threshold are fitted on the validation split and reported on the test split. They are 1 and 0.5 unless
+others are better in cross-validation, because a small validation split determines neither.
 """
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from tasks.evaluation.cross_validation import FOLDS, Labels, improves_held_out, make_singletons
 from tasks.evaluation.grouping import ReviewGroups, groups_of_rows, proportion_interval
-from tasks.evaluation.metrics import CLIP, Floats
+from tasks.evaluation.metrics import (
+    CLIP,
+    THRESHOLD,
+    Floats,
+    accuracy_contributions,
+    log_loss_contributions,
+    predicted_labels,
+)
 from tasks.evaluation.predictions import TRIAL_COLUMNS
 
-Labels = NDArray[np.int8]
 BINS = 15
+TEMPERATURES = (0.05, 20.0)
+# Standard deviation of the logarithm of the temperature: 95% of the prior is between 0.68 and 1.5, as are temperatures
+# of networks and baselines that are fitted to thousands of reviews. With so many reviews the prior hardly matters.
+PRIOR_DEVIATION = 0.2
+NO_GAIN = "no lower log-loss with another one in cross-validation"
 
 
 def brier_score(labels: Labels, probabilities: Floats) -> float:
@@ -66,38 +78,104 @@ def expected_calibration_error(labels: Labels, probabilities: Floats, *, bins: i
 
 def apply_temperature(probabilities: Floats, temperature: float) -> Floats:
     """Return probabilities whose log-odds are divided by a temperature above 0."""
-    from scipy.special import expit, logit
+    from scipy.special import expit
 
-    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)
-    return np.asarray(expit(logit(clipped) / temperature))
+    return np.asarray(expit(_log_odds(probabilities) / temperature))
 
 
-def fit_temperature(labels: Labels, probabilities: Floats) -> float:
-    """Compute the temperature with the lowest log-loss, in [0.05, 20]; above 1 for overconfident probabilities.
+def _log_odds(probabilities: Floats) -> Floats:
+    from scipy.special import logit
+
+    return np.asarray(logit(np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)))
+
+
+def fit_temperature(labels: Labels, probabilities: Floats, groups: ReviewGroups | None = None) -> float:
+    """Compute the temperature of the probabilities; above 1 if they are overconfident.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 
     Args:
         labels: (reviews,) int8, labels of the validation split.
         probabilities: (reviews,) float, predictions for the validation split.
+        groups: Which reviews belong together; None if each one is independent of the others.
+
+    Returns:
+        A temperature in `TEMPERATURES`, without its ends. It is 1 if the reviews do not determine another one, or if
+        another one does not lower the log-loss in cross-validation.
+    """
+    if temperature_obstacle(labels, probabilities, groups):
+        return 1.0
+    temperature = estimate_temperature(labels, probabilities)
+    low, high = TEMPERATURES
+    if not 1.01 * low < temperature < high / 1.01:  # the estimate would depend on the limit
+        return 1.0
+    improves = improves_held_out(labels, probabilities, groups, estimate_temperature, _log_loss_decrease)
+    return temperature if improves else 1.0
+
+
+def temperature_obstacle(labels: Labels, probabilities: Floats, groups: ReviewGroups | None) -> str:
+    """Return why the reviews do not determine a temperature; empty if they do. Arguments as in `fit_temperature`."""
+    units = groups or make_singletons(len(labels))
+    if min(int((units.sum((labels == label).astype(float)) > 0).sum()) for label in (0, 1)) < FOLDS:
+        return f"fewer than {FOLDS} independent validation reviews of a class"
+    if np.all(probabilities == probabilities[0]):
+        return "all predictions are equal"
+    # The lower the temperature, the higher the likelihood.
+    if np.all(predicted_labels(probabilities) == labels):
+        return "all validation predictions are correct"
+    return ""
+
+
+def estimate_temperature(labels: Labels, probabilities: Floats) -> float:
+    """Return the most probable temperature given the reviews, in `TEMPERATURES`.
+
+    The targets are the expected labels of further reviews instead of 0 and 1 (Platt 1999, "Probabilistic Outputs for
+    Support Vector Machines"), and the logarithm of the temperature has a normal prior (Gelman et al. 2008, "A weakly
+    informative default prior distribution for logistic and other regression models"). Both matter only if there are
+    few reviews: they keep the temperature from values that a handful of correct predictions would suggest.
     """
     from scipy.optimize import minimize_scalar
-    from sklearn.metrics import log_loss
+
+    logits, positives, reviews = _log_odds(probabilities), int(labels.sum()), len(labels)
+    targets = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (reviews - positives + 2))
 
     def loss(log_temperature: float) -> float:
-        return float(log_loss(labels, apply_temperature(probabilities, float(np.exp(log_temperature))), labels=[0, 1]))
+        scaled = logits * np.exp(-log_temperature)
+        penalty = (log_temperature / PRIOR_DEVIATION) ** 2 / 2
+        return float(np.sum(np.logaddexp(0, scaled) - targets * scaled)) + penalty
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 
 
-def fit_threshold(labels: Labels, probabilities: Floats) -> float:
+def _log_loss_decrease(labels: Labels, probabilities: Floats, temperature: float) -> Floats:
+    scaled = apply_temperature(probabilities, temperature)
+    return log_loss_contributions(labels, probabilities) - log_loss_contributions(labels, scaled)
+
+
+def fit_threshold(labels: Labels, probabilities: Floats, groups: ReviewGroups | None = None) -> float:
+    """Compute the threshold with the highest accuracy, or 0.5 if it is not clearly better in cross-validation.
+
+    A review is predicted as positive if its probability is above the threshold. Arguments are those of
+    `fit_temperature`; the threshold is in [0, 1].
+    """
+    threshold = best_threshold(labels, probabilities)
+    few = len(labels if groups is None else groups.sizes) < 2 * FOLDS
+    if few or threshold == THRESHOLD:
+        return THRESHOLD
+    improves = improves_held_out(labels, probabilities, groups, best_threshold, _accuracy_increase, errors=1)
+    return threshold if improves else THRESHOLD
+
+
+def _accuracy_increase(labels: Labels, probabilities: Floats, threshold: float) -> Floats:
+    return ((probabilities > threshold) == labels) - accuracy_contributions(labels, probabilities)
+
+
+def best_threshold(labels: Labels, probabilities: Floats) -> float:
     """Compute the threshold with the highest accuracy; of equally good ones the nearest to 0.5.
 
-    A review is predicted as positive if its probability is above the threshold.
-
     Args:
-        labels: (reviews,) int8, labels of the validation split.
-        probabilities: (reviews,) float, predictions for the validation split.
+        labels: (reviews,) int8, 0 or 1.
+        probabilities: (reviews,) float, of the positive class, in [0, 1].
 
     Returns:
         The threshold, in [0, 1].
@@ -116,12 +194,12 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
     """Fit temperature and threshold of each trial on the validation split, and score them on the test split.
 
     Args:
-        predictions: Columns architecture, seed, split, label, probability.
+        predictions: Columns architecture, seed, split, label, probability, and cluster where it is known.
 
     Returns:
         Columns architecture, seed, temperature, threshold, then for the test split log_loss, brier, ece,
-        log_loss_scaled, brier_scaled, ece_scaled, accuracy (at the threshold 0.5) and accuracy_threshold. Trials
-        without predictions of both splits are left out.
+        log_loss_scaled, brier_scaled, ece_scaled, accuracy (at the threshold 0.5) and accuracy_threshold, and note (why
+        the temperature is 1; empty if it is another one). Trials without predictions of both splits are left out.
     """
     finished = predictions[predictions["probability"].notna()]
     rows = []
@@ -154,19 +232,20 @@ def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[Labels, Floats
     return predictions["label"].to_numpy(), predictions["probability"].to_numpy(dtype=np.float64)
 
 
-def _calibration_columns(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+def _calibration_columns(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float | str]:
     """Calibrate one trial; see `calibrate` for the columns."""
     from sklearn.metrics import log_loss
 
-    validation_data = _labels_and_probabilities(validation)
+    validation_data = (*_labels_and_probabilities(validation), groups_of_rows(validation))
     labels, probabilities = _labels_and_probabilities(test)
     temperature, threshold = fit_temperature(*validation_data), fit_threshold(*validation_data)
-    row = {"temperature": temperature, "threshold": threshold}
+    row: dict[str, float | str] = {"temperature": temperature, "threshold": threshold}
     for suffix, divisor in (("", 1.0), ("_scaled", temperature)):
         scaled = apply_temperature(probabilities, divisor)
         row[f"log_loss{suffix}"] = float(log_loss(labels, scaled, labels=[0, 1]))
         row[f"brier{suffix}"] = brier_score(labels, scaled)
         row[f"ece{suffix}"] = expected_calibration_error(labels, scaled)
-    row["accuracy"] = float(np.mean((probabilities > 0.5) == labels))
+    row["accuracy"] = float(np.mean((probabilities > THRESHOLD) == labels))
     row["accuracy_threshold"] = float(np.mean((probabilities > threshold) == labels))
+    row["note"] = "" if temperature != 1 else temperature_obstacle(*validation_data) or NO_GAIN
     return row

@@ -52,7 +52,7 @@ TRIAL_TABLES = {
         calibrate,
         (
             "temperature", "threshold", "log_loss", "brier", "ece", "log_loss_scaled", "brier_scaled", "ece_scaled",
-            "accuracy", "accuracy_threshold",
+            "accuracy", "accuracy_threshold", "note",
         ),
     ),
     "reliability": TrialTable(reliability_table, ("bin", "predicted", "observed", "low", "high", "reviews")),
@@ -81,7 +81,7 @@ class TrialEvaluation(BaseModel):
     scores: tuple[tuple[Split, Name, float], ...] = ()
     classes: tuple[tuple[Split, Name, float, float, float, int], ...] = ()
     confusions: tuple[tuple[Split, int, int, int], ...] = ()
-    calibration: tuple[tuple[float, float, float, float, float, float, float, float, float, float], ...] = ()
+    calibration: tuple[tuple[float, float, float, float, float, float, float, float, float, float, str], ...] = ()
     reliability: tuple[tuple[int, float, float, float, float, int], ...] = ()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tasks.config.escape import escape_terminal
 from tasks.config.labels import in_display_order
+from tasks.figures.class_labels import class_labels
 from tasks.figures.layout import (
     MUTED_COLOR,
     Colors,
@@ -20,12 +23,16 @@ from tasks.figures.layout import (
     wrap_label,
 )
 
+CLASS_CHARACTERS = 14  # of the name of the class on an axis
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) -> Figure | None:
+def roc_curves(
+    predictions: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], colors: Colors
+) -> Figure | None:
     """Plot the ROC curves on the test reviews, in full and enlarged at the upper left corner.
 
     The curves of the seeds are averaged vertically, at equal false positive rates (Fawcett 2006, "An introduction to
@@ -34,6 +41,7 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) 
     Args:
         predictions: Columns architecture, seed, split, label, probability.
         scores: Columns architecture, split, metric, value.
+        class_names: Names of the classes, by their number.
         colors: Architecture to color.
     """
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
@@ -48,7 +56,7 @@ def roc_curves(predictions: pd.DataFrame, scores: pd.DataFrame, colors: Colors) 
         1, 2, 13, max(4.9, legend_height(names)), "ROC curves",
         "Test reviews. A thick curve is the mean over the seeds, a thin curve is one seed. A curve closer to the upper "
         "left corner is better; the dotted diagonal is random guessing. The right panel enlarges the upper left "
-        "corner of the left panel.",
+        f"corner of the left panel. The positive class is {escape_terminal(class_names[1])}.",
     )  # fmt: skip
     for name in names:
         plot_roc_curves(panels, by_architecture[name], name, colors[name], 100 * aucs[name])
@@ -79,28 +87,33 @@ def plot_roc_curves(panels: np.ndarray, test: pd.DataFrame, name: str, color: st
                   label=f"{wrap_label(name)}, AUC {auc:.1f}%")  # fmt: skip
 
 
-def reliability_diagram(reliability: pd.DataFrame, colors: Colors) -> Figure | None:
-    """Plot the observed against the predicted share of positives, a panel per architecture, a line per seed.
+def reliability_diagram(reliability: pd.DataFrame, class_names: Sequence[str], colors: Colors) -> Figure | None:
+    """Plot the observed against the predicted share of the positive class, a panel per architecture, a line per seed.
 
     Args:
         reliability: Columns architecture, seed, bin, predicted, observed, low, high (shares in [0, 1]).
+        class_names: Names of the classes, by their number.
         colors: Architecture to color.
     """
     rows = reliability[np.isfinite(reliability["predicted"]) & np.isfinite(reliability["observed"])]
     names = visible_architectures(rows["architecture"], colors)
     if not names:
         return None
+    positive, labels = escape_terminal(class_names[1]), class_labels(class_names, CLASS_CHARACTERS, lines=1)
     figure, panels = create_panels(
         names, "Reliability diagrams",
-        "Test reviews in bins of equal size by predicted probability of the positive class, and the share of reviews "
-        "in each bin that are positive. A line is one seed, the band is the 95% confidence interval of the first seed. "
-        "Perfectly calibrated probabilities are on the dotted diagonal. A line flatter than the diagonal indicates "
-        "overconfident probabilities, a steeper line underconfident ones." + omission_note(rows["architecture"], names),
+        f"Test reviews in bins of equal size by predicted probability of class 1, {positive}, and the share of reviews "
+        "in each bin that are of this class. A line is one seed, the band is the 95% confidence interval of the first "
+        "seed. Perfectly calibrated probabilities are on the dotted diagonal. A line flatter than the diagonal "
+        "indicates overconfident probabilities, a steeper line underconfident ones."
+        + omission_note(rows["architecture"], names),
         sharex=True, sharey=True,
     )  # fmt: skip
     for name, axes in zip(names, panels, strict=True):
         plot_reliability(axes, rows[rows["architecture"] == name], colors[name])
-    label_panels(panels, "Predicted probability (%)", "Observed positives (%)")
+    label_panels(panels, "Predicted probability (%)", f"Observed {labels.texts[1]} (%)")
+    for axes in panels:
+        axes.yaxis.label.set_fontfamily(labels.fonts)
     return figure
 
 

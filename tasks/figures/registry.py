@@ -1,7 +1,8 @@
 """Registry of the figures of a report.
 
-A figure is a function from frames to a matplotlib `Figure`. Its parameters name the frames that it reads, and `colors`
-(architecture to color). To add a figure, write one function in the module of its topic and add one line to `FIGURES`.
+A figure is a function from frames to a matplotlib `Figure`. Its parameters name the frames that it reads, `colors`
+(architecture to color) and `class_names` (names of the classes, by their number). To add a figure, write one function
+in the module of its topic and add one line to `FIGURES`.
 The title of the figure states what is shown, and its label contains the title and the caption. A function returns None
 if there is nothing to show.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tasks.evaluation.scores import CLASS_NAMES
 from tasks.figures.costs import costs, expected_best, quality_against_cost
 from tasks.figures.differences import differences
 from tasks.figures.errors import accuracy_by_slice, confusion_matrices, disagreement
@@ -44,13 +46,16 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
 
 
 def figure_arguments(
-    frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None
+    frames: Mapping[str, pd.DataFrame],
+    names: Sequence[str] | None = None,
+    class_names: Sequence[str] = tuple(CLASS_NAMES.values()),
 ) -> dict[str, dict[str, Any]]:
     """Return the arguments of every figure whose frames exist and are not empty.
 
     Args:
         frames: Frame name to frame.
         names: Keys in `FIGURES`; None for all.
+        class_names: Names of the classes, by their number.
 
     Returns:
         Figure name to its keyword arguments, in the order of `FIGURES`. Colors are those of all architectures in any
@@ -60,7 +65,7 @@ def figure_arguments(
     architectures = {
         name for frame in non_empty.values() if "architecture" in frame for name in frame["architecture"].unique()
     }
-    available: dict[str, Any] = {**non_empty, "colors": palette(architectures)}
+    available: dict[str, Any] = {**non_empty, "colors": palette(architectures), "class_names": list(class_names)}
     arguments = {}
     for name in names or FIGURES:
         parameters = inspect.signature(FIGURES[name]).parameters.values()
@@ -69,12 +74,17 @@ def figure_arguments(
     return arguments
 
 
-def plot_figures(frames: Mapping[str, pd.DataFrame], names: Sequence[str] | None = None) -> dict[str, Figure]:
+def plot_figures(
+    frames: Mapping[str, pd.DataFrame],
+    names: Sequence[str] | None = None,
+    class_names: Sequence[str] = tuple(CLASS_NAMES.values()),
+) -> dict[str, Figure]:
     """Plot every figure that has something to show; the arguments are those of `figure_arguments`.
 
     Returns:
         Figure name to figure.
     """
     with style():
-        figures = {name: FIGURES[name](**arguments) for name, arguments in figure_arguments(frames, names).items()}
+        planned = figure_arguments(frames, names, class_names)
+        figures = {name: FIGURES[name](**arguments) for name, arguments in planned.items()}
     return {name: figure for name, figure in figures.items() if figure}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from pydantic import BaseModel, Field
 
 from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
+from tasks.evaluation.scores import CLASS_NAMES
+from tasks.figures.class_labels import find_fonts
 from tasks.figures.registry import FIGURES, figure_arguments
 from tasks.figures.rendered_figure import RenderedFigure
 from tasks.figures.style import encode, style
@@ -57,17 +59,22 @@ class FigureSpec:
     path: Path
 
 
-def plan_figures(frames: Mapping[str, pd.DataFrame], cache_dir: Path) -> list[FigureSpec]:
+def plan_figures(
+    frames: Mapping[str, pd.DataFrame], cache_dir: Path, class_names: Sequence[str] = tuple(CLASS_NAMES.values())
+) -> list[FigureSpec]:
     """Return the figures for which there are frames, in the order of `FIGURES`.
 
     Args:
         frames: Frame name to frame.
         cache_dir: Cache of the results folder.
+        class_names: Names of the classes, by their number.
     """
     fingerprints = {name: fingerprint(frame) for name, frame in frames.items()}
     specs = []
-    for name, arguments in figure_arguments(frames).items():
+    for name, arguments in figure_arguments(frames, class_names=class_names).items():
         inputs = {argument: fingerprints.get(argument, value) for argument, value in arguments.items()}
+        if "class_names" in inputs:  # a name that no font could show is shown once there is one
+            inputs["fonts"] = [find_fonts(name) for name in class_names]
         key = cache_key([FIGURES[name], render_files], LIBRARIES, name=name, inputs=inputs)
         specs.append(FigureSpec(name, arguments, figure_file(cache_dir, name, key)))
     return specs

@@ -58,10 +58,19 @@ def _format_scores(run: RunRecord, card: ModelCard) -> list[str]:
         "## Scores on the test split",
         "Mean of the architecture over its seeds, with the 95% confidence interval.",
         "\n".join(scores),
-        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. Its probabilities are calibrated with "
-        f"the temperature {card.temperature:.3f}. A text is positive if its probability is above 0.5. The threshold "
+        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. {_describe_temperature(card)} A text is "
+        f"{escape_markdown(card.classes[1])} if the probability of this class is above 0.5. The threshold "
         f"with the highest validation accuracy, {card.threshold:.3f} before calibration, is not used.",
     ]
+
+
+def _describe_temperature(card: ModelCard) -> str:
+    if card.temperature == 1:
+        return (
+            "Its probabilities are not calibrated (temperature 1), because the validation texts do not show that "
+            "another temperature improves them."
+        )
+    return f"Its probabilities are calibrated with the temperature {card.temperature:.3f}."
 
 
 def _format_score(row: Mapping[Any, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from tasks.config.labels import in_display_order
+from tasks.config.labels import in_display_order, label
 from tasks.figures.verdict_labels import verdict_label
 from tasks.reporting.formatting import (
     FormattedNumber,
@@ -144,6 +144,20 @@ def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
         "Accuracy (%)": change("accuracy", "accuracy_threshold", 2, 100),
     }
     return pd.DataFrame(columns, index=means.index).loc[in_display_order(means.index)].reset_index()
+
+
+def unscaled_note(calibration: pd.DataFrame) -> str:
+    """Return a sentence on the trials of which the temperature is 1, by reason; nothing if there are none."""
+    seeds = calibration.groupby("architecture")["seed"].size()
+    reasons = []
+    for note, rows in calibration[calibration["note"] != ""].groupby("note", sort=False):
+        counts = rows.groupby("architecture")["seed"].size()
+        names = [
+            label(name) if counts[name] == seeds[name] else f"{label(name)} ({counts[name]} of {seeds[name]} seeds)"
+            for name in in_display_order(counts.index)
+        ]
+        reasons.append(f"{', '.join(names)} ({note})")
+    return f" A temperature of 1 leaves the probabilities as they are: {'; '.join(reasons)}." if reasons else ""
 
 
 def slice_table(slices: pd.DataFrame) -> pd.DataFrame:

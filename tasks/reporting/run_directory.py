@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.config.parameters import Parameters
+from tasks.evaluation.scores import CLASS_NAMES
 from tasks.reporting.figure_links import file_uri
 from tasks.reporting.html import render_html
 from tasks.reporting.markdown import render_markdown
@@ -64,8 +65,10 @@ def write_run(report: Report, folder: Path) -> None:
 
 
 def write_tables(report: Report, folder: Path) -> None:
-    """Write each frame of a report as Parquet and CSV."""
-    for name, frame in report.frames.items():
+    """Write each frame of a report as Parquet and CSV, with the names of the classes in the data."""
+    names = dict(zip(CLASS_NAMES.values(), report.info.classes, strict=True))
+    for name, each in report.frames.items():
+        frame = each.assign(**{"class": each["class"].map(names)}) if name == "classes" else each
         path = run_table(folder, name)
         atomic_files.make_private_dir(path.parent)
         _write(path, compact_predictions(frame) if name == "predictions" else store.parquet(frame))

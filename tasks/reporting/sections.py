@@ -15,6 +15,7 @@ from tasks.reporting.comparison_tables import (
     pair_table,
     slice_table,
     training_pair_table,
+    unscaled_note,
     variance_table,
 )
 from tasks.reporting.formatting import TextTable, text_table
@@ -140,7 +141,8 @@ def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
             "Calibration",
             text_table(calibration_table(frames["calibration"])),
             "Test reviews, mean over the seeds, before → after temperature scaling; accuracy with the threshold 0.5 → "
-            "with the best threshold. Temperature and threshold are fitted on the validation reviews.",
+            "with the best threshold. Temperature and threshold are fitted on the validation reviews, and are 1 and "
+            f"0.5 unless others are better in cross-validation.{unscaled_note(frames['calibration'])}",
         ),
         Section(
             "Test accuracy by slice",

@@ -53,7 +53,7 @@ TABLE_COLUMNS = {
     "expected": "architecture runs expected train_seconds cpu_seconds",
     "calibration": (
         "architecture seed temperature threshold log_loss brier ece log_loss_scaled brier_scaled ece_scaled "
-        "accuracy accuracy_threshold"
+        "accuracy accuracy_threshold note"
     ),
     "reliability": "architecture seed bin predicted observed low high reviews",
     "slices": "architecture slice accuracy low high reviews rest_accuracy p p_adjusted note",

@@ -9,7 +9,7 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
-from tasks.evaluation.calibration import reliability_table
+from tasks.evaluation.calibration import calibrate, reliability_table
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
 from tasks.evaluation.grouping import add_groups
 from tasks.evaluation.predictions import Predictions, predictions_of_split
@@ -92,6 +92,8 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
     splits = {split: predictions_of_split(frames["predictions"], split) for split in PREDICTED_SPLITS}
     if splits["test"].groups is not None:  # the evaluation of a single trial does not know the groups
         frames["reliability"] = reliability_table(frames["predictions"])
+    if splits["validation"].groups is not None:
+        frames["calibration"] = calibrate(frames["predictions"])
     options = ComparisonOptions(groups_known="group" in texts)
     frames |= compare_splits(splits, frames["trials"], options)
     frames |= training_sample_frames(trials, folder, texts, splits["test"], frames, options)

@@ -11,6 +11,7 @@ import pytest
 from flows.cli.parser import read_options
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
+from tasks.evaluation.scores import classification_reports
 from tasks.report import format_fraction_caveat
 from tasks.reporting import run_directory
 from tasks.reporting.model import Report
@@ -44,6 +45,16 @@ def test_run_directory_has_tables_figures_and_record(report: Report, written: Pa
     files = {path.stem: path.read_bytes() for path in (written / "figures").glob("*.png")}
     assert {figure.name: figure.png for figure in report.figures} == files
     assert sum(len(figure.thumbnail) for figure in report.figures) < 1_000_000
+
+
+def test_exported_table_has_the_class_names_of_the_data(report: Report, tmp_path: Path) -> None:
+    frames = {"trials": report.frames["trials"], "classes": classification_reports(report.frames["predictions"])}
+    info = make_run_info().model_copy(update={"classes": ("差评", "好评")})
+    run_directory.write_tables(Report(info, frames), tmp_path)
+    stored = pd.read_parquet(tmp_path / "tables" / "classes.parquet")
+    assert set(stored["class"]) == {"差评", "好评"}
+    assert stored.drop(columns="class").equals(frames["classes"].drop(columns="class"))
+    assert "好评" in (tmp_path / "tables" / "classes.csv").read_text("utf-8")
 
 
 def test_run_record_is_read_back_unchanged(report: Report, written: Path) -> None:

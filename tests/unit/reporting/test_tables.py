@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.evaluation.metrics import balanced_accuracy
 from tasks.evaluation.scores import score_trials
 from tasks.figures.verdict_labels import verdict_label
-from tasks.reporting.comparison_tables import error_table, other_metrics_table, pair_table
+from tasks.reporting.comparison_tables import error_table, other_metrics_table, pair_table, unscaled_note
 from tasks.reporting.formatting import (
     FormattedNumber,
     combine,
@@ -38,6 +38,18 @@ def test_no_cell_is_nan(frames):
         for row in section.table.rows:
             assert len(row) == len(section.table.header)
             assert not {str(cell).strip().lower() for cell in row} & {"nan", "none", "inf"}, (section.title, row)
+
+
+def test_calibration_section_says_why_probabilities_are_not_scaled(frames):
+    calibration = frames["calibration"].assign(note="")
+    calibration.loc[(calibration["architecture"] == "lstm") & (calibration["seed"] > 0), "note"] = "too few"
+    calibration.loc[calibration["architecture"] == "majority", "note"] = "all equal"
+    sentence = unscaled_note(calibration)
+    assert "LSTM (2 of 3 seeds) (too few)" in sentence
+    assert "Majority class (all equal)" in sentence
+    assert unscaled_note(calibration.assign(note="")) == ""
+    notes = [section.note for section in report_sections({**frames, "calibration": calibration})]
+    assert sum(sentence in note for note in notes) == 1
 
 
 def test_majority_class_is_in_no_pair(frames):
