@@ -18,6 +18,7 @@ from flows.cli.options import (
     UiOptions,
 )
 from flows.cli.parser import Command, read_command_line
+from flows.cli.streams import prepare_streams
 
 COMMANDS = {
     "run": Command(
@@ -26,7 +27,7 @@ COMMANDS = {
         (
             "imdb-compare run --quick",
             "imdb-compare run --architectures lstm,gru --seeds 5",
-            "imdb-compare run --data reviews.csv --text-column review --label-column sentiment",
+            "imdb-compare run --data reviews.csv --text-column review --label-column sentiment --positive good",
         ),
     ),
     "plan": Command(
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, see `flows.cli.exit_codes`.
     """
     hint = ""
+    prepare_streams()
     try:
         name, options = read_command_line(COMMANDS, sys.argv[1:] if arguments is None else arguments, EPILOG)
         hint = RESUME if name == "run" else ""

@@ -1,15 +1,18 @@
 """`imdb-compare run`: check what can be checked early, find or start a Prefect server, run the comparison."""
 
 import os
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
 
 import httpx
+from rich.console import Console
 
 from flows.cli.console import print_output
 from flows.cli.options import RunOptions
 from flows.cli.progress import live_display, reduced_logging
+from flows.cli.streams import discard
 from flows.server.database import check_database, database_file
 from flows.server.environment import set_client_environment
 from flows.server.lifecycle import is_healthy, project_api, running_server
@@ -52,6 +55,8 @@ def configure_prefect() -> None:
     hide_user_error_tracebacks()
     hide_user_error_logs()
     set_client_environment()
+    # If the reader of the log has ended, as `2>&1 | head` does, rich would end the run.
+    Console.on_broken_pipe = lambda _: discard(sys.stderr)  # type: ignore[method-assign]
 
 
 def check_content(parameters: Parameters) -> None:
