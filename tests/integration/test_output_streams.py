@@ -44,9 +44,7 @@ def shell(line: str, results: Path, **environment: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
-def test_characters_that_a_terminal_does_not_have_are_replaced(
-    subcommand: str, encoding: str, finished: Path
-) -> None:
+def test_characters_that_a_terminal_does_not_have_are_replaced(subcommand: str, encoding: str, finished: Path) -> None:
     done = shell(SUBCOMMANDS[subcommand], finished, PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -130,7 +128,12 @@ def test_the_flow_is_a_script_that_needs_no_installation(elsewhere: Path, folder
     script = os.path.relpath(elsewhere / "flows" / "imdb_compare.py", elsewhere / folder)
     found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, script, "--help"], cwd=elsewhere / folder, env=found, capture_output=True, text=True, check=False
+        [sys.executable, script, "--help"],
+        cwd=elsewhere / folder,
+        env=found,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "The copy:" in done.stdout
