@@ -94,8 +94,7 @@ def check_printable(parameters: Parameters) -> None:
     """
     for name, value in parameters:
         if isinstance(value, str | Path) and not str(value).isprintable():
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option}: received {str(value)!r:.120}, with control characters. Remove them.")
+            raise UserError(f"{name}: received {str(value)!r:.120}, with control characters. Remove them.")
 
 
 def check_results(results: str) -> None:
