@@ -50,4 +50,3 @@ def log_to_stderr() -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, StderrHandler) for handler in root.handlers):
         root.addHandler(StderrHandler(logging.WARNING))
-
