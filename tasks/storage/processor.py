@@ -7,7 +7,7 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 # Instruction sets for which NumPy, Numba and oneDNN have code of their own, of x86-64 and of ARM.
-INSTRUCTION_SETS = re.compile(r"sse4_[12]|avx\w*|fma|f16c|amx\w*|asimd\w*|sve\w*|sme\w*|bf16|i8mm")
+INSTRUCTION_SETS = re.compile(r"sse4_[12]|avx\w*|fma4?|f16c|amx\w*|asimd\w*|sve\w*|sme(?!p)\w*|bf16|i8mm")
 # Variables that make these libraries use fewer instruction sets than the processor has.
 LIMITS = (
     "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES",

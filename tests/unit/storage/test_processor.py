@@ -14,7 +14,7 @@ cpu family\t: 25
 model\t\t: {model}
 model name\t: AMD EPYC
 stepping\t: 1
-flags\t\t: fpu sse4_2 fma avx2 avx {flags}
+flags\t\t: fpu smep sse4_2 fma avx2 avx {flags}
 
 processor\t: 1
 model\t\t: 99
@@ -22,7 +22,7 @@ model\t\t: 99
 ARM = """\
 processor\t: 0
 BogoMIPS\t: 243.75
-Features\t: fp asimd sve2 bf16 aes
+Features\t: fp asimd sve2 sme2 bf16 aes
 CPU implementer\t: 0x41
 CPU variant\t: 0x1
 CPU part\t: 0xd40
@@ -57,7 +57,7 @@ def test_processors_of_one_name_differ_by_model_and_instruction_sets(
 def test_an_arm_processor_has_parts_and_features(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = identify(monkeypatch, tmp_path / "cpuinfo", ARM)
     assert found["processor_model"] == "implementer 0x41, variant 0x1, part 0xd40, revision 1"
-    assert found["instruction_sets"] == "asimd bf16 sve2"
+    assert found["instruction_sets"] == "asimd bf16 sme2 sve2"
     assert found["processor"]
 
 
