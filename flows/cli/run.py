@@ -55,8 +55,12 @@ def configure_prefect() -> None:
     hide_user_error_tracebacks()
     hide_user_error_logs()
     set_client_environment()
-    # If the reader of the log has ended, as `2>&1 | head` does, rich would end the run.
-    Console.on_broken_pipe = lambda _: discard(sys.stderr)  # type: ignore[method-assign]
+    Console.on_broken_pipe = _continue_without_log  # type: ignore[method-assign]
+
+
+def _continue_without_log(self: Console) -> None:
+    """Discard the log if its reader has ended, as in `2>&1 | head`; rich itself would end the run."""
+    discard(sys.stderr)
 
 
 def check_content(parameters: Parameters) -> None:
