@@ -60,6 +60,7 @@ def configure_prefect() -> None:
 
 def _continue_without_log(self: Console) -> None:
     """Discard the log if its reader has ended, as in `2>&1 | head`; rich itself would end the run."""
+    self.quiet = True
     discard(sys.stderr)
 
 
