@@ -2,6 +2,10 @@
 
 if __name__ == "__main__":  # like `imdb-compare run`, and before the imports below: `--help` needs no Prefect
     import sys
+    from pathlib import Path
+
+    # As a script, this file has its own folder on the path instead of that of the project.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
     from flows.cli.main import main
 

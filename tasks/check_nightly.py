@@ -15,8 +15,8 @@ from tasks.execution.prefect_api import ignore_api_errors
 from tasks.nightly.history import write_run
 from tasks.nightly.history_rows import HistoryRun, build_rows
 from tasks.nightly.selection import NightlySelection
-from tasks.nightly.trend import nightly_tables
-from tasks.reporting.nightly_text import format_alarms, nightly_table
+from tasks.nightly.trend import list_changes, nightly_tables
+from tasks.reporting.nightly_text import format_alarms, format_changes, nightly_table
 from tasks.reporting.tabular import table_records
 from tasks.statistics.evaluation_tables import Frames
 from tasks.storage.environment import environment_info
@@ -66,6 +66,10 @@ def check_nightly(
     write_run(results, selection.partition, f"{selection.night}-{runtime.flow_run.id}", rows)
     tables = nightly_tables(selection.extend_history(rows), selection.partition)
     _publish(tables, selection)
+    if selection.new_seeds and not (tables["alarms"]["night"] == selection.night).any():  # an alarm names it itself
+        changes = list_changes(selection.extend_history(rows), selection.partition, selection.night)
+        for sentence in format_changes(changes):
+            get_run_logger().warning("%s", sentence)
     return tables
 
 

@@ -1,10 +1,10 @@
 """Print to the terminal: the only module that does, so that control characters are escaped everywhere."""
 
 import logging
-import os
 import sys
-from typing import TextIO
 
+from flows.cli.streams import discard
+from tasks.config.errors import NotWrittenError
 from tasks.config.escape import MAX_MESSAGE_LENGTH, escape_terminal
 
 
@@ -17,20 +17,24 @@ def print_output(text: object) -> None:
 
     Raises:
         OutputClosedError: If the reader has closed stdout.
+        NotWrittenError: If the disk on which stdout is written is full.
     """
     try:
         print(escape_terminal(text, None, lines=True), flush=True)
     except BrokenPipeError:
-        _discard(sys.stdout)
+        discard(sys.stdout)
         raise OutputClosedError from None
+    except OSError as error:
+        discard(sys.stdout)
+        raise NotWrittenError(f"The output could not be written: {error.strerror}.") from None
 
 
 def print_error(text: object) -> None:
-    """Print text on stderr, with control characters escaped; a reader that has closed stderr is no failure."""
+    """Print text on stderr, with control characters escaped; a closed reader or a full disk is no failure."""
     try:
         print(escape_terminal(text, MAX_MESSAGE_LENGTH, lines=True), file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        _discard(sys.stderr)
+    except OSError:
+        discard(sys.stderr)
 
 
 class StderrHandler(logging.Handler):
@@ -46,10 +50,3 @@ def log_to_stderr() -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, StderrHandler) for handler in root.handlers):
         root.addHandler(StderrHandler(logging.WARNING))
-
-
-def _discard(stream: TextIO) -> None:
-    """Send what is left in a closed stream's buffer to the null device: Python flushes it once more when it ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)

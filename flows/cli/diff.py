@@ -3,9 +3,11 @@
 import json
 import math
 from collections.abc import Hashable, Mapping
+from functools import partial
 
 from flows.cli.console import print_output
 from flows.cli.options import DiffOptions
+from tasks.config.escape import escape_terminal
 from tasks.config.parameters import validate_user_values
 from tasks.inference.selection import ModelSelection
 from tasks.reporting.run_diff import compare_runs
@@ -26,11 +28,13 @@ def execute(options: DiffOptions) -> None:
         validate_user_values(ModelSelection, {"run": run}, {"run": name.upper()})
     before, after = (open_run(results_place(options.results), run) for run in names.values())
     table = compare_runs(before, after)
-    report = format_diff(table, before, after)
     if options.output:
         with translate_write_errors(options.output):
-            options.output.write_text(report, encoding="utf-8")
-    print_output("\n".join(map(_to_json, table.to_dict("records"))) if options.as_json else report)
+            options.output.write_text(format_diff(table, before, after), encoding="utf-8")
+    if options.as_json:
+        print_output("\n".join(map(_to_json, table.to_dict("records"))))
+    else:
+        print_output(format_diff(table, before, after, partial(escape_terminal, limit=None)))
 
 
 def _to_json(row: Mapping[Hashable, object]) -> str:

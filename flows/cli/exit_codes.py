@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from typing import NoReturn
 
 import httpx
 
 from flows.cli.console import OutputClosedError, print_error
+from flows.cli.option_names import name_options
 from flows.server.lifecycle import ServerError
 from tasks.config.errors import (
     DamagedFileError,
@@ -24,12 +26,13 @@ RESUME = "Finished trials are cached: run the same command again to resume."
 RECREATE = "Run the command that wrote it again."
 
 
-def report_error(error: BaseException, hint: str = "") -> int:
+def report_error(error: BaseException, hint: str = "", names: Mapping[str, str] | None = None) -> int:
     """Print the message of an exception on stderr.
 
     Args:
         error: What ended the subcommand. Only exceptions that no rule names get a traceback.
         hint: How to resume, appended where the subcommand was ended in the middle of its work.
+        names: Options by the names of parameters, which messages of the library contain; see `option_names`.
 
     Returns:
         The exit code.
@@ -42,10 +45,10 @@ def report_error(error: BaseException, hint: str = "") -> int:
             print_error(f"Interrupted. {hint}".rstrip())
             return INTERRUPTED
         case UserError():
-            print_error(error)
+            print_error(name_options(str(error), names or {}))
             return FAILURE if isinstance(error, OSError) else USER_ERROR  # a full disk is not the user's error
         case TrialsFailedError() | NightlyRunIncompleteError() | ServerError():
-            print_error(error)
+            print_error(name_options(str(error), names or {}))
         case ExecutorLostError():
             print_error(f"{error} {hint}".rstrip())
         case DamagedFileError() | MissingFileError():

@@ -13,8 +13,8 @@ from tasks.figures.nightly import nights
 from tasks.figures.style import encode, palette, style
 from tasks.nightly import history
 from tasks.nightly.history import HistoryPartition
-from tasks.nightly.trend import nightly_tables
-from tasks.reporting.nightly_text import format_alarms, format_check, nightly_table
+from tasks.nightly.trend import list_changes, nightly_tables
+from tasks.reporting.nightly_text import format_alarms, format_changes, format_check, nightly_table
 from tasks.storage import atomic_files
 from tasks.storage.backends import storage_of
 from tasks.storage.layout import history_dir
@@ -57,7 +57,10 @@ def format_history(results: Path, configuration: str | None) -> str:
     others = len(past[["data", "configuration"]].drop_duplicates()) - 1
     title = escape_terminal("Reviews {}, configuration {}".format(*astuple(partition)))
     figure = save_trend_figure(tables, results)
-    parts = [f"{title}; {others} others" if others else title, *format_tables(tables)]
+    night = tables["nights"]["night"].max()
+    alarm = (tables["alarms"]["night"] == night).any()  # which names the changes itself
+    changed = [] if alarm else format_changes(list_changes(past, partition, night))
+    parts = [f"{title}; {others} others" if others else title, *format_tables(tables), *changed]
     return "\n\n".join([*parts, f"Figure: {escape_terminal(figure)}"] if figure else parts)
 
 

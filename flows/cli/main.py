@@ -17,7 +17,8 @@ from flows.cli.options import (
     RunOptions,
     UiOptions,
 )
-from flows.cli.parser import Command, read_command_line
+from flows.cli.parser import Command, option_names, read_command_line
+from flows.cli.streams import prepare_streams
 
 COMMANDS = {
     "run": Command(
@@ -26,7 +27,7 @@ COMMANDS = {
         (
             "imdb-compare run --quick",
             "imdb-compare run --architectures lstm,gru --seeds 5",
-            "imdb-compare run --data reviews.csv --text-column review --label-column sentiment",
+            "imdb-compare run --data reviews.csv --text-column review --label-column sentiment --positive good",
         ),
     ),
     "plan": Command(
@@ -93,9 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see `flows.cli.exit_codes`.
     """
-    hint = ""
+    hint, names = "", {}
+    words = sys.argv[1:] if arguments is None else arguments
+    prepare_streams()
     try:
-        name, options = read_command_line(COMMANDS, sys.argv[1:] if arguments is None else arguments, EPILOG)
+        name, options = read_command_line(COMMANDS, words, EPILOG)
+        names = option_names(COMMANDS[name].options, words)
         hint = RESUME if name == "run" else ""
         log_to_stderr()
         exit_on_sigterm(hint)
@@ -103,5 +107,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.path.append(os.getcwd())  # noqa: PTH109
         import_module(COMMANDS[name].module).execute(options)
     except (Exception, KeyboardInterrupt) as error:
-        return report_error(error, hint)
+        return report_error(error, hint, names)
     return SUCCESS

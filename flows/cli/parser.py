@@ -116,13 +116,23 @@ def build_parser(commands: Mapping[str, Command], epilog: str) -> Parser:
     return parser
 
 
+def option_names(model: type[BaseModel], arguments: Sequence[str] = ()) -> dict[str, str]:
+    """Return how each field of a model is named on the command line: as it was typed, else with dashes."""
+    fields = {name: field.alias or name for name, field in model.model_fields.items()}
+    names = {
+        key: key.upper() if POSITIONAL in model.model_fields[name].metadata else f"--{key.replace('_', '-')}"
+        for name, key in fields.items()
+    }
+    return names | _normalize(arguments, dict(_option_strings(model)))[1]
+
+
 def _parse(parser: Parser, model: type[Model], arguments: Sequence[str]) -> Model:
     known = dict(_option_strings(model))
-    words, typed = _normalize(arguments, known)
+    words, _ = _normalize(arguments, known)
     given, unknown = parser.parse_known_args(words)
     if unknown:
         raise UserError(_unknown(unknown, [*known, "--help"]))
-    return validate_user_values(model, vars(given), typed)
+    return validate_user_values(model, vars(given), option_names(model, arguments))
 
 
 def _normalize(arguments: Sequence[str], known: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

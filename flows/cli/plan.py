@@ -20,7 +20,7 @@ from tasks.statistics.planned_resamples import TrainingVariance
 from tasks.statistics.planning import Goal, PairVariance, failed_architectures, measure_pairs, planned_level
 from tasks.statistics.published_variances import PUBLISHED_PAIRS, PUBLISHED_SOURCE
 from tasks.storage.backends import storage_of
-from tasks.storage.environment import environment_info
+from tasks.storage.environment import is_same_hardware
 from tasks.storage.layout import cache_dir, runs_dir
 from tasks.storage.run_info import RunInfo
 from tasks.storage.runs import RunRecord, find_runs, open_run
@@ -162,7 +162,7 @@ def find_variances(run: RunRecord | None, *, chosen: bool) -> tuple[list[PairVar
         return pairs, source, failed_architectures(predictions)
     problem = f"Run {name} has fewer than two seeds of each network, so its seed variance is unknown"
     if chosen:
-        raise UserError(f"run: {problem}. Choose a run with more seeds, or leave --run out.")
+        raise UserError(f"run: {problem}. Choose a run with more seeds, or leave `run` out.")
     return list(PUBLISHED_PAIRS), f"{PUBLISHED_SOURCE}. {problem}", []
 
 
@@ -208,7 +208,7 @@ def find_times(run: RunRecord | None, train_reviews: int) -> TrainingTimes:
     """
     if run is not None:
         name, trials = escape_terminal(run.name), run.table("trials")
-        if run.info.hardware == environment_info().hardware:
+        if is_same_hardware(run.info.hardware):
             return measured_times(trials, train_reviews, f"run {name}, on this machine if it is as busy as then")
         source = f"run {name} on another machine, scaled by the speed of this machine now"
         times = measured_times(trials, train_reviews, source, sgemm_seconds())

@@ -237,7 +237,8 @@ def live_display(enabled: bool) -> Iterator[None]:
         return
     progress = RunProgress(time.monotonic())
     with ExitStack() as stack:
-        terminal = stack.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding))
+        copy = os.dup(sys.stderr.fileno())
+        terminal = stack.enter_context(os.fdopen(copy, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors))
         # Messages and labels contain names from files: nothing in them is markup.
         console = Console(file=terminal, markup=False, highlight=False, emoji=False)
         live = Live(

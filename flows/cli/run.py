@@ -1,15 +1,18 @@
 """`imdb-compare run`: check what can be checked early, find or start a Prefect server, run the comparison."""
 
 import os
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
 
 import httpx
+from rich.console import Console
 
 from flows.cli.console import print_output
 from flows.cli.options import RunOptions
 from flows.cli.progress import live_display, reduced_logging
+from flows.cli.streams import discard
 from flows.server.database import check_database, database_file
 from flows.server.environment import set_client_environment
 from flows.server.lifecycle import is_healthy, project_api, running_server
@@ -52,6 +55,13 @@ def configure_prefect() -> None:
     hide_user_error_tracebacks()
     hide_user_error_logs()
     set_client_environment()
+    Console.on_broken_pipe = _continue_without_log  # type: ignore[method-assign]
+
+
+def _continue_without_log(self: Console) -> None:
+    """Discard the log if its reader has ended, as in `2>&1 | head`; rich itself would end the run."""
+    self.quiet = True
+    discard(sys.stderr)
 
 
 def check_content(parameters: Parameters) -> None:
@@ -89,8 +99,7 @@ def check_printable(parameters: Parameters) -> None:
     """
     for name, value in parameters:
         if isinstance(value, str | Path) and not str(value).isprintable():
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option}: received {str(value)!r:.120}, with control characters. Remove them.")
+            raise UserError(f"{name}: received {str(value)!r:.120}, with control characters. Remove them.")
 
 
 def check_results(results: str) -> None:

@@ -73,7 +73,7 @@ class WorkerDiedError(TrialAbortedError):
     def __init__(self) -> None:
         """Create the message."""
         super().__init__(
-            "its worker process died (killed, or out of memory: try fewer --workers or a smaller --batch-size)"
+            "its worker process died (killed, or out of memory: try fewer `workers` or a smaller `batch_size`)"
         )
 
 
@@ -86,7 +86,7 @@ class TrialTimeoutError(TrialAbortedError, TimeoutError):
         Args:
             minutes: The time limit.
         """
-        super().__init__(f"it ran longer than {minutes:g} minutes (--trial-timeout-minutes)")
+        super().__init__(f"it ran longer than {minutes:g} minutes (`trial_timeout_minutes`)")
 
 
 class ExecutorLostError(RuntimeError):
@@ -108,6 +108,6 @@ def translate_out_of_memory() -> Iterator[None]:
             message = str(getattr(error, "message", error)).strip()
             message = re.sub(r"^\{\{.*?\}\} ", "", message)  # the position in TensorFlow's graph
             detail = message.partition("\n")[0] or "no details"
-            advice = "Try fewer --workers, a smaller --batch-size, or fewer --units"
+            advice = "Try fewer `workers`, a smaller `batch_size`, or fewer `units`"
             raise TrialAbortedError(f"out of memory ({detail[:300]}). {advice}") from None
         raise

@@ -80,7 +80,7 @@ def download(
 
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / ARCHIVE, folder / f"{ARCHIVE}.part"
-    advice = f"Put {ARCHIVE} into {folder} yourself, or use the bundled reviews (--data bundled)."
+    advice = f"Put {ARCHIVE} into {folder} yourself, or use the bundled reviews (`data` bundled)."
     try:
         _download_part(_Source(url, size, timeout, loopback), part, on_progress)
     except (httpx.HTTPError, httpx.InvalidURL, _WrongResponseError, OSError) as error:
@@ -107,7 +107,7 @@ def check_archive(path: Path, *, sha256: str | None = None) -> None:
     if found != expected:
         raise UserError(
             f"{path} has the SHA-256 {found}; the official archive has {expected}. Delete the file and download the "
-            "archive again (--data imdb), or use the bundled reviews (--data bundled)."
+            "archive again (`data` imdb), or use the bundled reviews (`data` bundled)."
         )
 
 

@@ -15,7 +15,9 @@ def check_engine(engine: str, address: str | None) -> None:
     """
     if engine == "processes":
         if address:
-            raise UserError(f"dask_address: received {address!r:.120}, but engine is 'processes'. Add --engine dask.")
+            raise UserError(
+                f"dask_address: received {address!r:.120}, but engine is 'processes'. Set `engine` to 'dask'."
+            )
         return
     if find_spec("distributed") is None:
         raise UserError(f"engine: 'dask' needs a package that is not installed: pip install '{DASK_PACKAGE}'")

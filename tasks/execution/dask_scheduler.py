@@ -29,9 +29,9 @@ def check_scheduler(address: str) -> None:
     except Exception as error:  # a server that is no scheduler may send anything, and Dask raise any error for it
         reason = f"nothing for {RESPONSE_SECONDS} seconds" if isinstance(error, TimeoutError) else str(error)
         raise UserError(
-            f"No Dask scheduler answers at {address}, which --dask-address names "
+            f"No Dask scheduler answers at {address}, the value of `dask_address` "
             f"({' '.join(reason.split())[:200] or type(error).__name__}). Start one with `dask scheduler`, "
-            "or omit --dask-address: the run then starts a cluster of its own on this machine."
+            "or omit `dask_address`: the run then starts a cluster of its own on this machine."
         ) from None
     if not workers:
         raise UserError(f"The Dask scheduler at {address} has no workers. Start workers with `dask worker {address}`.")

@@ -10,6 +10,7 @@ from tasks.config.escape import escape_markdown
 from tasks.config.labels import label
 from tasks.inference.model_card import ONNX_FILE, VOCABULARY_FILE, ModelCard
 from tasks.inference.onnx import INPUT, OUTPUT
+from tasks.reporting.verdict_format import pluralize
 from tasks.storage.runs import RunRecord
 from tasks.storage.trials import read_result
 
@@ -34,7 +35,8 @@ def format_readme(run: RunRecord, card: ModelCard, onnx: bool = False) -> str:
         *_format_title(run, card), *_format_data(run), *_format_scores(run, card), *_format_cost(run, card),
         "## Limitations", "\n".join(f"- {limitation}" for limitation in _limitations(run, card)),
         *_format_usage(run, card, onnx),
-        "## License", "The code of imdb-compare is under the MIT license. The reviews belong to their owners.",
+        "## License", "The code of imdb-compare is under the MIT license. The texts of the "
+        "training data are not included; their license is that of their source.",
     ]  # fmt: skip
     return "\n\n".join(sections) + "\n"
 
@@ -76,7 +78,7 @@ def _describe_temperature(card: ModelCard) -> str:
 def _format_score(row: Mapping[Any, Any]) -> str:
     factor, unit, digits = (1, "", 4) if row["metric"] == "log_loss" else (100, "%", 2)
     mean, low, high = (f"{factor * row[name]:.{digits}f}{unit}" for name in ("mean", "low", "high"))
-    return f"- {label(row['metric'])}: {mean} [{low}, {high}], {row['seeds']:.0f} seeds"
+    return f"- {label(row['metric'])}: {mean} [{low}, {high}], {pluralize(int(row['seeds']), 'seed')}"
 
 
 def _format_cost(run: RunRecord, card: ModelCard) -> list[str]:
@@ -84,7 +86,8 @@ def _format_cost(run: RunRecord, card: ModelCard) -> list[str]:
     processor = escape_markdown(run.info.hardware.get("processor"))
     return [
         "## Cost",
-        f"{result.parameters:,} parameters. Trained in {result.train_seconds:.0f} s with one thread on {processor}.",
+        f"{result.parameters:,} parameters. Trained in {result.train_seconds:.0f} s with one thread on {processor}, "
+        "compiling the network included.",
     ]
 
 

@@ -103,7 +103,9 @@ def select_models(run: RunRecord, selection: ModelSelection) -> list[SelectedMod
     from tasks.statistics.ranking import mean_costs, rank_architectures
 
     if selection.ensemble and selection.seed is not None:
-        raise UserError(f"seed: received {selection.seed} with ensemble, which uses all seeds. Leave one of them out.")
+        raise UserError(
+            f"seed: received {selection.seed} with `ensemble`, which uses all seeds. Leave one of them out."
+        )
     means = run.trials.groupby("architecture", sort=False)["accuracy"].mean()
     costs = mean_costs(run.trials).reindex(means.index)
     # Ties are broken as in the report.

@@ -99,6 +99,8 @@ def mean_interval(values: Floats) -> tuple[float, float]:
 def list_changes(history: pd.DataFrame, partition: HistoryPartition, night: date) -> list[str]:
     """Return what differs between the last run of a date and the run before: data, versions, hardware, code.
 
+    What an earlier version of the project did not record is no change.
+
     The run before is the last one of the same partition, or of any if there is none.
 
     Args:
@@ -131,7 +133,7 @@ def _last_run(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _list_value_changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    return [f"{name} {before.get(name)} → {after[name]}" for name in after if before.get(name) != after[name]]
+    return [f"{name} {before[name]} → {after[name]}" for name in after if before.get(name, after[name]) != after[name]]
 
 
 def _list_code_changes(previous: pd.DataFrame, current: pd.DataFrame) -> list[str]:

@@ -130,5 +130,5 @@ def summary_note(*, intervals: bool) -> str:
     return (
         f"Scores are mean ± standard deviation over the seeds{interval}; a single seed has no standard deviation. Rows "
         "are ordered by validation accuracy; test scores do not affect the order. Lower log-loss is better. Training "
-        "time is the mean per seed."
+        "time is the mean per seed and includes compiling the network, which takes most of it if there are few reviews."
     )

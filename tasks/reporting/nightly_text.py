@@ -65,7 +65,12 @@ def format_alarms(alarms: pd.DataFrame, night: date) -> list[str]:
         return []
     changed = raised["changed"].iloc[0] or "nothing that is recorded"
     sentences = [format_alarm(alarm) for alarm in raised.to_dict("records")]
-    return [*sentences, f"Changed since the previous nightly run: {changed}."]
+    return [*sentences, *format_changes([changed])]
+
+
+def format_changes(changes: list[str]) -> list[str]:
+    """Format what changed since the previous nightly run, such as the hardware; nothing if nothing did."""
+    return [f"Changed since the previous nightly run: {'; '.join(changes)}."] if changes else []
 
 
 def format_nightly_summary(frames: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -201,18 +206,18 @@ def nightly_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the trend as text, the newest nightly run first.
 
     Returns:
-        Columns Nightly run (date), Seeds, one per architecture (test accuracy and half the width of its 95% interval,
+        Columns Date, Seeds, one per architecture (test accuracy and half the width of its 95% interval,
         in percent), and Alarms (with the number of trials without a score).
     """
     nights, alarms = frames["nights"], frames["alarms"]
     rows = []
     for night, group in nights.groupby("night", sort=False):
-        row: dict[str, object] = {"Nightly run": str(night), "Seeds": int(group["seeds"].max())}
+        row: dict[str, object] = {"Date": str(night), "Seeds": int(group["seeds"].max())}
         row |= {label(each["architecture"]): _with_half_width(each) for each in group.to_dict("records")}
         sentences = [format_alarm(alarm) for alarm in alarms[alarms["night"] == night].to_dict("records")]
         missing = [f"{group['missing'].sum()} trials without a score."] if group["missing"].sum() else []
         rows.append(row | {"Alarms": " ".join([*missing, *sentences])})
-    columns = ["Nightly run", "Seeds", *map(label, in_display_order(nights["architecture"])), "Alarms"]
+    columns = ["Date", "Seeds", *map(label, in_display_order(nights["architecture"])), "Alarms"]
     return pd.DataFrame(rows, columns=columns).fillna("").iloc[::-1].reset_index(drop=True)
 
 

@@ -123,11 +123,14 @@ def list_missing(before: RunRecord, after: RunRecord) -> dict[str, str]:
 
 
 def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
-    """List the settings, versions and hardware in which two runs differ."""
+    """List the settings, versions and hardware in which two runs differ; hardware that one did not record does not."""
     parts = {
         "settings": (before.info.settings, after.info.settings),
         "versions": (before.info.versions, after.info.versions),
-        "hardware": (before.info.hardware, after.info.hardware),
+        "hardware": (
+            {name: value for name, value in before.info.hardware.items() if name in after.info.hardware},
+            {name: value for name, value in after.info.hardware.items() if name in before.info.hardware},
+        ),
     }
     return [
         f"{part}: {name} {old.get(name)} → {new.get(name)}"

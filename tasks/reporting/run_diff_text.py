@@ -1,6 +1,6 @@
 """Format a comparison of two runs: what was tested, what could not be tested, and how certain the result is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,32 +20,36 @@ METRIC = "accuracy"
 Row = Mapping[Any, Any]
 
 
-def format_diff(table: pd.DataFrame, before: RunRecord, after: RunRecord) -> str:
+def format_diff(
+    table: pd.DataFrame, before: RunRecord, after: RunRecord, escape: Callable[[object], str] = escape_markdown
+) -> str:
     """Format a comparison of two runs as Markdown.
 
     Args:
         table: From `compare_runs`.
         before: One run.
         after: The other run.
+        escape: Escapes names and sentences; on a terminal nothing is Markdown syntax.
     """
     rows = table.to_dict("records")
     changes = list_changes(before, after) or ["nothing that the runs recorded"]
+    findings = [*format_result(rows), *format_scope(rows, list_missing(before, after)), *format_certainty(rows)]
     lines = [
-        f"# {escape_markdown(before.name)} → {escape_markdown(after.name)}", "",
-        escape_markdown(before.info.source), "",
-        *_bullets([*format_result(rows), *format_scope(rows, list_missing(before, after)), *format_certainty(rows)]),
+        f"# {escape(before.name)} → {escape(after.name)}", "",
+        escape(before.info.source), "",
+        *_bullets(findings, escape),
         "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Result | Time |",
         "|---|---:|---:|---|---:|---:|---|---:|",
-        *(_format_row(row) for row in rows), "",
-        "Changed:", "", *_bullets(changes),
+        *(_format_row(row, escape) for row in rows), "",
+        "Changed:", "", *_bullets(changes, escape),
         "Test accuracy. Intervals and p-values are those of a single architecture. Time is the CPU time of the "
         "training after divided by that before; (d) is the ratio of the durations, where CPU time is not known.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def _bullets(texts: list[str]) -> list[str]:
-    return [*(f"- {escape_markdown(text)}" for text in texts), ""]
+def _bullets(texts: list[str], escape: Callable[[object], str]) -> list[str]:
+    return [*(f"- {escape(text)}" for text in texts), ""]
 
 
 def format_result(rows: Sequence[Row]) -> list[str]:
@@ -148,9 +152,9 @@ def _format_failures(rows: Sequence[Row]) -> list[str]:
     return [f"Failed or diverged seeds: {', '.join(failed)}."] if failed else []
 
 
-def _format_row(row: Row) -> str:
+def _format_row(row: Row, escape: Callable[[object], str]) -> str:
     cells = [
-        escape_markdown(label(row["architecture"])), f"{100 * row['before']:.2f}", f"{100 * row['after']:.2f}",
+        escape(label(row["architecture"])), f"{100 * row['before']:.2f}", f"{100 * row['after']:.2f}",
         f"{100 * row['difference']:+z.2f} [{100 * row['low']:+z.2f}, {100 * row['high']:+z.2f}]", _format_p(row),
         _format_seeds(row), verdict_label(row["verdict"]), _format_time(row),
     ]  # fmt: skip

@@ -13,8 +13,8 @@ WORDS = {
     "better": "better",
     "worse": "worse",
     EQUIVALENT: "equivalent",
-    NOT_SIGNIFICANT: "undecided",
-    INCONCLUSIVE: "untested",
+    NOT_SIGNIFICANT: "not significant",
+    INCONCLUSIVE: "inconclusive",
 }
 FAILED = "failed"
 
@@ -52,8 +52,8 @@ def verdict_table_note(verdict: Verdict) -> str:
     definitions = {
         "Better, worse: significantly different on the test reviews.": verdict.better + verdict.worse,
         f"Equivalent: within ±{format_size(verdict.margin, verdict.metric)}.": verdict.equivalent,
-        "Undecided: tested, but not significantly different.": verdict.not_significant,
-        f"Untested: fewer than {verdict.min_seeds} shared seeds.": verdict.inconclusive,
+        "Not significant: tested, but not significantly different.": verdict.not_significant,
+        f"Inconclusive: not tested, with fewer than {verdict.min_seeds} shared seeds.": verdict.inconclusive,
         "Failed: no seed has a score.": verdict.without_scores,
         f"Significant: p ≤ {verdict.alpha:g} after Holm’s correction over all pairs.": (
             verdict.better + verdict.worse + verdict.not_significant
@@ -64,7 +64,8 @@ def verdict_table_note(verdict: Verdict) -> str:
         [
             f"Differences are in {unit}; their intervals are not corrected.",
             *used,
-            "Training time is that of one seed, prediction time that of one review.",
+            "Training time is that of one seed and includes compiling the network, which takes most of it if there are "
+            "few reviews; prediction time is that of one review.",
         ]
     )
 

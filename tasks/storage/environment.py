@@ -2,9 +2,11 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+
+from tasks.storage.processor import processor_identity
 
 REPORTED_LIBRARIES = ("prefect", "tensorflow", "keras", "scikit-learn", "scipy", "pandas", "numpy", "pyarrow")
 
@@ -15,7 +17,8 @@ class EnvironmentInfo:
 
     Attributes:
         versions: Versions of Python and of `REPORTED_LIBRARIES` by name.
-        hardware: Processor, number of cores, memory in GiB, operating system, and threads of a training.
+        hardware: Processor (name, model, instruction sets), number of cores, memory in GiB, operating system, and
+            threads of a training.
     """
 
     versions: dict[str, str]
@@ -28,7 +31,7 @@ def environment_info() -> EnvironmentInfo:
     return EnvironmentInfo(
         versions={"python": platform.python_version(), **{name: version(name) for name in REPORTED_LIBRARIES}},
         hardware={
-            "processor": _processor(),
+            **processor_identity(),
             "cores": os.cpu_count(),
             "memory": f"{memory:.0f} GiB",
             "system": f"{platform.system()} {platform.machine()}",
@@ -37,9 +40,7 @@ def environment_info() -> EnvironmentInfo:
     )
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+def is_same_hardware(recorded: Mapping[str, object]) -> bool:
+    """Return whether hardware of a run is that of this machine, by all properties that the run recorded."""
+    current = environment_info().hardware
+    return bool(recorded) and all(current.get(name) == value for name, value in recorded.items())

@@ -141,7 +141,7 @@ def _find_run_dir(results: Path, name: str | None) -> Path:
         return latest
     if not LATEST_TARGET.fullmatch(target):
         runs = escape_terminal(layout.runs_dir(results))
-        raise UserError(f"{escape_terminal(latest)} does not point to a run in {runs}. Choose a run with --run.")
+        raise UserError(f"{escape_terminal(latest)} does not point to a run in {runs}. Name another by `run`.")
     return results / target
 
 
@@ -164,7 +164,7 @@ def _describe_missing_run(results: Path, name: str | None) -> str:
         else f"{escape_terminal(results)} has no finished run."
     )
     known = f" Runs in it: {', '.join(names[-10:])}." if names else ""
-    return f"{problem}{known} Create one with `imdb-compare run`, or choose another results folder with --results."
+    return f"{problem}{known} Create one with `imdb-compare run`, or choose another results folder by `results`."
 
 
 def _describe_old_version(run_dir: Path, info: RunInfo) -> str:

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from flows.cli.exit_codes import report_error
 from flows.cli.main import COMMANDS, EPILOG, main
+from flows.cli.option_names import name_options
 from flows.cli.options import PredictOptions, RunOptions
-from flows.cli.parser import read_command_line, read_options
+from flows.cli.parser import POSITIONAL, option_names, read_command_line, read_options
 from flows.cli.run import check_printable, check_results
 from flows.server.lifecycle import ServerError
 from tasks.config.errors import (
@@ -152,6 +153,49 @@ def test_an_error_names_the_option_as_it_was_typed(
     assert capsys.readouterr().err.startswith(named)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_messages_of_the_library_name_every_parameter_as_its_option(name: str) -> None:
+    for field, about in COMMANDS[name].options.model_fields.items():
+        key = about.alias or field
+        positional = POSITIONAL in about.metadata
+        option = key.upper() if positional else f"--{key.replace('_', '-')}"
+        typed = option if positional else f"--{key}"
+        names = option_names(COMMANDS[name].options)
+        as_typed = option_names(COMMANDS[name].options, [typed, "x"])
+        assert (
+            name_options(f"{key}: received 'x'. Leave `{key}` out.", names)
+            == f"{option}: received 'x'. Leave {option} out."
+        )
+        assert name_options(f"wrong\n{key}: received 'x'.", as_typed) == f"wrong\n{typed}: received 'x'."
+        assert name_options(f"Use {option}, or not.", as_typed) == f"Use {typed}, or not."
+
+
+@pytest.mark.parametrize("text", ["column 'seeds': x", "a --seeds-of b", "`unknown`", "seedsx: y", "C: seeds: z", ""])
+def test_other_words_of_a_message_are_no_parameters(text: str) -> None:
+    assert name_options(text, option_names(RunOptions)) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (
+            ["run", "--dask_address", "tcp://h:1"],
+            "--dask_address: received 'tcp://h:1', but engine is 'processes'. Set --engine",
+        ),
+        (["run", "--data_folder", "a\tb"], "--data_folder: received"),
+        (["predict", "--run", "none", "x"], "--results"),
+    ],
+)
+def test_an_error_after_parsing_names_the_option_as_it_was_typed(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("flows.cli.run.configure_prefect", lambda: None)
+    monkeypatch.setattr("flows.cli.run.check_server", lambda: None)
+    assert main([*words[:1], "--results", str(tmp_path), *words[1:]]) == 2
+    assert named in capsys.readouterr().err
+
+
 def test_all_wrong_values_are_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--seeds", "0", "--max_tokens=0", "--engine", "threads"]) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -246,7 +290,7 @@ def test_writable_results_are_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["data", "group", "data_folder", "results"])
 def test_control_characters_in_a_value_are_a_user_error(name: str) -> None:
-    with pytest.raises(UserError, match=f"--{name.replace('_', '-')}: received 'a"):
+    with pytest.raises(UserError, match=f"{name}: received 'a"):
         check_printable(Parameters(**{name: "a\nb\x1b"}))
 
 

@@ -146,7 +146,7 @@ def test_no_process_of_the_cluster_outlives_an_interrupted_run(api: str, tiny: P
     ("engine", "address", "said"),
     [
         ("dask", "tcp://127.0.0.1:1", "No Dask scheduler answers at tcp://127.0.0.1:1"),
-        ("processes", "tcp://127.0.0.1:1", "Add --engine dask"),
+        ("processes", "tcp://127.0.0.1:1", "Set `engine` to 'dask'"),
     ],
 )
 def test_useless_addresses_are_user_errors(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flows.cli.history import format_history
 from tasks.config.recipe import Recipe
 from tasks.figures.nightly import nights
 from tasks.nightly.history import HistoryPartition, read_history, remove_run, write_run
@@ -161,7 +162,7 @@ def test_rows_are_ordered_by_the_start_of_the_runs(tmp_path: Path, capsys: pytes
     add(tmp_path, FIRST + timedelta(days=2), {0: 0.8, 1: 0.8})
     assert read_history(tmp_path)["night"].tolist() == [LAST, LAST, *[FIRST + timedelta(days=2)] * 2]
     table = nightly_table(nightly_tables(read_history(tmp_path), PARTITION))
-    assert table["Nightly run"].tolist() == ["2026-03-03", "2099-12-31"]
+    assert table["Date"].tolist() == ["2026-03-03", "2099-12-31"]
     assert run_subcommand("history", f"--results={tmp_path}") == 0
     printed = capsys.readouterr().out
     assert f"configuration {PARTITION.configuration}; 1 others" in printed
@@ -243,7 +244,7 @@ def test_interval_shrinks_with_the_number_of_seeds(tmp_path: Path) -> None:
     assert "14" in summary
     assert "17" in summary
     table = nightly_table(tables)
-    assert table["Nightly run"].tolist()[0] == "2026-03-14"
+    assert table["Date"].tolist()[0] == "2026-03-14"
     assert table["Seeds"].tolist()[0] == 17
 
 
@@ -279,6 +280,18 @@ def test_alarm_names_what_changed(tmp_path: Path) -> None:
     assert all(change in changed for change in changes)
     assert format_alarms(tables["alarms"], dates[-1]) == []
     assert accuracy in nightly_table(tables)["Alarms"].iloc[0]
+
+
+def test_another_processor_is_named_without_an_alarm(tmp_path: Path) -> None:
+    dates = add_nightly_runs(tmp_path, 6)
+    models = ["family 25, model 1", "family 25, model 17"]
+    for day, model in enumerate(models, start=1):
+        night = dates[-1] + timedelta(days=day)
+        add(tmp_path, night, {0: 0.88}, hardware={"cores": 2, "processor_model": model})
+    change = f"processor_model {models[0]} → {models[1]}"
+    assert list_changes(read_history(tmp_path), PARTITION, night) == [change]
+    assert list_changes(read_history(tmp_path), PARTITION, dates[-1] + timedelta(days=1)) == []  # not known before
+    assert f"Changed since the previous nightly run: {change}." in format_history(tmp_path, None)
 
 
 def test_summary_states_what_could_not_be_tested_after_an_alarm(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tasks.config.errors import UserError
+from tasks.config.escape import escape_terminal
 from tasks.config.recipe import Recipe
 from tasks.reporting.run_diff import compare_runs, list_changes, list_missing
 from tasks.reporting.run_diff_text import format_diff
@@ -56,6 +57,24 @@ def test_changed_architecture_is_significantly_different(tmp_path: Path, points:
     assert table.loc["lstm", "difference"] == pytest.approx(table.loc["lstm", "after"] - table.loc["lstm", "before"])
     assert table.loc["deep_lstm", "verdict"] in ("not separable", "equivalent")
     assert table["slower"].tolist() == [1.5, 1.5]
+
+
+def test_the_output_on_a_terminal_has_no_markdown_escapes(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, -3.0)
+    before = replace(before, info=before.info.model_copy(update={"source": "9 reviews of my_file.csv"}))
+    table = compare_runs(before, after)
+    assert "my\\_file.csv" in format_diff(table, before, after)
+    assert "9 reviews of my_file.csv" in format_diff(table, before, after, escape_terminal)
+
+
+def test_hardware_that_one_run_did_not_record_is_no_change(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, -3.0)
+    found = [{"cores": 2, "memory": "4 GiB"}, {"cores": 4, "processor_model": "x"}]
+    before, after = (
+        replace(run, info=run.info.model_copy(update={"hardware": each}))
+        for run, each in zip((before, after), found, strict=True)
+    )
+    assert [change for change in list_changes(before, after) if "hardware" in change] == ["hardware: cores 2 → 4"]
 
 
 def test_few_seeds_are_inconclusive(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The layers of the packages are checked by import-linter (`make check`).
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,18 @@ def test_prefect_is_imported_only_in_tasks_execution_and_flows() -> None:
 def test_tensorflow_is_imported_only_in_models_and_training() -> None:
     users = [path for path in SOURCES if find_imports(path) & {"tensorflow", "keras"}]
     assert [path for path in users if not is_in(path, "tasks/models", "tasks/training")] == []
+
+
+def test_errors_of_the_library_name_parameters_and_not_options() -> None:
+    # The command names the options itself (flows/cli/option_names.py); in Python and deployments there are none.
+    found = [
+        f"{path}:{node.lineno}"
+        for path in SOURCES
+        if is_in(path, "tasks")
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.Raise) and re.search(r"--[a-z]", ast.unparse(node))
+    ]
+    assert found == []
 
 
 def test_package_files_are_empty() -> None:
