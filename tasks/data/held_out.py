@@ -28,7 +28,7 @@ class Selection:
 
     Attributes:
         labels: (reviews,) 0 or 1.
-        groups: (reviews,) int, the number of the group of each review, numbered by first occurrence.
+        groups: (reviews,) int, the number of the group of each review, from 0 without gaps.
         share: Share of the reviews of each class to hold out, in (0, 1).
         known: Whether the groups are given by the data set, not only copies of the same text.
         seed: Seed of the random choices.
@@ -61,7 +61,7 @@ def select_held_out(labels: pd.Series, groups: pd.Series, share: float, seed: in
 
     Args:
         labels: (reviews,) 0 or 1, in an order that does not depend on the order of the rows.
-        groups: (reviews,) the same number for the reviews of a group.
+        groups: (reviews,) int, the same number for the reviews of a group; it does not depend on the order of the rows.
         share: Share of the reviews of each class to hold out, in (0, 1).
         seed: Seed of the random choices.
         known: Whether the groups are given by the data set, not only copies of the same text.
@@ -69,7 +69,7 @@ def select_held_out(labels: pd.Series, groups: pd.Series, share: float, seed: in
     Returns:
         (reviews,) bool; none if there are too few groups.
     """
-    numbers = pd.factorize(groups)[0].astype(np.int64)
+    numbers = np.unique(groups.to_numpy(dtype=np.int64), return_inverse=True)[1]
     selection = Selection(labels.to_numpy(dtype=np.int8), numbers, share, known, seed)
     if not _is_splittable(selection):
         return np.zeros(len(numbers), bool)
