@@ -38,9 +38,9 @@ _UNSPACED_SCRIPTS = "".join(
 )
 
 # Characters that separate tokens where they are not part of one; quotes around words are separators as well.
-_SEPARATOR, _SEPARATOR_OR_QUOTE = r"[^\p{L}\p{M}\p{N}_'!?]", r"[^\p{L}\p{M}\p{N}_!?]"
+_SEPARATOR = r"[^\p{L}\p{M}\p{N}_'!?]"
 # Runs of them except a single space, which most runs are and which needs no replacement.
-SEPARATORS = rf"(?:'+{_SEPARATOR}|[^\p{{L}}\p{{M}}\p{{N}}_'!? ]| {_SEPARATOR_OR_QUOTE}){_SEPARATOR_OR_QUOTE}*"
+SEPARATORS = r"(?:[ ']*[^\p{L}\p{M}\p{N}_'!? ])+[ ']*|'+ [ ']*| [ ']+"
 # What a tokenizer makes a token of its own: characters, and symbols that have separators in them.
 CHARACTERS = {"words": rf"[!?]|[{_UNSPACED_SCRIPTS}]\p{{M}}*", "characters": r"[\p{L}\p{N}_!?#@]\p{M}*"}
 _SYMBOLS = {
