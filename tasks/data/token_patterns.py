@@ -42,7 +42,9 @@ _SEPARATOR = r"[^\p{L}\p{M}\p{N}_'!?]"
 # Runs of them except a single space, which most runs are and which needs no replacement.
 SEPARATORS = r"(?:[ ']*[^\p{L}\p{M}\p{N}_'!? ])+[ ']*|'+ [ ']*| [ ']+"
 # What a tokenizer makes a token of its own: characters, and symbols that have separators in them.
-CHARACTERS = {"words": rf"[!?]|[{_UNSPACED_SCRIPTS}]\p{{M}}*", "characters": r"[\p{L}\p{N}_!?#@]\p{M}*"}
+CHARACTERS = {"words": rf"[!?]|[{_UNSPACED_SCRIPTS}]\p{{M}}*", "characters": r"[\p{L}\p{N}_!?#@]\p{M}*|\p{M}+"}
+# Where each letter is a token, one space behind it is enough.
+SPACED = {"words": r" \0 ", "characters": r"\0 "}
 _SYMBOLS = {
     "words": rf"{EMOJI}|{_OTHER_EMOTICONS}|{_HASHTAG}",
     "characters": rf"{EMOJI}|{_OTHER_EMOTICONS}|[#@]",

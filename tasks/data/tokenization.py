@@ -164,7 +164,7 @@ def normalize_text(texts: pa.Array, tokenizer: str = "words") -> pa.Array:
     plain = pc.replace_substring_regex(pc.utf8_lower(plain), patterns.TAG, " ")
     has_symbols = pc.match_substring_regex(plain, patterns.SYMBOLS[tokenizer])
     # Two expressions without groups are several times as fast as one with groups, which symbols need.
-    tokens = pc.replace_substring_regex(plain, patterns.CHARACTERS[tokenizer], r" \0 ")
+    tokens = pc.replace_substring_regex(plain, patterns.CHARACTERS[tokenizer], patterns.SPACED[tokenizer])
     tokens = pc.replace_substring_regex(tokens, patterns.SEPARATORS, " ")
     with_symbols = partial(_isolate_symbols, tokenizer=tokenizer)
     return pc.utf8_trim(_replace_some(tokens, has_symbols, plain, with_symbols), " '")
