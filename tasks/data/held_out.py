@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.bool_]
 Counts = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]
 
 # Fewer groups in all, or with reviews of a class, are not split.
 MIN_SPLITTABLE = 5
@@ -41,7 +43,7 @@ class Selection:
     seed: int
 
     @cached_property
-    def requested(self) -> NDArray[np.float64]:
+    def requested(self) -> Floats:
         """Requested number of held-out reviews of each class."""
         return self.share * np.bincount(self.labels, minlength=2)
 
@@ -79,7 +81,7 @@ def select_held_out(labels: pd.Series, groups: pd.Series, share: float, seed: in
     return np.asarray(drawn[numbers])
 
 
-def differs_from_request(found: NDArray[np.int64], requested: NDArray[np.float64]) -> bool:
+def differs_from_request(found: NDArray[np.int64], requested: Floats) -> bool:
     """Return whether the held-out reviews of a class differ from the requested ones by more than the tolerance."""
     return bool((np.abs(found - requested) > np.maximum(TOLERANCE * requested, TOLERANCE_ROWS)).any())
 
@@ -145,7 +147,7 @@ def _draw_balanced(selection: Selection, others: list[Rows]) -> Rows:
         others, limit = [closest], 2 * limit
 
 
-def _draw_up_to(counts: Counts, order: NDArray[np.int64], wanted: NDArray[np.float64]) -> Rows:
+def _draw_up_to(counts: Counts, order: NDArray[np.int64], wanted: Floats) -> Rows:
     """Add groups in this order where they fit, and then change single groups while this is an improvement."""
     drawn, found, rows = np.zeros(len(counts), bool), np.zeros(2), counts[order]
     for group, added in zip(order, rows, strict=True):
