@@ -26,6 +26,7 @@ class Dataset:
         duplicates: Number of reviews with the same words as an earlier one.
         across_splits: Number of test reviews whose words are also in the training or validation split.
         caveats: Sentences on known biases of the data set.
+        without_tokens: Number of reviews without any token by split.
         file: Name of the file of reviews in the cache; empty before they are stored.
     """
 
@@ -38,6 +39,7 @@ class Dataset:
     duplicates: int
     across_splits: int
     caveats: tuple[str, ...]
+    without_tokens: dict[str, int] = Field(default_factory=dict)
     file: str = ""
 
 

@@ -8,14 +8,13 @@ import pandas as pd
 from tasks.config.errors import UserError
 from tasks.data.balance import is_imbalanced
 from tasks.data.columns import SPLITS
+from tasks.data.held_out import differs_from_request, select_held_out
 from tasks.data.limits import MIN_CLASS_SIZE
 from tasks.data.records import Dataset, LoadedReviews, UnsplitReviews, ValidationSplit
 from tasks.data.tokenization import BATCH_REVIEWS, normalize_text, text_array
 from tasks.storage.table_fingerprint import fingerprint
 
 HELD_OUT_SHARE = 0.2
-# Fewer reviews of a class, or groups, are not split.
-MIN_SPLITTABLE = 5
 
 
 def split_reviews(unsplit: UnsplitReviews, *, seed: int) -> LoadedReviews:
@@ -37,31 +36,33 @@ def split_reviews(unsplit: UnsplitReviews, *, seed: int) -> LoadedReviews:
     reviews = _identify(unsplit.frame)
     given = sorted(set(reviews["split"])) if "split" in reviews else []
     reviews["split"] = reviews["split"].astype("object") if given else "train"
-    groups = reviews["cluster"] = _link_groups(reviews).astype("int64")
+    reviews["cluster"] = _link_groups(reviews).astype("int64")
+    deviations = []
     if not given:
         test_rows = HELD_OUT_SHARE * len(reviews) if unsplit.test_rows is None else unsplit.test_rows
-        share = test_rows / max(len(reviews), 1)
-        reviews.loc[_select_held_out(reviews, groups, share, seed), "split"] = "test"
+        deviations += _hold_out(reviews, "test", test_rows / max(len(reviews), 1), seed)
     if "validation" not in given:
-        training = reviews["split"] == "train"
-        held_out = _select_held_out(reviews[training], groups[training], HELD_OUT_SHARE, seed + 1)
-        reviews.loc[held_out, "split"] = "validation"
+        deviations += _hold_out(reviews, "validation", HELD_OUT_SHARE, seed + 1)
     _check_sizes(reviews, is_given=bool(given))
     reviews = reviews.astype({"split": "str", "label": "int8"})
     reviews = reviews.sort_values(["split", "review_id"], ignore_index=True)
     columns = ["review_id", "split", "label", "text", *(["group"] if "group" in reviews else []), "cluster"]
-    return LoadedReviews(reviews[columns], _describe(reviews, given, unsplit))
+    return LoadedReviews(reviews[columns], _describe(reviews, given, unsplit, deviations))
 
 
 def _identify(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return reviews sorted by content, with the columns content and words (hashes) and review_id."""
+    """Return reviews sorted by content, with the columns content and words (hashes), review_id and has_tokens."""
     optional = [name for name in ("split", "group") if name in frame]
     reviews = frame[["text", "label", *optional]].reset_index(drop=True)
     reviews["content"] = [hashlib.sha256(text.encode()).hexdigest() for text in reviews["text"]]
     reviews = reviews.sort_values(["content", "label", *optional], ignore_index=True)
     occurrence = reviews.groupby("content").cumcount()
     reviews["review_id"] = reviews["content"].str[:16] + "-" + occurrence.astype("str")
-    reviews["words"] = [hashlib.sha256(words.encode()).hexdigest() for words in _normalized_texts(reviews["text"])]
+    words = _normalized_texts(reviews["text"])
+    reviews["has_tokens"] = [text != "" for text in words]
+    # Texts without tokens have nothing in common, so each one has an identity of its own.
+    same = (text or f" {number}" for text, number in zip(words, reviews["review_id"], strict=True))
+    reviews["words"] = [hashlib.sha256(text.encode()).hexdigest() for text in same]
     return reviews
 
 
@@ -84,22 +85,22 @@ def _link_groups(reviews: pd.DataFrame) -> pd.Series:
     return pd.Series(connected_components(links, directed=False)[1][words], index=reviews.index)
 
 
-def _select_held_out(reviews: pd.DataFrame, groups: pd.Series, share: float, seed: int) -> pd.Index:
-    """Return the rows of a held-out split: whole groups, stratified by label."""
-    from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-
-    labels = reviews["label"].to_numpy()
-    is_first = ~groups.duplicated()
-    stratified = labels if "group" in reviews else labels[is_first.to_numpy()]
-    if min(np.bincount(stratified, minlength=2)) < MIN_SPLITTABLE or groups.nunique() < MIN_SPLITTABLE:
-        return reviews.index[:0]  # `_check_sizes` reports this
-    if "group" in reviews:
-        folds = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
-        held_out = next(iter(folds.split(labels, labels, groups.to_numpy())))[1]
-        return reviews.index.take(held_out)
-    # Groups of duplicates are so small that a selection of groups also stratifies rows, in a hundredth of the time.
-    _, selected = train_test_split(groups[is_first], test_size=share, random_state=seed, stratify=stratified)
-    return reviews.index[groups.isin(selected)]
+def _hold_out(reviews: pd.DataFrame, split: str, share: float, seed: int) -> list[str]:
+    """Move a share of the training reviews to another split, and return a sentence if it has another size."""
+    training = reviews[reviews["split"] == "train"]
+    labels, known = training["label"], "group" in reviews
+    held_out = select_held_out(labels, training["cluster"], share, seed, known=known)
+    reviews.loc[training.index[held_out], "split"] = split
+    found, requested = (np.bincount(chosen, minlength=2) for chosen in (labels[held_out], labels))
+    if not differs_from_request(found, requested * share):
+        return []
+    largest = int(training.groupby("cluster").size().max())
+    kind = "group" if known else "text with its copies"
+    return [
+        f"The {split} split has {found.sum():,} instead of {share * len(training):,.0f} reviews, {found[0]:,} and "
+        f"{found[1]:,} of the two classes instead of {share * requested[0]:,.0f} and {share * requested[1]:,.0f}: a "
+        f"{kind} is never divided, and the largest has {largest:,} reviews."
+    ]
 
 
 def _check_sizes(reviews: pd.DataFrame, *, is_given: bool) -> None:
@@ -119,10 +120,13 @@ def _check_sizes(reviews: pd.DataFrame, *, is_given: bool) -> None:
     )
 
 
-def _describe(reviews: pd.DataFrame, given: list[str], unsplit: UnsplitReviews) -> Dataset:
+def _describe(reviews: pd.DataFrame, given: list[str], unsplit: UnsplitReviews, deviations: list[str]) -> Dataset:
     by_split = reviews.groupby("split")["label"]
     elsewhere = set(reviews.loc[reviews["split"] != "test", "words"])
     across_splits = int((reviews["words"].isin(elsewhere) & (reviews["split"] == "test")).sum())
+    empty = ~reviews["has_tokens"]
+    duplicates = int(reviews["words"].duplicated().sum())
+    without_tokens = {str(split): int(number) for split, number in empty.groupby(reviews["split"]).sum().items()}
     validation: ValidationSplit = "by group" if "group" in reviews else "at random, stratified by class"
     return Dataset(
         source=unsplit.source,
@@ -131,10 +135,36 @@ def _describe(reviews: pd.DataFrame, given: list[str], unsplit: UnsplitReviews) 
         positives={str(split): int(number) for split, number in by_split.sum().items()},
         classes=unsplit.classes,
         validation="given" if "validation" in given else validation,
-        duplicates=int(reviews["words"].duplicated().sum()),
+        duplicates=duplicates,
         across_splits=across_splits,
-        caveats=(*unsplit.caveats, *_caveats(reviews, given, unsplit.classes, across_splits)),
+        without_tokens=without_tokens,
+        caveats=(
+            *unsplit.caveats,
+            *_describe_copies(duplicates, len(reviews)),
+            *_describe_empty(without_tokens),
+            *deviations,
+            *_caveats(reviews, given, unsplit.classes, across_splits),
+        ),
     )
+
+
+def _describe_copies(copies: int, reviews: int) -> list[str]:
+    if copies == 0:
+        return []
+    return [
+        f"{copies:,} of {reviews:,} reviews are copies: they have the same words as another one. Intervals and tests "
+        "count a text with its copies once."
+    ]
+
+
+def _describe_empty(counts: dict[str, int]) -> list[str]:
+    if sum(counts.values()) == 0:
+        return []
+    found = ", ".join(f"{split} {counts.get(split, 0):,}" for split in SPLITS)
+    return [
+        f"{sum(counts.values()):,} reviews have no words, emoji or other tokens ({found}). Each model gives "
+        "all of them the same probability."
+    ]
 
 
 def _caveats(reviews: pd.DataFrame, given: list[str], classes: tuple[str, str], across_splits: int) -> list[str]:

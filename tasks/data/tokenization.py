@@ -4,10 +4,13 @@ All work is done by pyarrow kernels on batches of some thousand reviews, in thre
 interpreter lock, and batches limit the memory for any number of reviews.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from html import unescape
+from html.entities import html5
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,19 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.data import token_patterns as patterns
+
 Result = TypeVar("Result")
 PADDING, UNKNOWN = 0, 1
 FIRST_TOKEN_ID = 2
 MAX_VOCABULARY_SIZE = 2**16
 BATCH_REVIEWS = 4_000
-LINE_BREAK = r"<br\s*/?>"
-# Everything but letters, marks, digits, underscores, apostrophes, ! and ? separates tokens; so do quotes around words.
-SEPARATORS = r"'*[^\p{L}\p{M}\p{N}_'!?]+'*"
-UNSPACED_SCRIPTS = "".join(
-    rf"\p{{{script}}}" for script in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
-)
-# What each tokenizer makes a token of its own.
-TOKENIZERS = {"words": rf"([!?]|[{UNSPACED_SCRIPTS}]\p{{M}}*)", "characters": r"([^\s\p{M}]\p{M}*)"}
 ENCODED_SCHEMA = pa.schema(
     [
         ("review_id", pa.large_string()),
@@ -56,7 +53,7 @@ def encode(
         vocabulary_size: Number of different token ids, padding (0) and the unknown token (1) included; 3 to 65,536.
         max_tokens: Number of tokens kept of each review, at least 1. The last ones are kept, because a review usually
             ends with its verdict.
-        tokenizer: Name in `TOKENIZERS`.
+        tokenizer: Name in `token_patterns.TOKENS`.
         threads: Number of batches that are processed at the same time.
 
     Returns:
@@ -84,7 +81,7 @@ def build_vocabulary(
     Args:
         texts: Batches of texts of the training reviews only, so that the test reviews do not leak into the vocabulary.
         vocabulary_size: Number of token ids; 3 to 65,536. Padding and the unknown token take two of them.
-        tokenizer: Name in `TOKENIZERS`.
+        tokenizer: Name in `token_patterns.TOKENS`.
         threads: Number of batches that are processed at the same time.
 
     Returns:
@@ -114,7 +111,7 @@ def tokenize(
         texts: (reviews,) strings.
         vocabulary: Columns word and index, as from `build_vocabulary`.
         max_tokens: Number of tokens kept of each text, its last ones; at least 1.
-        tokenizer: Name in `TOKENIZERS`.
+        tokenizer: Name in `token_patterns.TOKENS`.
 
     Returns:
         (reviews,) lists of 1 to `max_tokens` token ids, uint16. A text without tokens becomes one unknown token,
@@ -143,12 +140,12 @@ def tokenize(
 def split_tokens(texts: pa.Array, tokenizer: str = "words") -> pa.ListArray:
     """Split texts into lower-case tokens.
 
-    `!` and `?` are tokens; other punctuation and HTML line breaks are removed. Scripts without spaces between words
-    are split into characters, each with its combining marks.
+    `!`, `?`, emoji, common emoticons, hashtags and handles are tokens; other punctuation and HTML tags are removed.
+    Scripts without spaces between words are split into characters, each with its combining marks.
 
     Args:
         texts: (reviews,) strings.
-        tokenizer: Name in `TOKENIZERS`.
+        tokenizer: Name in `token_patterns.TOKENS`.
 
     Returns:
         (reviews,) lists of strings; a text without tokens is one empty string.
@@ -157,13 +154,55 @@ def split_tokens(texts: pa.Array, tokenizer: str = "words") -> pa.ListArray:
 
 
 def normalize_text(texts: pa.Array, tokenizer: str = "words") -> pa.Array:
-    """Return the tokens of each text with one space between them. Texts with equal results are equal to every model."""
-    plain = pc.utf8_lower(pc.utf8_normalize(texts.cast(pa.large_string()), form="NFKC"))
-    plain = pc.replace_substring(plain, "\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    plain = pc.replace_substring_regex(plain, LINE_BREAK, " ")
-    plain = pc.replace_substring_regex(plain, TOKENIZERS[tokenizer], r" \1 ")
-    plain = pc.replace_substring_regex(plain, SEPARATORS, " ")
-    return pc.utf8_trim(plain, " '")
+    """Return the tokens of each text with one space between them. Texts with equal results are equal to every model.
+
+    Normalizing the result again does not change it.
+    """
+    plain = texts.cast(pa.large_string())
+    plain = _replace_some(plain, pc.match_substring_regex(plain, patterns.REFERENCE), plain, _unescape)
+    plain = _replace_some(plain, pc.invert(pc.string_is_ascii(plain)), plain, _simplify)
+    plain = pc.replace_substring_regex(pc.utf8_lower(plain), patterns.TAG, " ")
+    has_symbols = pc.match_substring_regex(plain, patterns.SYMBOLS[tokenizer])
+    # Two expressions without groups are several times as fast as one with groups, which symbols need.
+    tokens = pc.replace_substring_regex(plain, patterns.CHARACTERS[tokenizer], patterns.SPACED[tokenizer])
+    tokens = pc.replace_substring_regex(tokens, patterns.SEPARATORS, " ")
+    with_symbols = partial(_isolate_symbols, tokenizer=tokenizer)
+    return pc.utf8_trim(_replace_some(tokens, has_symbols, plain, with_symbols), " '")
+
+
+def _isolate_symbols(texts: pa.Array, tokenizer: str) -> pa.Array:
+    """Return texts with one space between their tokens, some of which are symbols."""
+    tokens = pc.replace_substring_regex(texts, patterns.TOKENS[tokenizer], patterns.GROUPS)
+    return pc.replace_substring_regex(tokens, " +", " ")
+
+
+def _replace_some(
+    texts: pa.Array, chosen: pa.Array, sources: pa.Array, change: Callable[[pa.Array], pa.Array]
+) -> pa.Array:
+    """Return texts of which the chosen ones are made of their sources. Most texts need only some of the steps."""
+    selected = sources.filter(chosen)
+    return pc.replace_with_mask(texts, chosen, change(selected)) if len(selected) else texts
+
+
+def _unescape(texts: pa.Array) -> pa.Array:
+    """Return texts without character references of HTML. Texts that were escaped twice have them in two layers."""
+    plain = texts.to_pylist()
+    for _ in range(2):
+        plain = [re.sub(patterns.REFERENCE, _resolve, text) for text in plain]
+    return pa.array(plain, pa.large_string())
+
+
+def _resolve(reference: re.Match[str]) -> str:
+    """Return the character of a reference; an unknown name is left as it is."""
+    name = reference[0].removeprefix("&")
+    return unescape(reference[0]) if name.startswith("#") else html5.get(name, reference[0])
+
+
+def _simplify(texts: pa.Array) -> pa.Array:
+    """Return texts with one form of each character and apostrophe, and without modifiers."""
+    plain = pc.replace_substring_regex(texts, patterns.MODIFIERS, "")
+    plain = pc.utf8_normalize(plain, form="NFKC")
+    return pc.replace_substring(plain, "\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def text_array(texts: Iterable[str]) -> pa.Array:

@@ -42,7 +42,9 @@ def test_bundled_reviews_have_expected_splits(bundled_reviews):
     bundled, dataset = bundled_reviews.frame, bundled_reviews.dataset
     assert list(bundled.columns) == ["review_id", "split", "label", "text", "cluster"]
     assert bundled.groupby("split").size().to_dict() == dataset.rows
+    assert dataset.fingerprint.startswith("3fbe8333d8a33a41")  # a change makes all earlier scores incomparable
     assert len(bundled) == 25_000
+    assert any(caveat.startswith("99 of 25,000 reviews are copies") for caveat in dataset.caveats)
     assert bundled["label"].sum() == 12_500
     assert abs(dataset.rows["test"] - 5_000) < 20
     assert abs(dataset.rows["validation"] - 4_000) < 20

@@ -45,6 +45,143 @@ def test_words_tokenizer_by_hand(text, words):
     assert split_tokens(text_array([text])).to_pylist() == [words]
 
 
+def words_of(text, tokenizer="words"):
+    return split_tokens(text_array([text]), tokenizer).to_pylist()[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("great😍😍", ["great", "😍", "😍"]),
+        ("👍 👍🏽 👍🏿", ["👍", "👍", "👍"]),  # skin tones are one token
+        ("❤ ❤️ ❤︎", ["❤", "❤", "❤"]),  # so are variants of text and emoji
+        ("👩🏽‍💻 and ❤️‍🔥", ["👩\u200d💻", "and", "❤\u200d🔥"]),  # joined emoji
+        ("🇩🇪🇫🇷", ["🇩🇪", "🇫🇷"]),
+        (
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f!",
+            ["🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "!"],
+        ),
+        ("1️⃣ #️⃣ 10", ["1⃣", "#⃣", "10"]),
+        ("★★☆ ♥ ♫ ☹️", ["★", "★", "☆", "♥", "♫", "☹"]),
+        ("‼️ ⁉️", ["!", "!", "!", "?"]),
+        ("映画😍が", ["映", "画", "😍", "が"]),
+        ("رائع😍", ["رائع", "😍"]),
+        ("© 2005 → “film”…", ["2005", "→", "film"]),
+    ],
+)
+def test_emoji_are_tokens(text, words):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (":) :-) :-))) =)", [":)", ":)", ":)", "=)"]),
+        ("bad.:( :-(( >:(", ["bad", ":(", ":(", ":("]),
+        ("sad:'( :'-(", ["sad", ":'(", ":'("]),
+        (";) ;-D :D :P :-o", [";)", ";d", ":d", ":p", ":o"]),
+        ("<3 </3 i <3 this > that", ["<3", "</3", "i", "<3", "this", "that"]),
+        ("^^ ^_^ -_- >_< ;_; \\o/ (^o^) T_T", ["^^", "^_^", "-_-", ">_<", ";_;", "\\o/", "^o^", "t_t"]),
+        (":/ :-\\ :| :* :]", [":/", ":\\", ":|", ":*", ":]"]),
+        ("：） (:", [":)", "(:"]),
+        ("'great' :) 'film':(", ["great", ":)", "film", ":("]),
+        ("http://x.y/:)", ["http", "x", "y", ":)"]),
+        ("1:30, cast:drama, C:\\d, (a): b, <30", ["1", "30", "cast", "drama", "c", "d", "a", "b", "30"]),
+        ("http://d.com ratio 3:2 :2", ["http", "d", "com", "ratio", "3", "2", "2"]),
+    ],
+)  # fmt: skip
+def test_emoticons_are_tokens(text, words):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("#film, (#Worst_Film!) @some_one's", ["#film", "#worst_film", "!", "@some_one", "s"]),
+        ("＃映画 @имя #2good", ["#映画", "@имя", "#2good"]),
+        ("#1 C# @ 5pm a@b.com C++ x#y", ["1", "c", "5pm", "a", "b", "com", "c", "x", "y"]),
+        ("don't rock'n'roll", ["don't", "rock'n'roll"]),
+    ],
+)
+def test_hashtags_and_handles_are_tokens(text, words):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("don&#39;t &hellip; it&quot;s <b>bad</b>&nbsp;film", ["don't", "it", "s", "bad", "film"]),
+        ("&amp;quot;R&amp;D&amp;quot; AT&T &notaname; & co;", ["r", "d", "at", "t", "notaname", "co"]),
+        ("caf&eacute; &Eacute;t&#xE9; &#128525;", ["café", "été", "😍"]),
+        ("&lt;3 &lt;i&gt;so&lt;/i&gt;", ["<3", "so"]),
+        (f"&#{'9' * 5000}; &#xD800; &#0;", ["9" * 5000]),
+    ],
+)
+def test_character_references_are_unescaped(text, words):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<p class='x'>a<BR/>b<hr>c</P ><a href=\"http://x.y/?a=1\" id=z>d</a><h1>e</h1>", list("abcde")),
+        ("x<!-- y\nz -->w", ["x", "w"]),
+        ("a < b > c", ["a", "b", "c"]),
+        ("if a <b and c> d", ["if", "a", "b", "and", "c", "d"]),
+        ("<sigh> <3>", ["sigh", "<3"]),
+    ],
+)
+def test_tags_are_removed(text, words):
+    assert words_of(text) == words
+
+
+def test_characters_tokenizer_keeps_symbols_whole():
+    assert words_of("Go 👩🏽‍💻 :-) #a don&#39;t <3", "characters") == [*"go", "👩\u200d💻", ":)", *"#adont", "<3"]
+
+
+ODD_PIECES = [
+    "a",
+    "'",
+    " ",
+    "<",
+    "b",
+    ">",
+    "!",
+    ":",
+    "-",
+    ")",
+    "(",
+    "d",
+    "&lt;",
+    "&amp;",
+    "#",
+    "@",
+    "_",
+    "^",
+    "3",
+    "/",
+    "=",
+]
+ODD_PIECES += ["é", "日", "😍", "\u200d", "\ufe0f", "🏽", "🇩", "\u20e3", "\u0301", ";", "’", ".", "\n", "<br />"]
+
+
+@pytest.mark.parametrize("tokenizer", ["words", "characters"])
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(st.sampled_from(ODD_PIECES), max_size=12))
+def test_normalizing_twice_is_normalizing_once(tokenizer, pieces):
+    once = normalize_text(text_array(["".join(pieces)]), tokenizer)
+    assert normalize_text(once, tokenizer).to_pylist() == once.to_pylist()
+    assert "  " not in once[0].as_py()
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(st.sampled_from(ODD_PIECES), max_size=12))
+def test_text_next_to_a_symbol_has_the_same_tokens(pieces):
+    """Texts with symbols are normalized by another expression than texts without."""
+    text = "".join(pieces)
+    assert words_of(f"{text} \n 😍") == [word for word in [*words_of(text), "😍"] if word]
+
+
 def test_characters_tokenizer_by_hand():
     assert split_tokens(text_array(["Süß, 日本\n\u1100a\u0308!", "..."]), "characters").to_pylist() == [
         ["s", "ü", "ß", "日", "本", "\u1100", "ä", "!"],

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tasks.data.records import UnsplitReviews
+from tasks.data.splits import split_reviews
 from tasks.evaluation.grouping import (
+    ReviewGroups,
     add_groups,
     compare_proportions,
     effective_groups,
@@ -41,6 +44,24 @@ def test_predictions_have_the_groups_of_their_reviews() -> None:
     assert arrays.groups is not None
     assert arrays.review_ids.tolist() == ["x", "y", "z"]
     assert arrays.groups.sum(np.array([1.0, 2, 4])).tolist() == [5, 2]
+
+
+def test_copies_of_a_text_count_once() -> None:
+    texts = [f"text {number}" for number in range(240)] + ["Good"] * 30 + ["good."] * 30
+    splits = ["train"] * 100 + ["validation"] * 60 + ["test"] * 140
+    frame = pd.DataFrame({"text": texts, "label": [0, 1] * 120 + [1] * 60, "split": splits})
+    reviews = split_reviews(UnsplitReviews(frame), seed=0).frame
+    rows = reviews[reviews["split"] == "test"].assign(architecture="a", seed=0)
+    is_copy = rows["text"].str.lower().str.startswith("good")
+    arrays = predictions_of_split(
+        add_groups(rows.drop(columns="cluster").assign(probability=is_copy * 0.8), reviews), "test"
+    )
+    assert arrays.groups is not None
+    assert sorted(arrays.groups.sizes) == [1] * 80 + [60]
+    everything, independent = np.ones(140, bool), ReviewGroups(np.arange(140), np.arange(140), np.ones(140, np.int64))
+    intervals = [proportion_interval(arrays.labels == 1, everything, each) for each in (arrays.groups, independent)]
+    widths = [high - low for low, high in intervals]
+    assert widths[0] > 2 * widths[1]
 
 
 def test_groups_without_two_reviews_of_a_split_are_left_out() -> None:
