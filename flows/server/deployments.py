@@ -59,6 +59,7 @@ def keep_server_state(entry: dict[str, Any], server: DeploymentResponse) -> list
         Descriptions of what is kept.
     """
     changes = list(find_changes(entry, server))
+    entry.setdefault("paused", server.paused)
     if server.version == entry["version"]:
         entry["parameters"] = server.parameters
         entry.pop("schedules", None)  # Prefect then leaves those of the server as they are
@@ -139,16 +140,31 @@ def run_prefect(*words: str) -> None:
         raise CommandError(f"{done.stdout}{done.stderr}".strip())
 
 
+def deploy(content: dict[str, Any]) -> list[str]:
+    """Create or update the work pool and the deployments.
+
+    Args:
+        content: Content of prefect.yaml.
+
+    Returns:
+        One line for each deployment that was changed on the server, and keeps that.
+
+    Raises:
+        CommandError: If one of Prefect's commands fails.
+    """
+    with get_client(sync_client=True) as client, tempfile.TemporaryDirectory() as folder:
+        create_pool(client)
+        lines = merge(content, client)
+        merged = Path(folder) / "prefect.yaml"
+        merged.write_text(yaml.safe_dump(content))
+        run_prefect("deploy", "--all", "--prefect-file", str(merged))
+    return lines
+
+
 def main() -> int:
     """Create or update the work pool, the deployments and the automations; return the exit code."""
-    content = yaml.safe_load((PROJECT_ROOT / "prefect.yaml").read_text())
     try:
-        with get_client(sync_client=True) as client, tempfile.TemporaryDirectory() as folder:
-            create_pool(client)
-            lines = merge(content, client)
-            merged = Path(folder) / "prefect.yaml"
-            merged.write_text(yaml.safe_dump(content))
-            run_prefect("deploy", "--all", "--prefect-file", str(merged))
+        lines = deploy(yaml.safe_load((PROJECT_ROOT / "prefect.yaml").read_text()))
     except CommandError as error:
         print_error(error)
         return 1

@@ -48,13 +48,13 @@ class RefusedError(UnusableServerError):
         super().__init__(f"the server {what} (status {status}). {CREDENTIALS}")
 
 
-def check_address(address: Address, seconds: float = CONNECT_SECONDS) -> None:
-    """Check that a Prefect server answers at an address. Wait for it for some seconds: it may be restarting.
+def check_address(address: Address) -> None:
+    """Check that a Prefect server answers at an address. Wait `CONNECT_SECONDS` for it: it may be restarting.
 
     Raises:
         UserError: If none does, or it cannot be used.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
             check_api(address.api)
@@ -116,10 +116,10 @@ def check_api(api: str) -> None:
 def _get(url: str) -> httpx.Response:
     try:
         answer = httpx.get(url, timeout=5, headers=_headers(), verify=_tls(), follow_redirects=True)
-    except (httpx.InvalidURL, httpx.TooManyRedirects, UnicodeError, OSError) as error:
-        raise UnusableServerError(f"no Prefect server answers there ({error})") from None
     except httpx.TransportError as error:
         raise _explain(error) from None
+    except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
+        raise UnusableServerError(f"no Prefect server answers there ({escape_terminal(error, 200)})") from None
     if answer.status_code in REFUSED:
         raise RefusedError(answer.status_code)
     if answer.is_server_error:

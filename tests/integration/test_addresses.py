@@ -22,6 +22,7 @@ from tests.helpers.subcommands import run_subcommand
 
 SECRET = "pnu_planted0key"
 SETTINGS = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
+pytestmark = pytest.mark.failure_mode("wrong-address")
 PAGE = (200, "<html><title>Another program</title></html>")
 
 
