@@ -166,7 +166,7 @@ def _explain(error: httpx.TransportError) -> UnusableServerError:
         )
     if ssl.SSLError in causes:
         return UnusableServerError(f"no TLS is spoken there ({text}). Does the address begin with http:// instead?")
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
         return UnusableServerError(f"no HTTP is spoken there ({text}). Does the address begin with https:// instead?")
     return NoAnswerError(text)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate, WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -67,13 +67,15 @@ def test_a_new_deployment_is_as_in_the_file(client: SyncPrefectClient) -> None:
 def test_what_was_paused_or_changed_by_hand_stays(client: SyncPrefectClient) -> None:
     reset(client)
     before = deployment(client)
-    later = DeploymentScheduleUpdate(active=False, schedule=CronSchedule(cron="0 5 * * *"), parameters={"new_seeds": 2})
-    client.update_deployment_schedule(before.id, before.schedules[0].id, **later.model_dump(exclude_unset=True))
+    later = CronSchedule(cron="0 5 * * *", timezone="UTC")
+    client.update_deployment_schedule(
+        before.id, before.schedules[0].id, active=False, schedule=later, parameters={"new_seeds": 2}
+    )
     client.update_deployment(before.id, DeploymentUpdate(parameters={"seeds": 7}, paused=True))
     client.update_work_pool(POOL, WorkPoolUpdate(is_paused=True, concurrency_limit=1))
     for name in (ALERT, automations.NAME):
         (alert,) = client.read_automations_by_name(name)
-        client.update_automation(alert.id, alert.model_copy(update={"enabled": False}))
+        client.pause_automation(alert.id)
     lines = deploy(content())
     automations.create_or_update(automations.crash_silent_runs())
     after = deployment(client)
