@@ -5,6 +5,7 @@ version of a deployment names the parameters and schedules of prefect.yaml. As l
 those of the server are kept. If they change, the file applies, but what is paused stays paused.
 """
 
+import copy
 import hashlib
 import json
 import subprocess
@@ -152,6 +153,7 @@ def deploy(content: dict[str, Any]) -> list[str]:
     Raises:
         CommandError: If one of Prefect's commands fails.
     """
+    content = copy.deepcopy(content)
     with get_client(sync_client=True) as client, tempfile.TemporaryDirectory() as folder:
         create_pool(client)
         lines = merge(content, client)

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,6 +202,11 @@ def test_the_address_of_the_profile_counts(api: str, home: Path, monkeypatch: py
     assert configured_address() == Address(DEFAULT_API)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     assert configured_address().source == "PREFECT_API_URL"
+
+
+def test_the_default_is_the_address_of_pyproject() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["tool"]["prefect"]["api"]["url"] == DEFAULT_API
 
 
 @pytest.mark.parametrize("content", ["not toml [", "", 'active = "x"', 'active = "x"\n[profiles]\nx = 3', "active = 1"])
