@@ -24,6 +24,7 @@ from tasks.config import recipe as s
 from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
+from tasks.data.datasets import check_source
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials
 from tasks.execution.check_engine import check_engine
@@ -98,6 +99,7 @@ def imdb_compare(
         return superseded
     started = datetime.now(UTC)  # the scheduled time may be long before the start
     configure_run_logging()
+    check_source(data)
     check_engine(engine, dask_address)
     recipe, settings = parameters.recipe(), parameters.model_dump(mode="json")
     check_user_architectures(parameters.architectures, recipe)

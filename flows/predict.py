@@ -3,6 +3,7 @@
 from prefect import flow
 
 from tasks.config import parameters as p
+from tasks.data.files import check_file
 from tasks.execution.run_logging import configure_run_logging
 from tasks.inference import selection
 from tasks.inference.score_files import check_output
@@ -25,7 +26,9 @@ def imdb_predict(
     threshold: selection.Threshold = 0.5,
 ) -> str:
     """Predict every text of a file with a trained model: one row with label and calibrated probability per text."""
-    options = p.validate_user_values(selection.ScoringOptions, locals())
+    given = locals()
     configure_run_logging()
+    options = p.validate_user_values(selection.ScoringOptions, given)
+    check_file(options.file)
     check_output(options.file, options.output, (options.text_column, *options.keep))
     return score(options)

@@ -8,7 +8,7 @@ from uuid import UUID
 from flows.cli.console import print_output
 from flows.cli.options import CleanOptions
 from flows.cli.run import configure_prefect
-from flows.server.lifecycle import running_server
+from flows.server.lifecycle import check_server, running_server
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.nightly.history import read_history
@@ -64,6 +64,7 @@ def clean_prefect(older_than: int, *, delete: bool) -> int:
         UserError: If a Prefect server neither answers nor can be started.
     """
     configure_prefect()
+    check_server()
     with running_server(meanwhile=lambda: import_module("tasks.execution.flow_runs")):
         flow_runs = import_module("tasks.execution.flow_runs")
         found: Sequence[UUID] = flow_runs.find_old_flow_runs(datetime.now(UTC) - timedelta(days=older_than))

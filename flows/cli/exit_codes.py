@@ -12,6 +12,7 @@ import httpx
 from flows.cli.console import OutputClosedError, print_error
 from flows.cli.option_names import name_options
 from flows.server.lifecycle import ServerError
+from flows.server.probe import REFUSED, RefusedError
 from tasks.config.errors import (
     DamagedFileError,
     ExecutorLostError,
@@ -53,6 +54,9 @@ def report_error(error: BaseException, hint: str = "", names: Mapping[str, str] 
             print_error(f"{error} {hint}".rstrip())
         case DamagedFileError() | MissingFileError():
             print_error(f"{error}. {RECREATE}")
+        case httpx.HTTPStatusError() if error.response.status_code in REFUSED:
+            print_error(f"Prefect's server: {RefusedError(error.response.status_code)}. {hint}".rstrip())
+            os._exit(USER_ERROR)
         case httpx.HTTPError():
             print_error(f"Prefect's server no longer answers ({error}). {hint}".rstrip())
             os._exit(FAILURE)  # a normal exit waits for minutes, while Prefect's threads try to send their queues

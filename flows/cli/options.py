@@ -171,6 +171,7 @@ class PlanOptions(BaseModel):
 class UiOptions(BaseModel):
     """Serve the Prefect UI with a worker, the deployments and the nightly schedule, until Ctrl-C.
 
-    Takes no options. The address is that of PREFECT_API_URL or else of pyproject.toml. PREFECT_SERVER_API_HOST selects
-    another network interface than 127.0.0.1, and then needs PREFECT_SERVER_API_AUTH_STRING=<user>:<password>.
+    Takes no options. The address is that of PREFECT_API_URL, in the environment or the profile of Prefect, or else of
+    pyproject.toml. PREFECT_SERVER_API_HOST selects another network interface than 127.0.0.1, and then needs
+    PREFECT_SERVER_API_AUTH_STRING=<user>:<password>.
     """

@@ -2,20 +2,17 @@
 
 import os
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
-import httpx
 from rich.console import Console
 
 from flows.cli.console import print_output
 from flows.cli.options import RunOptions
 from flows.cli.progress import live_display, reduced_logging
 from flows.cli.streams import discard
-from flows.server.database import check_database, database_file
 from flows.server.environment import set_client_environment
-from flows.server.lifecycle import is_healthy, project_api, running_server
+from flows.server.lifecycle import check_server, running_server
 from tasks.config.errors import UserError
 from tasks.config.labels import ARCHITECTURE_NAMES
 from tasks.config.log_filters import hide_user_error_logs, hide_user_error_tracebacks
@@ -25,8 +22,6 @@ from tasks.data.stored_reviews import load_dataset
 from tasks.execution.check_engine import check_engine
 from tasks.storage.layout import cache_dir, history_dir, runs_dir
 from tasks.storage.s3 import results_place
-
-CONNECT_SECONDS = 3
 
 
 def execute(options: RunOptions) -> None:
@@ -122,36 +117,3 @@ def check_results(results: str) -> None:
                 f"--results: received {results[:300]!r}, but {str(existing)[:300]} is not a writable folder. "
                 "Make it writable, or choose another folder."
             )
-
-
-def check_server() -> None:
-    """Check that a Prefect server answers or can be started, before anything heavy is imported.
-
-    Raises:
-        UserError: If no server answers at PREFECT_API_URL, or Prefect's database cannot be used.
-    """
-    address = os.environ.get("PREFECT_API_URL")
-    if address:
-        wait_for_address(address)
-    elif (file := database_file()) and not is_healthy(project_api()):
-        check_database(file)
-
-
-def wait_for_address(address: str, seconds: float = CONNECT_SECONDS) -> None:
-    """Wait until a server answers at an address: it may be restarting.
-
-    Raises:
-        UserError: If none does.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            httpx.get(f"{address}/health", timeout=2)
-            return
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            if time.monotonic() > deadline:
-                raise UserError(
-                    f"No Prefect server answers at {address}, the value of PREFECT_API_URL ({error}). Start it, or "
-                    "unset PREFECT_API_URL: then the run starts a temporary server."
-                ) from None
-        time.sleep(0.5)

@@ -59,6 +59,7 @@ def create_or_update(automation: AutomationCore) -> str:
         first, *duplicates = existing
         for duplicate in duplicates:
             client.delete_automation(duplicate.id)
+        automation = automation.model_copy(update={"enabled": first.enabled})  # it may be paused by hand
         if AutomationCore.model_validate(first.model_dump(include=set(AutomationCore.model_fields))) == automation:
             return "kept"
         client.update_automation(first.id, automation)

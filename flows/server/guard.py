@@ -13,6 +13,7 @@ cannot be known here (of a container, of a proxy). There Prefect's password prot
 page that reaches the server by another name has no access to what the browser stored for the usual one.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -89,6 +90,18 @@ def create_application() -> "ASGIApp":
         return create_app(final=True)
 
 
+def shorten_locked_database(record: logging.LogRecord) -> bool:
+    """Remove the traceback of an error that Prefect's services retry: another process locks SQLite's file for a moment.
+
+    Returns:
+        True: the message itself is logged.
+    """
+    if record.exc_info and "database is locked" in str(record.exc_info[1]):
+        record.msg, record.args = f"{record.getMessage()} (the database is locked; this is tried again)", None
+        record.exc_info = record.exc_text = None
+    return True
+
+
 def main(host: str, port: int) -> int:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -102,6 +115,8 @@ def main(host: str, port: int) -> int:
     os.umask(0o077)  # only the owner may read the database
     make_private()
     application = guarded(create_application(), host, port)
+    for handler in logging.getLogger().handlers:  # of Prefect
+        handler.addFilter(shorten_locked_database)
     # No proxy is trusted. h11 refuses a request with two Host headers, or an HTTP/1.1 request with none.
     uvicorn.run(application, host=host, port=port, log_level="warning", proxy_headers=False, http="h11")
     return 0

@@ -9,16 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import httpx
-
-from flows.server.database import make_private
+from flows.server.address import NAME, Address, configured_address
+from flows.server.database import check_database, database_file, make_private
+from flows.server.probe import RefusedError, UnusableServerError, check_address, check_api, is_healthy
 from tasks.config.errors import UserError
 
 PROJECT_ROOT = Path(__file__).parents[2]
@@ -29,20 +28,6 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 class ServerError(RuntimeError):
     """A Prefect server, or one of Prefect's commands, failed or ended by itself."""
-
-
-def project_api() -> str:
-    """Return the address of the server's API: PREFECT_API_URL, or else the one of pyproject.toml."""
-    settings = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
-    return os.environ.get("PREFECT_API_URL") or str(settings["tool"]["prefect"]["api"]["url"])
-
-
-def is_healthy(api: str) -> bool:
-    """Return whether a Prefect server answers at the address of its API."""
-    try:
-        return httpx.get(f"{api}/health", timeout=2).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def wait_until_healthy(api: str, server: subprocess.Popen[bytes]) -> None:
@@ -76,6 +61,7 @@ def _prepare_child() -> None:
 def prefect_process(
     *arguments: str,
     output: IO[bytes] | None = None,
+    errors: int | None = subprocess.STDOUT,
     module: str = "prefect",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
@@ -86,6 +72,7 @@ def prefect_process(
     Args:
         arguments: Words behind `python -m prefect`.
         output: File for stdout and stderr; by default the terminal.
+        errors: None if stderr is the terminal in any case.
         module: Module to run instead of Prefect.
         environment: Environment variables; by default those of this process.
     """
@@ -94,7 +81,7 @@ def prefect_process(
         start_new_session=True,
         cwd=PROJECT_ROOT,
         stdout=output,
-        stderr=output,
+        stderr=errors if output else None,
         env=environment,
         preexec_fn=_prepare_child,
     )
@@ -159,12 +146,40 @@ def check_host(host: str) -> None:
         )
 
 
+def check_server() -> None:
+    """Check that a Prefect server answers or can be started, before anything heavy is imported.
+
+    Raises:
+        UserError: If none can be used at the address that is set, or Prefect's database cannot be used.
+    """
+    address = configured_address()
+    if address.source:
+        check_address(address)
+    elif (file := database_file()) and not answers(address):
+        check_database(file)
+
+
+def answers(default: Address) -> bool:
+    """Return whether a server can be used at the default address.
+
+    Raises:
+        UserError: If a Prefect server answers there, but refuses the credentials.
+    """
+    try:
+        check_api(default.api)
+        return True
+    except UnusableServerError as error:
+        if isinstance(error, RefusedError) and error.by_prefect:
+            raise default.error(str(error)) from None
+        return False
+
+
 @contextmanager
 def running_server(meanwhile: Callable[[], object]) -> Iterator[None]:
-    """Use the project's server if it answers, or else a temporary one, until the end of the block.
+    """Use the server at the address that is set, else the project's if it answers, else a temporary one.
 
-    Prefect reads the address when it is imported, so this comes first. If PREFECT_API_URL is set, no temporary server
-    is started.
+    Prefect reads the address when it is imported, so this comes first: it is in the environment until the end of the
+    block. If an address is set, no temporary server is started.
 
     Args:
         meanwhile: Called while the temporary server starts, when its address is known: imports Prefect.
@@ -172,10 +187,9 @@ def running_server(meanwhile: Callable[[], object]) -> Iterator[None]:
     Raises:
         UserError: If the temporary server does not start; the message quotes its last lines.
     """
-    if os.environ.get("PREFECT_API_URL"):
-        yield
-    elif is_healthy(project_api()):
-        with _address(project_api()):  # outside of the project folder Prefect does not find it
+    address = configured_address()
+    if address.source or answers(address):
+        with _address(address.api):  # Prefect does not find the project's settings outside of its folder
             yield
     else:
         with socket.socket() as free:
@@ -202,24 +216,33 @@ def _temporary_server(port: int, meanwhile: Callable[[], object]) -> Iterator[No
 
 @contextmanager
 def _address(api: str) -> Iterator[None]:
-    os.environ["PREFECT_API_URL"] = api
+    before = os.environ.get(NAME)
+    os.environ[NAME] = api
     try:
         yield
     finally:
-        del os.environ["PREFECT_API_URL"]
+        if before is None:
+            del os.environ[NAME]
+        else:
+            os.environ[NAME] = before
 
 
 def _quote(error: ServerError, log: IO[bytes]) -> str:
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()[-QUOTED_LINES:] or ["(nothing)"]
     return "\n".join(
         [
             f"A run needs a Prefect server, but a temporary one did not start. {error} Its last lines:",
-            *(f"  {line:.300}" for line in lines),
+            *last_lines(log),
             "Set PREFECT_HOME to an empty folder for a new database and default settings, or PREFECT_API_URL to the "
             "address of a running server.",
         ]
     )
+
+
+def last_lines(log: IO[bytes]) -> list[str]:
+    """Return the last lines that a process wrote to a file, indented."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()[-QUOTED_LINES:] or ["(nothing)"]
+    return [f"  {line:.300}" for line in lines]
 
 
 def _flush_logs_and_events() -> None:

@@ -13,8 +13,10 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_cu
 from prefect.utilities.callables import get_call_parameters
 from pydantic import BaseModel
 
+from flows.server.address import DEFAULT_API
 from flows.server.environment import DEFAULTS, set_client_environment
-from flows.server.lifecycle import is_healthy, running_server
+from flows.server.lifecycle import check_server, running_server
+from flows.server.probe import is_healthy
 from tasks.config.log_filters import hide_user_error_logs, hide_user_error_tracebacks
 from tasks.config.parameters import validate_user_values
 
@@ -68,6 +70,7 @@ class ServedFlow(Flow[Arguments, Result]):
         Raises:
             UserError: If values are not allowed, with all of them. Prefect shows the text as the message of the state.
         """
+        hide_user_error_tracebacks()  # a run of a deployment begins with this
         return dict(validate_user_values(self.model, parameters))
 
 
@@ -80,18 +83,19 @@ def served_flow(
 
 @contextmanager
 def available_server() -> Iterator[None]:
-    """Use the server of Prefect's settings if it answers, or else a temporary one, until the end of the block.
+    """Use the server that `running_server` uses, or one that the script itself chose, until the end of the block.
 
     In contrast to the command, Prefect has already been imported and read its settings.
 
     Raises:
-        UserError: If the temporary server does not start.
+        UserError: If the server at the address that is set cannot be used, or a temporary one does not start.
     """
     api = get_current_settings().api.url
-    if FlowRunContext.get() or (api and is_healthy(api)):
+    if FlowRunContext.get() or (api not in (None, DEFAULT_API) and is_healthy(api)):
         yield
         return
     set_client_environment()
+    check_server()
     hide_user_error_tracebacks()
     hide_user_error_logs()
     retries = int(os.environ.get("PREFECT_CLIENT_MAX_RETRIES", DEFAULTS["PREFECT_CLIENT_MAX_RETRIES"]))

@@ -254,10 +254,11 @@ def measure_torch(python: str) -> dict[str, Any]:
 
 def find_obstacle(torch: str | None) -> str | None:
     """Return the reason why nothing can be measured here, if there is one."""
-    from flows.server.lifecycle import is_healthy, project_api
+    from flows.server.address import configured_address
+    from flows.server.probe import is_healthy
 
-    if is_healthy(project_api()):
-        return f"A Prefect server is running at {project_api()}. Stop it: the measurement includes a temporary server."
+    if is_healthy(api := configured_address().api):
+        return f"A Prefect server is running at {api}. Stop it: the measurement includes a temporary server."
     if torch and subprocess.run([torch, "-c", "import torch"], capture_output=True, check=False).returncode:
         return f"--torch: {torch} has no PyTorch; name a Python that has it (and pydantic): --torch path/to/python"
     return None

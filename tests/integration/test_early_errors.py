@@ -13,7 +13,7 @@ import pytest
 
 from flows.cli.run import check_content
 from flows.server.environment import set_offline_environment
-from flows.server.lifecycle import is_healthy
+from flows.server.probe import is_healthy
 from tasks.config.parameters import Parameters
 from tasks.data.stored_reviews import load_dataset
 from tasks.storage.layout import cache_dir

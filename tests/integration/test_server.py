@@ -30,6 +30,7 @@ from websockets.typing import Subprotocol
 
 from flows.server import lifecycle as module
 from flows.server.lifecycle import server_process, wait_until_healthy
+from flows.server.probe import is_healthy
 from flows.server.ui import crash_interrupted_runs
 from tasks.config.errors import UserError
 from tests.conftest import ROOT
@@ -419,7 +420,7 @@ def test_the_ui_command_serves_deployments_that_a_worker_runs(tmp_path: Path, ti
         assert httpx.post(f"{api}/flows/", json={"name": "planted"}, headers={"Origin": EVIL}).status_code == 403
         run_prefect(environment, "deployment", "run", "imdb-compare/default", "--watch", "--params", asked)
     assert (tmp_path / "results" / "latest" / "report.html").exists()
-    assert not module.is_healthy(api)
+    assert not is_healthy(api)
 
 
 def test_marking_interrupted_runs_on_a_dead_server_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
