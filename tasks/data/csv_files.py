@@ -77,7 +77,7 @@ def _find_dialect(
 def _rows(
     reader: Any, lines: RowLines, columns: list[str], problems: Problems, has_header: bool, max_rows: float
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    first = next(reader, [])
+    first: list[str] = next(reader, [])
     header = first if has_header else [str(number) for number in range(len(first))]
     check_header(header, columns, problems, missing_header(first) if has_header else "")
     problem = (

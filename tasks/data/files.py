@@ -160,14 +160,15 @@ def _read_parts(paths: dict[str, Path], options: FileOptions) -> tuple[list[_Par
     refusals: list[str] = []
     for split, path in paths.items():
         problems = Problems(path)
-        columns, places = _empty_columns(options), []
+        columns = _empty_columns(options)
+        numbers: list[int] = []
         try:
-            _read_cells(problems, options, columns, places, sum(len(part.places) for part in parts))
+            _read_cells(problems, options, columns, numbers, sum(len(part.places) for part in parts))
         except UserError as error:
             refusals.append(str(error))
             continue
         of_file = f" of {escape_terminal(path.name)}" if len(paths) > 1 else ""
-        places = [f"{problems.unit} {place}{of_file}" for place in places]
+        places = [f"{problems.unit} {place}{of_file}" for place in numbers]
         check_texts(columns[options.text_column], places, problems)
         if not places and not problems.found:
             problems.add(f"no rows; {limits.MINIMUM}")

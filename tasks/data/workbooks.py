@@ -72,9 +72,7 @@ def _check_size(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, ValueError):
         return  # openpyxl says why
     if size > limits.MAX_WORKBOOK_BYTES:
-        found = (
-            f"unpacked it has {size:,} bytes, and {limits.MAX_WORKBOOK_BYTES:,} is the most that a workbook may have"
-        )
+        found = f"unpacked it has {size:,} bytes, and a workbook may have {limits.MAX_WORKBOOK_BYTES:,}"
         raise_beyond_limit(path, found, "Save it as CSV UTF-8.")
 
 
@@ -86,18 +84,20 @@ def _rows(
     sheet = workbook.worksheets[0]
     if len(workbook.worksheets) > 1:
         problems.read_as.append(f"sheet {escape_terminal(sheet.title, 60)!r}, the first of {len(workbook.worksheets)}")
-    rows = sheet.iter_rows(values_only=True, max_col=limits.MAX_WORKBOOK_COLUMNS)
-    first = [_text(value) for value in next(rows, ())]
+    sheet.reset_dimensions()  # some programs write wrong ones, and rows beyond them would be left out
+    top = sheet.iter_rows(values_only=True, max_row=1, max_col=limits.MAX_WORKBOOK_COLUMNS)
+    first = [_text(value) for value in next(top, ())]
     while first and not first[-1]:
         first.pop()
     header = first if has_header else [str(number) for number in range(len(first))]
     check_header(header, columns, problems, missing_header(first) if has_header else "")
     if not has_header:
         yield 1, dict(zip(header, first, strict=True))
+    rows = sheet.iter_rows(values_only=True, min_row=2, max_col=len(header))
     for number, row in enumerate(rows, 2):
         if number - has_header > (limits.MAX_ROWS if for_training else limits.MAX_WORKBOOK_ROWS):
             raise_too_many_rows(problems.path, f"more than {limits.MAX_ROWS:,}")
-        cells = [_text(value) for value in row[: len(header)]]
+        cells = [_text(value) for value in row]
         if any(len(cell) > limits.MAX_FIELD_LENGTH for cell in cells):
             raise_field_too_long(problems.path, f"row {number:,}")
         if any(cells):  # a blank row is not a row
