@@ -151,7 +151,7 @@ def check_file(path: Path) -> None:
 def _check_distinct(path: Path, names: list[str]) -> None:
     if len(set(names)) < len(names):
         shown = escape_terminal(f"{', '.join(names)} twice, of {path}")
-        raise UserError(f"text_column, label_column and group name one of {shown}.")
+        raise UserError(f"--text-column, --label-column and --group name one of {shown}.")
 
 
 def _read_parts(paths: dict[str, Path], options: FileOptions) -> tuple[list[_Part], list[str]]:
