@@ -19,6 +19,7 @@ from prefect import runtime
 from flows.server.served_flow import served_flow
 from tasks.check_nightly import check_nightly
 from tasks.clean import clean
+from tasks.config import file_options as f
 from tasks.config import parameters as p
 from tasks.config import recipe as s
 from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
@@ -61,10 +62,15 @@ def run_name() -> str:
 @p.with_field_descriptions(Parameters)
 def imdb_compare(
     data: p.Data = DEFAULTS.data,
-    text_column: p.TextColumn = DEFAULTS.text_column,
-    label_column: p.LabelColumn = DEFAULTS.label_column,
-    positive: p.Positive = DEFAULTS.positive,
-    group: p.Group = DEFAULTS.group,
+    text_column: f.TextColumn = DEFAULTS.text_column,
+    label_column: f.LabelColumn = DEFAULTS.label_column,
+    positive: f.Positive = DEFAULTS.positive,
+    group: f.Group = DEFAULTS.group,
+    test_data: f.TestData = DEFAULTS.test_data,
+    validation_data: f.ValidationData = DEFAULTS.validation_data,
+    separator: f.Separator = DEFAULTS.separator,
+    encoding: f.Encoding = DEFAULTS.encoding,
+    header: f.Header = DEFAULTS.header,
     architectures: p.Architectures = DEFAULTS.architectures,
     seeds: p.Seeds = DEFAULTS.seeds,
     new_seeds: p.NewSeeds = DEFAULTS.new_seeds,
@@ -106,7 +112,7 @@ def imdb_compare(
     results_folder = results_place(results)
     cache = cache_dir(results_folder)
     store.sweep(results_folder)
-    loading = load.submit(data, text_column, label_column, positive, group, Path(data_folder), cache)
+    loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
     dataset = loading.result()  # a user error in the data ends the run before any training
     with open_executor(parameters, warm_up=not was_compared(results_folder, dataset.fingerprint)) as (
         executor,

@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from tasks.config import file_options as f
 from tasks.config import parameters as p
 from tasks.data.files import check_file
 from tasks.execution.run_logging import configure_run_logging
@@ -15,7 +16,10 @@ from tasks.score import score
 def imdb_predict(
     file: selection.File,
     output: selection.Output,
-    text_column: p.TextColumn = "text",
+    text_column: f.TextColumn = "text",
+    separator: f.Separator = None,
+    encoding: f.Encoding = None,
+    header: f.Header = True,
     keep: selection.Keep = (),
     results: p.Results = "results",
     model: selection.Model = None,

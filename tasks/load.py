@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.logging import get_run_logger
@@ -13,23 +14,12 @@ from tasks.execution.prefect_api import completed_state
 
 
 @task(name="load", task_run_name="load-reviews")
-def load(
-    data: str,
-    text_column: str,
-    label_column: str,
-    positive: str | None,
-    group: str | None,
-    data_folder: Path,
-    cache: Path,
-) -> Dataset:
+def load(data: str, options: dict[str, Any], data_folder: Path, cache: Path) -> Dataset:
     """Load, check and split the reviews, or find them in the cache.
 
     Args:
-        data: Name of a data set, or path of a file; the next four describe the columns of a file.
-        text_column: Column of the texts.
-        label_column: Column of the labels.
-        positive: Label of the positive class; None for the usual labels.
-        group: Column whose values must not be split across training and test; None if there is none.
+        data: Name of a data set, or path of a file.
+        options: Fields of `FileOptions`: how to read a file, and the files of other splits.
         data_folder: Directory of the official reviews.
         cache: Cache directory.
 
@@ -38,9 +28,8 @@ def load(
     """
     logger = get_run_logger()
     dataset, cached = load_dataset(
-        data, text_column=text_column, label_column=label_column, positive=positive, group=group,
-        data_folder=data_folder, cache=cache, on_progress=_log_tenths(logger.info),
-    )  # fmt: skip
+        data, data_folder=data_folder, cache=cache, on_progress=_log_tenths(logger.info), **options
+    )
     logger.info("%s, fingerprint %s", escape_terminal(dataset.source), dataset.fingerprint[:16])
     return completed_state(dataset, cached=cached)
 

@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
 from tasks.config.escape import escape_markdown
+from tasks.config.file_options import file_format
 from tasks.execution.prefect_api import ignore_api_errors
 from tasks.inference.predictor import load_predictor
 from tasks.inference.score_files import format_counts, score_file
@@ -27,6 +28,7 @@ def score(options: ScoringOptions) -> str:
         options.output,
         text_column=options.text_column,
         keep=options.keep,
+        file_format=file_format(options),
         on_rows=_progress_logger(logger.info),
     )
     summary = format_counts(counts, options.output)

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from flows.cli.parser import Positional
 from tasks.config import parameters as p
+from tasks.config.file_options import Encoding, FileOptions, Header, Separator, TextColumn
 from tasks.config.parameters import Parameters
 from tasks.config.recipe import DEFAULT_ARCHITECTURES
 from tasks.inference import selection
@@ -55,7 +56,10 @@ class PredictOptions(selection.ModelSelection):
     ] = ()
     file: Annotated[Path | None, selection.FILE] = None
     output: Annotated[Path | None, selection.OUTPUT] = None
-    text_column: p.TextColumn = "text"
+    text_column: TextColumn = "text"
+    separator: Separator = None
+    encoding: Encoding = None
+    header: Header = True
     keep: selection.Keep = ()
     words: Annotated[
         int, Field(ge=0, le=100, description="Number of words to show that influence the probability most.")
@@ -131,7 +135,7 @@ class DiffOptions(BaseModel):
     as_json: Annotated[bool, Field(alias="json", description="Print one JSON object for each architecture.")] = False
 
 
-class PlanOptions(BaseModel):
+class PlanOptions(FileOptions):
     """Tell before training how many seeds and test reviews are needed to detect a difference, and how long it takes.
 
     Nothing is trained. The variances come from the last run on the same reviews, or else from published experiments.
@@ -160,10 +164,6 @@ class PlanOptions(BaseModel):
         ),
     ] = None
     workers: p.Workers = None
-    text_column: p.TextColumn = "text"
-    label_column: p.LabelColumn = "label"
-    positive: p.Positive = None
-    group: p.Group = None
     results: p.Results = "results"
     data_folder: p.DataFolder = Path("data")
 

@@ -10,6 +10,7 @@ from flows.cli.console import print_output
 from flows.cli.options import PlanOptions
 from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
+from tasks.config.file_options import file_options
 from tasks.config.labels import BASELINE_NAMES, in_display_order
 from tasks.data.datasets import DATASETS, check_source, find_official_reviews, load_reviews
 from tasks.data.stored_reviews import load_dataset
@@ -55,7 +56,7 @@ def execute(options: PlanOptions) -> None:
     Raises:
         UserError: If the data or the run cannot be used.
     """
-    check_source(options.data)
+    check_source(options.data, **file_options(options))
     results = results_place(options.results)
     print_output(format_plan(make_plan(options, results)))
 
@@ -103,7 +104,7 @@ def find_data(options: PlanOptions, results: Path) -> PlannedData:
     Raises:
         UserError: If the reviews cannot be loaded.
     """
-    columns = {name: getattr(options, name) for name in ("text_column", "label_column", "positive", "group")}
+    columns = file_options(options)
     if options.data not in DATASETS:
         dataset = load_reviews(options.data, **columns).dataset
     else:

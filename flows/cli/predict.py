@@ -14,6 +14,7 @@ from flows.cli.console import print_error, print_output
 from flows.cli.options import PredictOptions
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
+from tasks.config.file_options import FileFormat, file_format
 from tasks.data.files import check_file, read_rows
 from tasks.inference.predictor import Predictor, load_predictor
 from tasks.inference.score_files import check_output, format_counts, score_file
@@ -37,7 +38,7 @@ def execute(options: PredictOptions) -> None:
         for text in options.texts:
             print_predictions(predictor, [text], options, words=options.words)
     else:
-        lines = file_texts(options.file, options.text_column) if options.file else stdin_lines()
+        lines = file_texts(options.file, options.text_column, file_format(options)) if options.file else stdin_lines()
         for batch in batches(lines):
             print_predictions(predictor, batch, options, words=0)
 
@@ -67,7 +68,7 @@ def write_predictions(predictor: Predictor, options: PredictOptions, path: Path,
         bar = progress.add_task("", total=None)
         counts = score_file(
             predictor, path, output, text_column=options.text_column, keep=options.keep,
-            on_rows=lambda rows: progress.update(bar, completed=rows),
+            file_format=file_format(options), on_rows=lambda rows: progress.update(bar, completed=rows),
         )  # fmt: skip
     return format_counts(counts, output)
 
@@ -110,9 +111,9 @@ def batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def file_texts(path: Path, text_column: str) -> Iterator[str]:
+def file_texts(path: Path, text_column: str, reading: FileFormat) -> Iterator[str]:
     """Yield the texts of a file; a missing text is classified like an empty one."""
-    for rows in read_rows(path, [text_column], BATCH_LINES):
+    for rows in read_rows(path, [text_column], BATCH_LINES, reading):
         yield from (str(row[text_column] or "") for row in rows)
 
 

@@ -14,6 +14,7 @@ from flows.cli.streams import discard
 from flows.server.environment import set_client_environment
 from flows.server.lifecycle import check_server, running_server
 from tasks.config.errors import UserError
+from tasks.config.file_options import file_options
 from tasks.config.labels import ARCHITECTURE_NAMES
 from tasks.config.log_filters import hide_user_error_logs, hide_user_error_tracebacks
 from tasks.config.parameters import Parameters
@@ -33,7 +34,7 @@ def execute(options: RunOptions) -> None:
     parameters = options.parameters()
     configure_prefect()
     check_printable(parameters)
-    check_source(parameters.data)
+    check_source(parameters.data, **file_options(parameters))
     check_results(parameters.results)
     check_server()
     with live_display(options.progress):
@@ -77,12 +78,9 @@ def check_content(parameters: Parameters) -> None:
     if parameters.data not in DATASETS:
         load_dataset(
             parameters.data,
-            text_column=parameters.text_column,
-            label_column=parameters.label_column,
-            positive=parameters.positive,
-            group=parameters.group,
             data_folder=parameters.data_folder,
             cache=cache_dir(results_place(parameters.results)),
+            **file_options(parameters),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from tasks.config.errors import UserError
+from tasks.config.file_options import FileOptions
 from tasks.config.labels import ARCHITECTURE_NAMES, USER_ARCHITECTURE
 from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 
@@ -59,16 +60,7 @@ def _check_name(name: str | None) -> str | None:
 
 
 Data = Annotated[
-    str, Field(description="Data set (auto, bundled, imdb), or path of a CSV, Parquet or JSON lines file.")
-]
-TextColumn = Annotated[str, Field(min_length=1, description="Column of the texts in a file.")]
-LabelColumn = Annotated[str, Field(min_length=1, description="Column of the labels in a file.")]
-Positive = Annotated[
-    str | None, Field(description="Label of the positive class, if it is not 1, pos, positive or true.")
-]
-Group = Annotated[
-    str | None,
-    Field(description="Column of a file, such as film or author. Texts with the same value are in the same split."),
+    str, Field(description="Data set (auto, bundled, imdb), or path of a file: CSV, JSON, Parquet or Excel.")
 ]
 Architectures = Annotated[
     tuple[Annotated[str, AfterValidator(_check_architecture)], ...],
@@ -165,7 +157,7 @@ Results = Annotated[
 DataFolder = Annotated[Path, Field(description="Directory of the official reviews.")]
 
 
-class RunParameters(BaseModel):
+class RunParameters(FileOptions):
     """Options of a run that are not part of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -182,10 +174,6 @@ class RunParameters(BaseModel):
     dask_address: DaskAddress = None
     workers: Workers = None
     trial_timeout_minutes: TrialTimeoutMinutes = 120
-    text_column: TextColumn = "text"
-    label_column: LabelColumn = "label"
-    positive: Positive = None
-    group: Group = None
     run_name: RunName = None
     results: Results = "results"
     data_folder: DataFolder = Path("data")

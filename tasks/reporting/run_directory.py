@@ -42,6 +42,8 @@ def format_command(settings: Mapping[str, Any]) -> str:
 
 def format_option(name: str, value: Any) -> list[str]:
     """Format a parameter as arguments of a command line; a flag has no value."""
+    if value is False:
+        return [f"--no-{name.replace('_', '-')}"]
     values = [] if value is True else [",".join(map(str, value)) if isinstance(value, list) else str(value)]
     return [f"--{name.replace('_', '-')}", *values]
 

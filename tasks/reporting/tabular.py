@@ -46,10 +46,12 @@ def guard_formula(value: object) -> object:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame as CSV (UTF-8, full precision, mode 0600) in which no cell is a spreadsheet formula."""
+    """Write a frame as CSV (UTF-8 with a byte order mark for Excel, full precision, mode 0600) without formulas."""
     texts = frame.select_dtypes(exclude="number").columns
     guarded = frame.assign(**{name: frame[name].map(guard_formula) for name in texts})
     # Line ends as in RFC 4180. With a line feed only, a carriage return in a text would not be quoted and end its row.
     with replace_file(path) as file:
-        guarded.rename(columns=guard_formula).to_csv(file, mode="wb", index=False, lineterminator="\r\n")
+        guarded.rename(columns=guard_formula).to_csv(
+            file, mode="wb", index=False, lineterminator="\r\n", encoding="utf-8-sig"
+        )
     return path

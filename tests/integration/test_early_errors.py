@@ -14,6 +14,7 @@ import pytest
 from flows.cli.run import check_content
 from flows.server.environment import set_offline_environment
 from flows.server.probe import is_healthy
+from tasks.config.file_options import file_options
 from tasks.config.parameters import Parameters
 from tasks.data.stored_reviews import load_dataset
 from tasks.storage.layout import cache_dir
@@ -55,9 +56,27 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (b"text,label\n\xff\xfe\x00,1\n", [], "own.csv"),
         (b"", [], "own.csv"),
         (GOOD.encode(), ["--group", "film"], "'film'"),
+        (GOOD.encode(), ["--test-data", "missing.csv"], "'missing.csv'"),
+        (GOOD.encode(), ["--separator", ";"], "'text,label'"),
+        (GOOD.encode(), ["--encoding", "utf-16"], "UTF-16"),
+        (GOOD.encode(), ["--no-header"], "found: '0', '1'"),
+        (GOOD.replace("label", "Label").encode("utf-16"), ["--separator=,"], "'Label'"),
         (GOOD.encode(), ["--architectures", "no_such_module:model"], "no_such_module"),
     ],
-    ids=["no column", "one class", "labels", "encoding", "empty", "no group", "no module"],
+    ids=[
+        "no column",
+        "one class",
+        "labels",
+        "encoding",
+        "empty",
+        "no group",
+        "no test data",
+        "separator",
+        "other encoding",
+        "no header",
+        "UTF-16",
+        "no module",
+    ],
 )
 def test_an_error_in_a_file_is_printed_once_before_a_server_is_started(
     refused: Callable[..., str], content: bytes, options: list[str], said: str
@@ -72,7 +91,7 @@ def test_reviews_that_were_checked_are_in_the_cache(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(GOOD)
     parameters = Parameters(data=str(tmp_path / "own.csv"), results=str(tmp_path / "results"))
     check_content(parameters)
-    options = {name: getattr(parameters, name) for name in ("text_column", "label_column", "positive", "group")}
+    options = file_options(parameters)
     cache = cache_dir(tmp_path / "results")
     dataset, cached = load_dataset(parameters.data, **options, data_folder=parameters.data_folder, cache=cache)
     assert cached

@@ -25,6 +25,39 @@ def test_invalid_parameter_is_named(wrong: dict) -> None:
         Parameters.from_user(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("given", "kept", "character"),
+    [
+        (";", ";", ";"),
+        ("\t", "tab", "\t"),
+        ("\\t", "tab", "\t"),
+        ("tab", "tab", "\t"),
+        (None, None, None),
+        ("·", "·", "·"),
+    ],
+)
+def test_separator_is_a_character_or_a_name(given: str | None, kept: str | None, character: str | None) -> None:
+    parameters = Parameters.from_user(separator=given)
+    assert (parameters.separator, parameters.delimiter) == (kept, character)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"separator": ";;"}, {"separator": '"'}, {"separator": "\n"}, {"separator": ""}]
+    + [{"encoding": name} for name in ("no", "", "base64", "rot13", "idna", "unicode_escape", "a\0b")],
+)
+def test_separator_or_encoding_that_cannot_be_is_named(wrong: dict) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))) as mistake:
+        Parameters.from_user(**wrong)
+    assert len(str(mistake.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("given", ["4,5", [4, 5], ["4", "5"], ("4", 5)])
+def test_positive_labels_are_a_list_or_a_text(given: object) -> None:
+    assert Parameters.from_user(positive=given).positive == "4,5"
+    assert Parameters.from_user(positive=5).positive == "5"
+
+
 def test_recipe_excludes_options_of_a_run() -> None:
     asked = Parameters(seeds=7, workers=5, units=9)
     assert asked.recipe() == Recipe(units=9)

@@ -187,7 +187,9 @@ def test_missing_or_ambiguous_group_is_rejected(tmp_path):
     ROWS.assign(author=authors).to_csv(tmp_path / "own.csv", index=False)
     with pytest.raises(UserError, match=r"no group; fill in or delete these rows \(120 in all: line 3, line 5"):
         load_reviews(str(tmp_path / "own.csv"), group="author")
-    with pytest.raises(UserError, match=r"no column 'writer'.*Name it by text_column, label_column or group"):
+    with pytest.raises(
+        UserError, match=r"no column 'writer'.*Choose a column by --text-column, --label-column or --group"
+    ):
         load_reviews(str(tmp_path / "own.csv"), group="writer")
     with pytest.raises(UserError, match="twice"):
         load_reviews(str(tmp_path / "own.csv"), group="text")

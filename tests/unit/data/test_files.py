@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import re
+import unicodedata
 
 import pandas as pd
 import pyarrow as pa
@@ -75,15 +77,14 @@ def test_any_bytes_are_read_or_rejected_with_one_error(tmp_path, content, start,
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "no column 'text'"),
+        ("", "the file is empty"),
         ("text,label\n", "no rows"),
-        ("text;label\na;1\n", "parted by commas"),
+        ("text;labels\na;1\n", "no column 'label'; found: 'text', 'labels'"),
         ("text,label,text\na,1,b\n", "column 'text' stands 2 times"),
         ("text,label\na,1\nb,0,x\nc\n", "2 in all: line 3 has 3, line 4 has 1"),
         ('text,label\na,1\n"b,0\n', "broken quotes"),
         ("text,label\na,1\nb\0,0\n", "NUL"),
-        ("text,label\na,1\ncaf\xe9,0\n".encode("latin-1"), "not UTF-8; save the file as UTF-8 (1 in all: line 3"),
-        ("text,label\na,1\nb,0\n".encode("utf-16-le"), "NUL"),
+        ("text,label\nété,1\ncafé,0\n".encode() + b"\xff,1\n", "not UTF-8; give its encoding by --encoding"),
     ],
 )
 def test_problems_of_a_file_are_named(tmp_path, content, said):
@@ -143,6 +144,11 @@ def test_unknown_labels_are_rejected_with_their_counts(tmp_path, labels, positiv
     assert said in refusal(written(tmp_path, f"text,label\n{rows}"), positive=positive)
 
 
+def without_zeros(word):
+    """Return a number as Python's general format writes it."""
+    return f"{float(word) + 0:g}" if re.fullmatch(r"[+-]?\d+(\.\d*)?", word, re.ASCII) else word
+
+
 known = st.sampled_from([0, 1, "0", "1", "neg", "POS ", "Negative", "positive", True, False, 1.0, 0.0, "true"])
 other = st.one_of(
     known, st.sampled_from([2, -1, None, float("nan"), "", " ", "good", [], {"a": 1}, 0.5]), st.text(max_size=3)
@@ -155,9 +161,8 @@ other = st.one_of(
 def test_any_labels_are_mapped_or_rejected_with_their_counts(tmp_path, labels):
     lines = [json.dumps({"text": "x", "label": label}) for label in labels]
     path = written(tmp_path, "\n".join(lines), "own.jsonl")
-    words = [str(label).strip().casefold() for label in labels]
-    mapping = {"0": 0, "0.0": 0, "neg": 0, "negative": 0, "false": 0}
-    mapping |= {"1": 1, "1.0": 1, "pos": 1, "positive": 1, "true": 1}
+    words = [without_zeros(unicodedata.normalize("NFC", str(label).strip().casefold())) for label in labels]
+    mapping = {"0": 0, "neg": 0, "negative": 0, "false": 0, "1": 1, "pos": 1, "positive": 1, "true": 1}
     if {mapping.get(word) for word in words} == {0, 1}:
         assert list(read_reviews(path).frame["label"]) == [mapping[word] for word in words]
         return
@@ -233,16 +238,16 @@ def test_split_column_is_used_or_rejected(tmp_path):
         "a\nb.csv",
         "-rf",
         "🎬.csv",
-        "own.txt",
+        "own.dat",
         "own.parquet.gz",
         "folder.csv",
     ],
 )
 def test_path_that_is_not_a_data_file_is_rejected(tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
-    written(tmp_path, "text", "own.txt")
+    written(tmp_path, "text", "own.dat")
     written(tmp_path, "text", "own.parquet.gz")
-    assert "a path to a file that ends in .csv, .parquet, .jsonl, .ndjson" in refusal(tmp_path / name)
+    assert "a path to a file that ends in .csv, .tsv, " in refusal(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -407,6 +412,6 @@ def test_many_problems_keep_five_places(tmp_path):
 
 def test_header_with_many_columns_is_rejected_with_a_short_message(tmp_path):
     names = [f"c{number}" for number in range(200_000)]
-    message = refusal(written(tmp_path, ",".join(["text", "label", *names, *names]) + "\n"))
-    assert "column 'c0' stands 2 times" in message
+    message = refusal(written(tmp_path, ",".join(["text", "labels", *names, *names]) + "\n"))
+    assert "no column 'label'; found: 'text', 'labels', 'c0'" in message
     assert len(message) < 5_000

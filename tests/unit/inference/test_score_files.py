@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.config.errors import UserError
+from tasks.data.files import read_rows
 from tasks.inference import score_files
 from tasks.inference.score_files import format_counts, score_file
 from tests.helpers.predictors import COUNTING_PREDICTOR
@@ -37,6 +38,23 @@ def test_summary_contains_the_number_of_rows_and_labels(tmp_path: Path) -> None:
     summary = format_counts({"good": 1_200, "bad": 1}, tmp_path / "out.csv")
     assert summary.startswith("1,201 rows: 1 bad, 1,200 good.")
     assert str(tmp_path / "out.csv") in summary
+
+
+def test_csv_output_has_the_byte_order_mark_of_excel_and_is_read_back(file: Path, tmp_path: Path) -> None:
+    score_file(COUNTING_PREDICTOR, file, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbfplace,text,")
+    (rows,) = read_rows(tmp_path / "out.csv", ["place", "text"], 10)
+    assert [row["text"] for row in rows] == ["good good good", " ", "'=film", "good fine"]
+
+
+def test_file_in_another_encoding_is_scored_and_the_guess_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "in.csv").write_bytes("id;text\n1;good déjà vu\n2;très bien\n".encode("cp1252"))
+    counts = score_file(COUNTING_PREDICTOR, tmp_path / "in.csv", tmp_path / "out.parquet")
+    assert sum(counts.values()) == 2
+    assert pd.read_parquet(tmp_path / "out.parquet")["text"].tolist() == ["good déjà vu", "très bien"]
+    assert "cp1252" in caplog.text
 
 
 @pytest.mark.failure_mode("spreadsheet-formula")

@@ -35,6 +35,14 @@ def written(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+def test_command_of_a_file_without_header_has_the_flag() -> None:
+    settings = Parameters(data="own.csv", header=False, separator="\t").model_dump(mode="json")
+    command = run_directory.format_command(settings)
+    assert "--no-header" in command.split()
+    assert "--separator tab" in command
+    assert "False" not in command
+
+
 def test_run_directory_has_tables_figures_and_record(report: Report, written: Path) -> None:
     for name, frame in report.frames.items():
         stored = pd.read_parquet(written / "tables" / f"{name}.parquet")

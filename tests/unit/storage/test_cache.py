@@ -189,7 +189,7 @@ def test_only_results_that_depend_on_a_change_are_computed_again(
 ) -> None:
     def run(data: Path = tiny, words: int = 50, group: str | None = None, by: str = "words") -> tuple[str, str]:
         with disable_run_logger():
-            loaded = load.fn(str(data), "text", "label", None, group, tmp_path, tmp_path / "cache")
+            loaded = load.fn(str(data), {"group": group}, tmp_path, tmp_path / "cache")
             encoded = encode.fn(loaded.data, 1.0, words, 12, by, tmp_path / "cache")
         return loaded.name, encoded.name
 
