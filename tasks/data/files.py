@@ -92,11 +92,11 @@ def split_files(path: Path, options: FileOptions) -> dict[str, Path]:
     files = {"train": path, "validation": options.validation_data, "test": options.test_data}
     paths = {split: Path(file) for split, file in files.items() if file is not None}
     if len({each.absolute() for each in paths.values()}) < len(paths):
-        raise UserError("--data, --test-data and --validation-data must be different files.")
+        raise UserError("`data`, `test_data` and `validation_data` must be different files.")
     if "validation" in paths and "test" not in paths:
         raise UserError(
-            f"--validation-data: received {options.validation_data!r:.300} without --test-data. Give both, or leave it "
-            "out: then validation reviews are held out of --data."
+            f"validation_data: received {options.validation_data!r:.300} without `test_data`. Give both, or leave it "
+            "out: then validation reviews are held out of `data`."
         )
     return paths
 
@@ -151,7 +151,7 @@ def check_file(path: Path) -> None:
 def _check_distinct(path: Path, names: list[str]) -> None:
     if len(set(names)) < len(names):
         shown = escape_terminal(f"{', '.join(names)} twice, of {path}")
-        raise UserError(f"--text-column, --label-column and --group name one of {shown}.")
+        raise UserError(f"`text_column`, `label_column` and `group` name one of {shown}.")
 
 
 def _read_parts(paths: dict[str, Path], options: FileOptions) -> tuple[list[_Part], list[str]]:

@@ -51,7 +51,7 @@ class RowLines(Iterator[str]):
                 "Shorten that text; if it is no text so long, a closing quote or the line breaks are missing.",
             )
         if "\0" in line:
-            problem = "NUL characters, so this is no text file, or its encoding is not found; give it by --encoding"
+            problem = "NUL characters, so this is no text file, or its encoding is not found; give it by `encoding`"
             self.problems.add(problem, f"line {self.number}")
         return line
 
@@ -78,7 +78,7 @@ def open_text(path: Path, limit: float, problems: Problems, given: str | None = 
     if encoding.is_guess:
         name = escape_terminal(path.name)
         problems.guess = (
-            f"The encoding of {name} is guessed: {encoding.shown}. If letters are wrong, give it by --encoding."
+            f"The encoding of {name} is guessed: {encoding.shown}. If letters are wrong, give it by `encoding`."
         )
     return _open(path, limit, encoding)
 
@@ -87,7 +87,7 @@ def add_decoding_problem(problems: Problems, error: UnicodeError, file: TextIO) 
     """Add the problem of a file that is not in its encoding, with the first wrong line."""
     encoding = Encoding(file.encoding)
     reason = getattr(error, "reason", str(error))
-    problem = f"not {encoding.shown}; give its encoding by --encoding, or save the file as UTF-8"
+    problem = f"not {encoding.shown}; give its encoding by `encoding`, or save the file as UTF-8"
     problems.add(problem, f"line {_undecodable_line(problems.path, encoding)}: {reason}")
 
 

@@ -127,7 +127,7 @@ def test_given_encoding_is_used_and_a_wrong_one_is_reported(tmp_path):
 
 def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path):
     content = "text,label\nété à Paris,1\ndéjà vu,0\n".encode() + b"caf\xe9,1\n"
-    assert "not UTF-8; give its encoding by --encoding, or save the file as UTF-8 (1 in all: line 4" in refusal(
+    assert "not UTF-8; give its encoding by `encoding`, or save the file as UTF-8 (1 in all: line 4" in refusal(
         written(tmp_path, content)
     )
 

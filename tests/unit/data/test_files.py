@@ -84,7 +84,7 @@ def test_any_bytes_are_read_or_rejected_with_one_error(tmp_path, content, start,
         ("text,label\na,1\nb,0,x\nc\n", "2 in all: line 3 has 3, line 4 has 1"),
         ('text,label\na,1\n"b,0\n', "broken quotes"),
         ("text,label\na,1\nb\0,0\n", "NUL"),
-        ("text,label\nété,1\ncafé,0\n".encode() + b"\xff,1\n", "not UTF-8; give its encoding by --encoding"),
+        ("text,label\nété,1\ncafé,0\n".encode() + b"\xff,1\n", "not UTF-8; give its encoding by `encoding`"),
     ],
 )
 def test_problems_of_a_file_are_named(tmp_path, content, said):

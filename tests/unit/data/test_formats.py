@@ -364,7 +364,7 @@ def test_files_of_splits_that_contradict_each_other_are_refused(tmp_path):
     )
     assert "a column 'split', and --test-data is given" in refusal(train, test_data=str(test))
     assert "must be different files" in refusal(train, test_data=str(train))
-    assert "without --test-data" in refusal(train, validation_data=str(test))
+    assert "without `test_data`" in refusal(train, validation_data=str(test))
     assert "There is no file" in refusal(train, test_data=str(tmp_path / "missing.csv"))
     with pytest.raises(UserError, match="belong to a file"):
         load_reviews("bundled", test_data=str(test))
