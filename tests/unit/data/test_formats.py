@@ -295,6 +295,7 @@ def test_other_formats_are_refused_with_the_command_that_converts_them(tmp_path,
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"PK\x03\x04..", "a ZIP archive or a workbook"), (gzip.compress(CSV), "gzip"), (b"PAR1", "Parquet")],
+    ids=["zip", "gzip", "parquet"],
 )
 def test_file_with_the_ending_of_another_format_is_recognized(tmp_path, content, said):
     assert said in refusal(written(tmp_path, content))
