@@ -28,7 +28,7 @@ KNOWN_TOKENS = 6  # of the first example
 TEXTS = (
     "",
     " \t\n ",
-    "... — “” (;)",
+    "... — “” {} ~ %",
     "A wonderful film, with a plot that holds!",
     "It's 'great'!! I don’t regret it ... or do I?",
     "It was <br /><BR/>awful.<br >Really <i>awful</i> & 1 < 2 > 0",
