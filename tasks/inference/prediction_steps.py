@@ -30,18 +30,18 @@ EXPRESSIONS = (
     "other tokens."
 )
 TERMS = (
-    "**Terms.** The terms of a text are its tokens and the pairs of neighboring tokens, with one space between them. "
+    "Terms: The terms of a text are its tokens and the pairs of neighboring tokens, with one space between them. "
     f"`{WEIGHTS_FILE}` contains the terms that the model knows, in the array `vocabulary`: UTF-8 text, one term per "
     "line. Other terms have no effect. The n-th line belongs to the n-th element of the other arrays. The ids in "
     f"`{EXAMPLES_FILE}` are positions of terms, counted from 0, each once."
 )
 VALUES = {
-    "nb_svm": "**Values.** The value of a term is 1 if it occurs in the text, otherwise 0.",
-    "tfidf_logistic": "**Values.** The value of a term that occurs n times is (1 + ln n) · `idf` of the term. All "
+    "nb_svm": "Values: The value of a term is 1 if it occurs in the text, otherwise 0.",
+    "tfidf_logistic": "Values: The value of a term that occurs n times is (1 + ln n) · `idf` of the term. All "
     "values of a text are divided by their Euclidean norm, the square root of the sum of their squares.",
 }
-LINEAR = "**Logit.** Sum value · `coefficients` over all terms of the text, then add `intercept`."
-MAJORITY = "**Logit.** It is ln(p / (1 - p)) for every text, where p is the only element of the array `share`."
+LINEAR = "Logit: Sum value · `coefficients` over all terms of the text, then add `intercept`."
+MAJORITY = "Logit: It is ln(p / (1 - p)) for every text, where p is the only element of the array `share`."
 ONNX = (
     f"Run `{ONNX_FILE}`. Input: `{INPUT}`, int64 (texts, width). Outputs, float32 (texts,): `{LOGIT}`, and "
     f"`{OUTPUT}`, which is the result of the step Calibration."
@@ -51,7 +51,7 @@ WITHOUT_ONNX = (
     f"as `{ONNX_FILE}`, which computes the logit in any ONNX runtime."
 )
 SAFETENSORS = (
-    f"**Arrays.** `{WEIGHTS_FILE}` starts with the length of its header as an integer of 8 bytes. The header is a JSON "
+    f"Arrays: `{WEIGHTS_FILE}` starts with the length of its header as an integer of 8 bytes. The header is a JSON "
     "object with `dtype`, `shape` and `data_offsets` of each array: the position of its first byte and that after its "
     "last byte, counted from the end of the header. `U8` are bytes, `F32` and `F64` floating-point numbers. All "
     "numbers are little-endian."
@@ -82,13 +82,13 @@ def format_steps(card: ModelCard, examples: Sequence[WorkedExample], onnx: bool)
 
 def _network_steps(card: ModelCard, onnx: bool) -> list[str]:
     return [
-        f"**Ids.** The id of a token is its position in the JSON array in `{TOKENS_FILE}`, counted from 0. The first "
+        f"Ids: The id of a token is its position in the JSON array in `{TOKENS_FILE}`, counted from 0. The first "
         "two positions are taken: id 0 is padding, and id 1 is every token that is not in the array.",
-        f"**Truncation.** Keep the last {card.recipe.max_tokens} ids (`max_tokens` in `{CARD_FILE}`). A text without "
+        f"Truncation: Keep the last {card.recipe.max_tokens} ids (`max_tokens` in `{CARD_FILE}`). A text without "
         "tokens becomes one id, 1.",
-        "**Padding.** If texts of different lengths are predicted in one call, put 0 on the left of the shorter ones. "
+        "Padding: If texts of different lengths are predicted in one call, put 0 on the left of the shorter ones. "
         "The number of zeros does not change a probability.",
-        f"**Logit.** {ONNX if onnx else WITHOUT_ONNX}",
+        f"Logit: {ONNX if onnx else WITHOUT_ONNX}",
     ]
 
 
@@ -101,10 +101,10 @@ def _baseline_steps(card: ModelCard) -> list[str]:
 def _last_steps(card: ModelCard) -> list[str]:
     negative, positive = map(escape_markdown, card.classes)
     return [
-        f"**Calibration.** Limit the logit to the range from -{LARGEST_LOGIT:.6f} to {LARGEST_LOGIT:.6f} and divide it "
+        f"Calibration: Limit the logit to the range from -{LARGEST_LOGIT:.6f} to {LARGEST_LOGIT:.6f} and divide it "
         f"by the temperature, {card.temperature!r} (`temperature` in `{CARD_FILE}`). The probability of {positive} is "
         "1 / (1 + exp(-x)) of the result x.",
-        f"**Label.** {positive} if the probability is above {THRESHOLD}, otherwise {negative}.",
+        f"Label: {positive} if the probability is above {THRESHOLD}, otherwise {negative}.",
     ]
 
 

@@ -26,16 +26,16 @@ NUMBERS = (
 )
 NAMES = f"For a name, it is the value of the name in `names` in `{TOKENIZATION_FILE}`; keep a match that is not there."
 STEPS = (
-    "**Character references.** Replace each match of\n{reference}\nby the character that it stands for. "
+    "Character references: Replace each match of\n{reference}\nby the character that it stands for. "
     f"{NUMBERS} {NAMES} Then do the same once more.",
-    "**Modifiers.** Remove each match of\n{modifiers}",
-    "**Characters.** Apply Unicode normalization form NFKC. Then replace U+2019 by the apostrophe `'`.",
-    "**Lower case.** Replace each character by its lower-case character, alone: Σ always becomes σ, never ς, and İ "
+    "Modifiers: Remove each match of\n{modifiers}",
+    "Characters: Apply Unicode normalization form NFKC. Then replace U+2019 by the apostrophe `'`.",
+    "Lower case: Replace each character by its lower-case character, alone: Σ always becomes σ, never ς, and İ "
     "(U+0130) becomes i.",
-    "**Tags.** Replace each match of\n{tags}\nby one space.",
-    "**Tokens.** Replace each match of\n{tokens}\nby a space, the contents of its groups, and a space. A group that "
+    "Tags: Replace each match of\n{tags}\nby one space.",
+    "Tokens: Replace each match of\n{tokens}\nby a space, the contents of its groups, and a space. A group that "
     "takes no part in the match is empty.",
-    "**Ends.** Remove spaces and apostrophes from both ends of the text. Split it at spaces; the parts, without empty "
+    "Ends: Remove spaces and apostrophes from both ends of the text. Split it at spaces; the parts, without empty "
     "ones, are its tokens.",
 )
 

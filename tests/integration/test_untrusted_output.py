@@ -177,7 +177,7 @@ def test_model_card_escapes_names_of_the_run(
     assert [each for each in render_markdown(card).names if each.startswith("h")] == ["h1", *["h2"] * 7]
     assert render_markdown(card).names.count("ul") == 2
     assert render_markdown(card).names.count("ol") == 1
-    assert render_markdown(card).names.count("li") == 4 + 1 + 3 + 12
+    assert render_markdown(card).names.count("li") == 4 + 1 + 3 + 13
     capsys.readouterr()
     assert run_subcommand("export", *asked) == 2
     wrong = [*asked[:2], "--output", str(tmp_path / "other"), "--architecture", "lstm"]
