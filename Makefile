@@ -24,7 +24,8 @@ test-unit: .venv/ready
 coverage: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=flows --cov=tasks $(FAST_TESTS) $(ARGS)
 
-# Needs Chromium, which runs without a window. Screenshots are written to results/e2e.
+# Needs Chromium, which runs without a window. Screenshots are written to results/e2e. The test of exported models needs
+# node and npm.
 e2e: .venv/ready
 	$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 

@@ -51,5 +51,8 @@ _SYMBOLS = {
 }
 SYMBOLS = {name: f"{symbols}|{_SMILES}" for name, symbols in _SYMBOLS.items()}
 # Matches are replaced by the groups. The result is that of `CHARACTERS` and `SEPARATORS` in a text without symbols.
-TOKENS = {name: rf"'*(?:({symbols}|{CHARACTERS[name]})|{_SMILES}|{_SEPARATOR})'*" for name, symbols in _SYMBOLS.items()}
-GROUPS = r" \1\2\3\4\5 "
+# Separators come before characters, because the scripts without spaces have punctuation of their own.
+TOKENS = {
+    name: rf"'*(?:({symbols})|{_SMILES}|{_SEPARATOR}|({CHARACTERS[name]}))'*" for name, symbols in _SYMBOLS.items()
+}
+GROUPS = r" \1\2\3\4\5\6 "

@@ -1,8 +1,10 @@
 """Exported models: a trained model in a folder of its own, with weights, vocabulary and model card, but no code.
 
-A network may be written as an ONNX model as well, for programs that have neither Keras nor this project.
+A network may be written as an ONNX model as well, for programs that have neither Keras nor this project. The README
+states how such a program turns a text into a probability, and the test vectors check it.
 """
 
+import json
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,17 +12,24 @@ from pydantic import ValidationError
 from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
+from tasks.data.tokenization import FIRST_TOKEN_ID
 from tasks.inference.model_card import (  # fmt: skip
     CARD_FILE,
+    EXAMPLES_FILE,
     ONNX_FILE,
     README_FILE,
+    TOKENIZATION_FILE,
+    TOKENS_FILE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
     ModelCard,
 )
 from tasks.inference.onnx import check_onnx_installed, onnx_model
+from tasks.inference.predictor import load_model_folder
 from tasks.inference.readme import format_readme
 from tasks.inference.selection import SelectedModel
+from tasks.inference.tokenization_steps import format_tokenization
+from tasks.inference.worked_examples import format_examples, work_examples
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage import atomic_files, store
 from tasks.storage.layout import weights_file
@@ -56,14 +65,25 @@ def export_model(run: RunRecord, model: SelectedModel, folder: Path, onnx: bool 
     with atomic_files.create_dir(folder):
         store.write(folder / WEIGHTS_FILE, weights)
         if card.is_network:
-            store.write(folder / VOCABULARY_FILE, read_vocabulary(run.vocabulary_path, run.recipe))
+            _write_vocabulary(run, folder)
         if onnx:
             load_tensorflow()
             network = load_network(run.cache_dir, card.name, card.recipe)
             store.write(folder / ONNX_FILE, onnx_model(network, card.temperature))
-        store.write(folder / README_FILE, format_readme(run, card, onnx).encode())
+        examples = work_examples(folder, card, load_model_folder(folder, card))
+        store.write(folder / TOKENIZATION_FILE, format_tokenization(card.recipe.tokenizer).encode())
+        store.write(folder / EXAMPLES_FILE, format_examples(examples, card).encode())
+        store.write(folder / README_FILE, format_readme(run, card, examples, onnx).encode())
         store.write(folder / CARD_FILE, card.model_dump_json(indent=2).encode())
     return folder
+
+
+def _write_vocabulary(run: RunRecord, folder: Path) -> None:
+    """Write the vocabulary as a table, and as an array in which the position of a token is its token id."""
+    vocabulary = read_vocabulary(run.vocabulary_path, run.recipe)
+    store.write(folder / VOCABULARY_FILE, vocabulary)
+    tokens = [None] * FIRST_TOKEN_ID + vocabulary["word"].tolist()
+    store.write(folder / TOKENS_FILE, json.dumps(tokens).encode())
 
 
 def _make_card(run: RunRecord, model: SelectedModel) -> ModelCard:

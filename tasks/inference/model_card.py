@@ -15,6 +15,7 @@ from tasks.storage.safe_files import LARGEST_CARD, Name, json_model, read_limite
 
 CARD_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "model.json", "weights.safetensors", "vocabulary.parquet"
 README_FILE, ONNX_FILE = "README.md", "model.onnx"
+TOKENS_FILE, TOKENIZATION_FILE, EXAMPLES_FILE = "vocabulary.json", "tokenization.json", "test_vectors.json"
 
 
 class ModelCard(BaseModel):

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 18, 8  # of 2022, so that runtimes of the last years can read the model
 PACKAGE = "onnx>=1.23"
-INPUT, OUTPUT = "token_ids", "probability"
+INPUT, LOGIT, OUTPUT = "token_ids", "logit", "probability"
 # Tensors in the graph that several layers read.
 TOKENS, MASK, LENGTHS = "tokens", "mask", "lengths"
 DESCRIPTION = """A network of imdb-compare.
 token_ids: (reviews, width), ids of the tokens in vocabulary.parquet; 1 = unknown, 0 = padding, only on the left.
+logit: (reviews,), log-odds of the positive class before calibration.
 probability: (reviews,), calibrated probability of the positive class."""
 
 
@@ -71,7 +72,8 @@ def onnx_model(model: keras.Model, temperature: float) -> bytes:
 
     Returns:
         Content of the file. The input `token_ids` is (reviews, width) int64 with padding 0 on the left, of any size
-        above 0. The output `probability` is (reviews,) float32, calibrated as in `imdb-compare predict`.
+        above 0. The output `probability` is (reviews,) float32, calibrated as in `imdb-compare predict`; `logit` are
+        the log-odds before calibration, (reviews,) float32.
 
     Raises:
         ValueError: If the model has a layer that is not supported.
@@ -86,7 +88,7 @@ def onnx_model(model: keras.Model, temperature: float) -> bytes:
         graph.nodes,
         "imdb-compare",
         [helper.make_tensor_value_info(INPUT, TensorProto.INT64, ["reviews", "width"])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["reviews"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["reviews"]) for name in (OUTPUT, LOGIT)],
         graph.constants,
     )
     versions = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
@@ -162,10 +164,10 @@ def _layer_writer(layer: keras.Layer) -> LayerWriter:
 
 
 def _write_output(graph: OnnxGraph, logit: str, temperature: float) -> None:
-    """Write the output as `calibration.apply_temperature` computes it, with the same clipping."""
+    """Write the outputs as `calibration.apply_temperature` computes it, with the same clipping."""
     largest = np.log1p(-CLIP) - np.log(CLIP)
     low, high, divisor = (graph.constant(each, np.float32) for each in (-largest, largest, temperature))
-    clipped = graph.add("Clip", graph.add("Squeeze", logit, graph.constant([1])), low, high)
+    clipped = graph.add("Clip", graph.add("Squeeze", logit, graph.constant([1])), low, high, output=LOGIT)
     graph.add("Sigmoid", graph.add("Div", clipped, divisor), output=OUTPUT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from tasks.config.labels import BASELINE_NAMES, label
 from tasks.config.recipe import Recipe
 from tasks.data.tokenization import UNKNOWN, normalize_text, text_array, tokenize
 from tasks.evaluation.calibration import apply_temperature
-from tasks.inference.model_card import VOCABULARY_FILE, WEIGHTS_FILE, read_model_card
+from tasks.inference.model_card import VOCABULARY_FILE, WEIGHTS_FILE, ModelCard, read_model_card
 from tasks.inference.selection import ModelSelection, SelectedModel, select_models
 from tasks.models.baselines import Baseline
 from tasks.storage.runs import RunRecord, open_run
@@ -174,17 +175,22 @@ def load_exported_model(selection: ModelSelection) -> Predictor:
     if selection.model is None or given:
         raise UserError(f"model: received {str(selection.model)!r:.300} with {', '.join(given)}. Leave these out.")
     card = read_model_card(selection.model)
-    weights = selection.model / WEIGHTS_FILE
-    if card.is_network:
-        load_tensorflow()
-        vocabulary = read_vocabulary(selection.model / VOCABULARY_FILE, card.recipe)
-        function = network_function(build_network(card.architecture, card.recipe, weights), card.recipe, vocabulary)
-    else:
-        function = baseline_function(build_baseline(card.architecture, weights), card.recipe)
-    model = CalibratedModel(card.name, function, card.temperature)
+    model = load_model_folder(selection.model, card)
     accuracy = f"validation accuracy {100 * card.accuracy:.2f}%"
     description = escape_terminal(f"Model: {label(card.architecture)} of {selection.model}, {accuracy}.")
     return Predictor([model], card.classes, card.recipe.tokenizer, selection.threshold, description)
+
+
+def load_model_folder(folder: Path, card: ModelCard) -> CalibratedModel:
+    """Load the model in the folder of an exported model; for errors see `load_predictor`."""
+    weights = folder / WEIGHTS_FILE
+    if not card.is_network:
+        function = baseline_function(build_baseline(card.architecture, weights), card.recipe)
+        return CalibratedModel(card.name, function, card.temperature)
+    load_tensorflow()
+    vocabulary = read_vocabulary(folder / VOCABULARY_FILE, card.recipe)
+    network = build_network(card.architecture, card.recipe, weights)
+    return CalibratedModel(card.name, network_function(network, card.recipe, vocabulary), card.temperature)
 
 
 def network_function(model: keras.Model, recipe: Recipe, vocabulary: pd.DataFrame) -> PredictFunction:

@@ -3,13 +3,14 @@
 Source of its parts: Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.config.escape import escape_markdown
 from tasks.config.labels import label
-from tasks.inference.model_card import ONNX_FILE, VOCABULARY_FILE, ModelCard
-from tasks.inference.onnx import INPUT, OUTPUT
+from tasks.inference.model_card import ModelCard
+from tasks.inference.prediction_steps import format_steps
+from tasks.inference.worked_examples import WorkedExample
 from tasks.reporting.verdict_format import pluralize
 from tasks.storage.runs import RunRecord
 from tasks.storage.trials import read_result
@@ -17,7 +18,7 @@ from tasks.storage.trials import read_result
 SHOWN_METRICS = ("accuracy", "f1", "auc", "log_loss")
 
 
-def format_readme(run: RunRecord, card: ModelCard, onnx: bool = False) -> str:
+def format_readme(run: RunRecord, card: ModelCard, examples: Sequence[WorkedExample], onnx: bool = False) -> str:
     """Format the model card as Markdown.
 
     Names of files, classes and processors are escaped, so that they are neither Markdown nor HTML.
@@ -25,6 +26,7 @@ def format_readme(run: RunRecord, card: ModelCard, onnx: bool = False) -> str:
     Args:
         run: Run of the model.
         card: Card of the model.
+        examples: Worked examples of the model.
         onnx: Whether the folder contains an ONNX model.
 
     Raises:
@@ -34,7 +36,7 @@ def format_readme(run: RunRecord, card: ModelCard, onnx: bool = False) -> str:
     sections = [
         *_format_title(run, card), *_format_data(run), *_format_scores(run, card), *_format_cost(run, card),
         "## Limitations", "\n".join(f"- {limitation}" for limitation in _limitations(run, card)),
-        *_format_usage(run, card, onnx),
+        *_format_usage(run), *format_steps(card, examples, onnx),
         "## License", "The code of imdb-compare is under the MIT license. The texts of the "
         "training data are not included; their license is that of their source.",
     ]  # fmt: skip
@@ -101,20 +103,10 @@ def _limitations(run: RunRecord, card: ModelCard) -> list[str]:
     ]
 
 
-def _format_usage(run: RunRecord, card: ModelCard, onnx: bool) -> list[str]:
+def _format_usage(run: RunRecord) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in run.info.versions.items())
     return [
         "## Usage",
         '`imdb-compare predict --model <folder> "a text"`',
-        *([_describe_onnx(card)] if onnx else []),
         escape_markdown(f"Versions: {versions}."),
     ]
-
-
-def _describe_onnx(card: ModelCard) -> str:
-    return (
-        f"`{ONNX_FILE}` is the same network for programs that run ONNX models. Input `{INPUT}`: (texts, width) int64, "
-        f"the ids in `{VOCABULARY_FILE}` of the last {card.recipe.max_tokens} tokens of each text (1 for unknown "
-        f"tokens), with 0 as padding on the left. Output `{OUTPUT}`: (texts,) float32, the calibrated probability of "
-        f"{escape_markdown(card.classes[1])}."
-    )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,17 @@ import pytest
 from tasks.config.errors import MissingFileError, UserError
 from tasks.data.tokenization import text_array, tokenize
 from tasks.inference import exported_model
-from tasks.inference.model_card import CARD_FILE, ONNX_FILE, README_FILE, VOCABULARY_FILE, WEIGHTS_FILE
-from tasks.inference.predictor import load_predictor
+from tasks.inference.model_card import (  # fmt: skip
+    CARD_FILE,
+    EXAMPLES_FILE,
+    ONNX_FILE,
+    README_FILE,
+    TOKENIZATION_FILE,
+    TOKENS_FILE,
+    VOCABULARY_FILE,
+    WEIGHTS_FILE,
+)
+from tasks.inference.predictor import load_predictor, split_text
 from tasks.inference.selection import ModelSelection, select_models
 from tasks.storage import store
 from tasks.storage.runs import open_run
@@ -97,10 +107,84 @@ def test_onnx_example_of_the_documentation_runs(
     assert float(capsys.readouterr().out.strip("[]\n")) == pytest.approx(predicted["probability"][0], abs=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "majority"])
+def test_test_vectors_are_the_predictions_of_the_exported_model(past: Path, tmp_path: Path, architecture: str) -> None:
+    folder = export(past, tmp_path / "my model 模型", architecture)
+    vectors = json.loads((folder / EXAMPLES_FILE).read_text("ascii"))
+    examples = vectors["examples"]
+    texts = [each["text"] for each in examples]
+    predicted = load_predictor(ModelSelection(model=folder)).predict(texts)
+    assert [each["probability"] for each in examples] == predicted["probability"].tolist()
+    assert [each["label"] for each in examples] == predicted["label"].tolist()
+    assert [each["tokens"] for each in examples] == [split_text(text, "words") for text in texts]
+    assert all(len(each["ids"]) > 1 for each in examples[:2]) == (architecture != "majority")
+
+
+def test_test_vectors_contain_the_cases_that_implementations_treat_differently(past: Path, tmp_path: Path) -> None:
+    vectors = json.loads((export(past, tmp_path / "model", "simple_rnn") / EXAMPLES_FILE).read_text())
+    tokens = {each["text"]: each["tokens"] for each in vectors["examples"]}
+    assert len(tokens) >= 20
+    assert tokens[""] == []
+    assert max(map(len, tokens.values())) > vectors["max_tokens"] == 12
+    assert max(len(each["ids"]) for each in vectors["examples"]) == 12
+    text = " ".join(tokens)
+    assert all(
+        case in text for case in ("😍", "<br />", "&quot;", "电影", "é", "e\u0301".upper(), "İ", "ΟΔΟΣ", "\u200b")
+    )
+    assert [text for text, found in tokens.items() if text.strip() and not found] == ["... — “” {} ~ %"]
+
+
+def test_readme_states_the_steps_from_text_to_probability(past: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    assert export_command(past, folder, "--onnx") == 0
+    readme = (folder / README_FILE).read_text()
+    steps = readme[readme.index("## From text to probability") :]
+    assert all(
+        pattern in steps for pattern in json.loads((folder / TOKENIZATION_FILE).read_text())["patterns"].values()
+    )
+    first = json.loads((folder / EXAMPLES_FILE).read_text())["examples"][0]
+    shown = dict(line.split(maxsplit=1) for line in steps[steps.rindex("text   ") :].split("```")[0].splitlines())
+    assert {name: json.loads(shown[name]) for name in ("text", "tokens", "ids", "label")} == {
+        name: first[name] for name in ("text", "tokens", "ids", "label")
+    }
+    temperature = json.loads((folder / CARD_FILE).read_text())["temperature"]
+    assert repr(temperature) in steps
+    calibrated = 1 / (1 + np.exp(-float(shown["logit"]) / temperature))
+    assert calibrated == pytest.approx(float(shown["probability"]), abs=1e-3 / temperature)
+    assert float(shown["probability"]) == pytest.approx(first["probability"], abs=1e-6)
+
+
+def test_every_exported_file_has_a_checksum(past: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    assert export_command(past, folder, "--onnx") == 0
+    names = {path.name for path in folder.iterdir() if path.suffix != ".sha256"}
+    assert names == {
+        README_FILE, CARD_FILE, WEIGHTS_FILE, VOCABULARY_FILE, TOKENS_FILE, TOKENIZATION_FILE, EXAMPLES_FILE, ONNX_FILE
+    }  # fmt: skip
+    assert all(store.read_bytes(folder / name) for name in names)
+
+
+def test_position_of_a_token_in_the_json_vocabulary_is_its_id(past: Path, tmp_path: Path) -> None:
+    folder = export(past, tmp_path / "model", "simple_rnn")
+    tokens = json.loads((folder / TOKENS_FILE).read_text())
+    vocabulary = store.frame(folder / VOCABULARY_FILE)
+    assert [tokens[index] for index in vocabulary["index"]] == vocabulary["word"].tolist()
+    assert tokens[:2] == [None, None]
+
+
+def test_export_needs_no_network(past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert export_command(past, tmp_path / "model", "--onnx") == 0
+    assert run_subcommand("predict", "--model", str(tmp_path / "model"), "a good film") == 0
+
+
 def test_onnx_model_is_written_only_with_the_option_and_only_for_networks(past: Path, tmp_path: Path) -> None:
     folder = export(past, tmp_path / "model", "simple_rnn")
     assert not (folder / ONNX_FILE).exists()
-    assert "onnx" not in (folder / README_FILE).read_text().lower()
+    assert f"Run `{ONNX_FILE}`" not in (folder / README_FILE).read_text()
     assert export_command(past, tmp_path / "x", "--onnx", architecture="nb_svm") == 2
     assert not (tmp_path / "x").exists()
 

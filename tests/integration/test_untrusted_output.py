@@ -173,10 +173,11 @@ def test_model_card_escapes_names_of_the_run(
     assert is_inert(card)
     assert card.count("OWNED") >= 9  # classes (three times), run, its start, data, caveat, processor, versions
     assert is_plain_markdown(card)
-    # Its own headings, a list of scores and one of caveats, and nothing more.
-    assert [each for each in render_markdown(card).names if each.startswith("h")] == ["h1", *["h2"] * 6]
+    # Its own headings, a list of scores, one of caveats and one of steps, and nothing more.
+    assert [each for each in render_markdown(card).names if each.startswith("h")] == ["h1", *["h2"] * 7]
     assert render_markdown(card).names.count("ul") == 2
-    assert render_markdown(card).names.count("li") == 4 + 1 + 3
+    assert render_markdown(card).names.count("ol") == 1
+    assert render_markdown(card).names.count("li") == 4 + 1 + 3 + 13
     capsys.readouterr()
     assert run_subcommand("export", *asked) == 2
     wrong = [*asked[:2], "--output", str(tmp_path / "other"), "--architecture", "lstm"]

@@ -182,6 +182,13 @@ def test_text_next_to_a_symbol_has_the_same_tokens(pieces):
     assert words_of(f"{text} \n 😍") == [word for word in [*words_of(text), "😍"] if word]
 
 
+@pytest.mark.parametrize("text", ["བོད་སྐད།", "ရုပ်ရှင်။", "រឿង។ល្អ៕", "๏หนังดี๛", "映画・良い。"])
+def test_punctuation_of_a_script_without_spaces_separates_tokens_beside_emoji_as_well(text):
+    plain, with_emoji = split_tokens(text_array([text, f"{text} 😍"])).to_pylist()
+    assert with_emoji == [*plain, "😍"]
+    assert not set(plain) & set("་།။។៕๏๛・。")
+
+
 def test_characters_tokenizer_by_hand():
     assert split_tokens(text_array(["Süß, 日本\n\u1100a\u0308!", "..."]), "characters").to_pylist() == [
         ["s", "ü", "ß", "日", "本", "\u1100", "ä", "!"],

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from tasks.config.errors import UserError
@@ -75,6 +76,13 @@ def test_probabilities_are_clipped_like_predictions() -> None:
     model.layers[-1].bias.assign([100.0])
     probabilities = run_onnx_model(onnx_model(model, 5.0), TOKEN_IDS)
     np.testing.assert_allclose(probabilities, apply_temperature(np.ones(4), 5.0), atol=1e-5)
+
+
+def test_logit_is_the_log_odds_before_calibration() -> None:
+    session = onnxruntime.InferenceSession(onnx_model(make_network("lstm"), TEMPERATURE))
+    logits, probabilities = session.run(["logit", "probability"], {"token_ids": TOKEN_IDS})
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits / TEMPERATURE)), probabilities, atol=1e-6)
+    assert np.ptp(logits) > 0.01
 
 
 def test_unsupported_layer_is_named() -> None:
