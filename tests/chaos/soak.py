@@ -17,6 +17,7 @@ import argparse
 import itertools
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -195,7 +196,9 @@ def check_exit_code(run: runs.Run, killed: Kill) -> list[str]:
         return [] if reported else ["exit code 0 without a report"]
     if killed.victim != "server":
         return [f"exit code {killed.code}: {run.output[-300:]!r}"]
-    return [] if "Prefect" in run.output.splitlines()[-1] else [f"no reason at the end: {run.output[-300:]!r}"]
+    # The reason is one message of several lines if the server ended while it started.
+    reason = "\n".join(run.output.splitlines()[-4:])
+    return [] if re.search("Prefect(?:'s)? server", reason) else [f"no reason at the end: {run.output[-300:]!r}"]
 
 
 def find_remaining(run: runs.Run, seconds: float = 5) -> list[str]:
