@@ -95,7 +95,7 @@ def imdb_compare(
     layer_dropout: s.LayerDropout = DEFAULTS.layer_dropout,
     learning_rate: s.LearningRate = DEFAULTS.learning_rate,
     batch_size: s.BatchSize = DEFAULTS.batch_size,
-    ema_momentum: s.EmaMomentum = DEFAULTS.ema_momentum,
+    warmup: s.Warmup = DEFAULTS.warmup,
     epochs: s.Epochs = DEFAULTS.epochs,
     patience: s.Patience = DEFAULTS.patience,
 ) -> ComparisonResult:

@@ -33,8 +33,9 @@ def train(spec: TrialSpec, cached: TrialResult | None, executor: Executor) -> Tr
     if cached:
         report_event(TrialFinished(spec.label, "cached"))
         return completed_state(cached, cached=True, message=f"{spec.name} is in the cache")
-    on_epoch = None if spec.architecture in BASELINES else report_epochs(spec.label, spec.recipe.epochs)
-    report_event(TrialStarted(spec.label, spec.recipe.epochs if on_epoch else 0))
+    epochs = 0 if spec.architecture in BASELINES else spec.recipe.epochs or 0
+    on_epoch = report_epochs(spec.label, epochs) if epochs else None
+    report_event(TrialStarted(spec.label, epochs))
     try:
         result = executor.run(load_or_train, spec, on_epoch=on_epoch)
     except BaseException as error:

@@ -164,7 +164,7 @@ class RunParameters(FileOptions):
 
     data: Data = "auto"
     architectures: Architectures = DEFAULT_ARCHITECTURES
-    seeds: Seeds = 3
+    seeds: Seeds = 5
     new_seeds: NewSeeds = 0
     nightly_date: NightlyDate = None
     keep_runs: KeepRuns = None

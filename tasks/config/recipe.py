@@ -4,10 +4,13 @@ Each annotated type contains the bounds and the description of a parameter. The 
 the command line, Prefect's form and this model agree.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# With fewer updates, a network of the default size learns nothing from few reviews.
+MIN_EPOCHS, MIN_UPDATES = 2, 100
 DEFAULT_ARCHITECTURES = ("simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
 
 VocabularySize = Annotated[
@@ -33,13 +36,16 @@ Units = Annotated[
 ]
 Dropout = Annotated[float, Field(ge=0, lt=1, description="Dropout rate of embedding channels (spatial dropout).")]
 LayerDropout = Annotated[float, Field(ge=0, lt=1, description="Dropout rate between recurrent layers.")]
-LearningRate = Annotated[float, Field(gt=0, description="Learning rate of Adam.")]
+LearningRate = Annotated[float, Field(gt=0, description="Highest learning rate of Adam.")]
 BatchSize = Annotated[int, Field(ge=1, le=65_536, description="Reviews per training step.")]
-EmaMomentum = Annotated[
+Warmup = Annotated[
     float,
-    Field(ge=0, lt=1, description="Momentum of the exponential moving average of the weights; 0 turns it off."),
+    Field(ge=0, lt=1, description="Share of all updates in which the learning rate rises; then it decreases to zero."),
 ]
-Epochs = Annotated[int, Field(ge=1, le=1_000, description="Maximum number of epochs.")]
+Epochs = Annotated[
+    Annotated[int, Field(ge=1, le=1_000)] | None,
+    Field(description="Maximum number of epochs. By default 2, and more for few reviews: at least 100 updates."),
+]
 Patience = Annotated[int, Field(ge=1, description="Epochs without a lower validation loss before training stops.")]
 
 
@@ -56,8 +62,13 @@ class Recipe(BaseModel):
     units: Units = 64
     dropout: Dropout = 0.4
     layer_dropout: LayerDropout = 0.2
-    learning_rate: LearningRate = 0.005
+    learning_rate: LearningRate = 0.01
     batch_size: BatchSize = 64
-    ema_momentum: EmaMomentum = 0.99
-    epochs: Epochs = 3
-    patience: Patience = 1
+    warmup: Warmup = 0.3
+    epochs: Epochs = None
+    patience: Patience = 3
+
+    def planned_epochs(self, reviews: int) -> int:
+        """Return the number of epochs for a number of training reviews, from 1."""
+        updates = math.ceil(max(reviews, 1) / self.batch_size)
+        return self.epochs or max(MIN_EPOCHS, math.ceil(MIN_UPDATES / updates))

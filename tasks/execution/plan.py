@@ -37,6 +37,7 @@ def plan_trials(
     largest = select_largest_fraction(encoded)
     specs = []
     for data in encoded:
+        planned = plan_epochs(recipe, data)
         suffix = "" if data in largest else f"-fraction-{data.train_fraction}"
         tokens = (data.fingerprint, encoded_file(folder, data.file))
         texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews_file(folder, data.dataset.file))
@@ -44,8 +45,8 @@ def plan_trials(
         baselines = [(name, 0, *texts) for name in BASELINES]
         specs += [
             TrialSpec(
-                name, seed, recipe, file, data.train_fraction, f"{name}-seed-{seed}{suffix}",
-                trial_name(name, seed, recipe, fingerprint), folder,
+                name, seed, planned, file, data.train_fraction, f"{name}-seed-{seed}{suffix}",
+                trial_name(name, seed, planned, fingerprint), folder,
             )
             for name, seed, fingerprint, file in [*networks, *baselines]
         ]  # fmt: skip
@@ -68,6 +69,7 @@ def plan_resampled_trials(
         folder: Cache folder.
     """
     (data,) = select_largest_fraction(encoded)
+    planned = plan_epochs(recipe, data)
     reviews = reviews_file(folder, data.dataset.file)
     tokens = (data.fingerprint, encoded_file(folder, data.file))
     texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews)
@@ -78,13 +80,19 @@ def plan_resampled_trials(
     ]
     return [
         TrialSpec(
-            name, seed, recipe, file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
+            name, seed, planned, file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
             # The file of the reviews is named by a key that covers their groups.
-            trial_name(name, seed, recipe, f"{fingerprint} {reviews.name} resample {number}", resampled=True),
+            trial_name(name, seed, planned, f"{fingerprint} {reviews.name} resample {number}", resampled=True),
             folder, number, reviews,
         )
         for name, seed, number, fingerprint, file in trials
     ]  # fmt: skip
+
+
+def plan_epochs(recipe: Recipe, data: EncodedDataset) -> Recipe:
+    """Return the recipe with the number of epochs that it stands for with these training reviews."""
+    reviews = round(data.train_fraction * data.dataset.rows["train"])
+    return recipe.model_copy(update={"epochs": recipe.planned_epochs(reviews)})
 
 
 def training_time_rank(architecture: str) -> int:

@@ -8,7 +8,7 @@ from tasks.reporting.formatting import TextTable
 from tasks.reporting.group_text import group_sentences
 from tasks.reporting.summary_tables import DEFAULT_CLASSES
 from tasks.reporting.verdict_findings import finding_sentences
-from tasks.reporting.verdict_limits import epoch_sentences, limit_sentences, train_review_count
+from tasks.reporting.verdict_limits import limit_sentences, train_review_count
 from tasks.reporting.verdict_record import verdict_record
 from tasks.reporting.verdict_sentences import verdict_sentences
 from tasks.reporting.verdict_table import verdict_table, verdict_table_note
@@ -55,7 +55,6 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
         note=verdict_table_note(record),
         limits=[
             *limit_sentences(record, train_review_count(frames)),
-            *epoch_sentences(frames),
             *group_sentences(frames["setup"]),
         ],
         findings=finding_sentences(frames),

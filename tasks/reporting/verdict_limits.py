@@ -1,6 +1,6 @@
 """What a run could not detect, and what would resolve it."""
 
-from tasks.config.labels import in_display_order, label
+from tasks.config.labels import label
 from tasks.reporting.formatting import label_in_sentence
 from tasks.reporting.verdict_format import format_score, format_size, join_labels, pluralize
 from tasks.reporting.verdict_record import SeedFailures, Verdict
@@ -26,26 +26,6 @@ def limit_sentences(verdict: Verdict, train_reviews: int | None = None) -> list[
         *rare_class_sentences(verdict),
         *diverged_resample_sentences(verdict),
         condition_sentence(train_reviews, verdict.training),
-    ]
-
-
-def epoch_sentences(frames: Frames) -> list[str]:
-    """Format which networks were still improving when the limit of epochs ended their training.
-
-    A network counts if the last epoch was the best one in most of its trials.
-    """
-    if not {"architecture", "epochs", "best_epoch", "status"} <= set(frames.get("trials", ())):
-        return []
-    trials = frames["trials"].query("epochs > 0 and status == 'finished'")
-    improving = (trials["best_epoch"] == trials["epochs"]).groupby(trials["architecture"].astype(str)).mean() > 0.5
-    names = in_display_order(improving[improving].index)
-    if not names:
-        return []
-    longest = int(trials["epochs"].max())
-    return [
-        f"Still improving in the last epoch: {join_labels(names)}. With few training reviews, more epochs raise the "
-        f"scores of networks considerably: try --epochs {min(10 * longest, 1_000)}. A training ends by itself when its "
-        "validation loss no longer falls."
     ]
 
 

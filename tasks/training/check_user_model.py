@@ -142,7 +142,7 @@ def _untrained_weights(model: Any, recipe: Recipe, rng: np.random.Generator) -> 
     from tasks.training.loop import training_step
 
     before = [weight.numpy() for weight in model.trainable_weights]
-    step = training_step(model, recipe, np.ones(2, np.float32))
+    step = training_step(model, recipe, np.ones(2, np.float32), updates=1)
     token_ids = rng.integers(1, recipe.vocabulary_size, (8, 9), dtype=np.int32)
     step.update(token_ids, np.tile([0.0, 1.0], 4).astype(np.float32))
     pairs = zip(model.trainable_weights, before, strict=True)

@@ -1,4 +1,4 @@
-"""Training loop of a network: batches of similar length, an exponential moving average of the weights, early stopping.
+"""Training loop of a network: batches of similar length, a learning-rate schedule, early stopping.
 
 Reviews are padded on the left to one of a few widths. The width of a review depends only on its own length.
 """
@@ -9,9 +9,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 Variable = Any  # TensorFlow ships no types
+# Decay of Adam's average of squared gradients. A training has some hundred updates only. With the usual 0.999, large
+# gradients of a few of them slow down all that follow.
+BETA_2 = 0.99
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,10 @@ class TrainingStep:
         update: Updates the weights on one batch, (rows, width) int32 token ids and (rows,) float32 labels.
         totals: Variable, (4,) float32, to which `update` adds the sum of losses and the numbers of true positives,
             false positives and false negatives.
-        averaged_weights: Context in which the model has the moving average of its weights.
     """
 
     update: Callable[[np.ndarray, np.ndarray], None]
     totals: Variable
-    averaged_weights: Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -119,21 +119,22 @@ def fit(
         model = build(recipe)
     row_widths = padded_widths(train, recipe.max_tokens)
     weights = class_weights(train.labels, recipe.class_weights)
-    step = training_step(model, recipe, weights)
+    epochs = recipe.planned_epochs(len(row_widths))
+    updates = epochs * math.ceil(len(row_widths) / recipe.batch_size)
+    step = training_step(model, recipe, weights, updates)
     best = Checkpoint(0, math.inf, 0.0, model.get_weights(), np.empty(0))
     rows: list[dict[str, Any]] = []
     epoch, diverged = 0, False
-    while epoch < recipe.epochs and epoch - best.epoch < recipe.patience:
+    while epoch < epochs and epoch - best.epoch < recipe.patience:
         epoch += 1
         trained = _train_epoch(step, train, row_widths, recipe.batch_size, rng)
-        with step.averaged_weights():
-            probabilities = predict(model, validation, max_tokens=recipe.max_tokens)
-            validated = epoch_scores(validation.labels, probabilities, weights)
-            if diverged := not math.isfinite(trained["loss"] + validated["loss"]):
-                break
-            seconds = time.perf_counter() - start
-            if validated["loss"] < best.loss:
-                best = Checkpoint(epoch, validated["loss"], seconds, model.get_weights(), probabilities)
+        probabilities = predict(model, validation, max_tokens=recipe.max_tokens)
+        validated = epoch_scores(validation.labels, probabilities, weights)
+        if diverged := not math.isfinite(trained["loss"] + validated["loss"]):
+            break
+        seconds = time.perf_counter() - start
+        if validated["loss"] < best.loss:
+            best = Checkpoint(epoch, validated["loss"], seconds, model.get_weights(), probabilities)
         for split, scores in (("train", trained), ("validation", validated)):
             rows.append({"epoch": epoch, "split": split, **scores, "seconds": seconds})
         if on_epoch:
@@ -193,21 +194,38 @@ def _count_flops(model: keras.Model, train_widths: np.ndarray, validation_widths
     )
 
 
-def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> TrainingStep:
-    """Compile the update of a model: Adam with gradients clipped to a global norm of 1, and a moving average.
+def learning_rates(recipe: Recipe, updates: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate of each update: linear warm-up to `recipe.learning_rate`, then cosine decay to zero.
+
+    Args:
+        recipe: Hyperparameters.
+        updates: Number of updates in all planned epochs.
+
+    Sources: Smith and Topin 2019, "Super-Convergence"; Loshchilov and Hutter 2017, "SGDR".
+    """
+    import keras
+
+    peak, warmup = recipe.learning_rate, round(recipe.warmup * updates)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 10, decay_steps=max(updates - warmup, 1), warmup_target=peak, warmup_steps=warmup
+    )
+
+
+def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray, updates: int) -> TrainingStep:
+    """Compile the update of a model: Adam with the rates of `learning_rates`, gradients clipped to a global norm of 1.
 
     Args:
         model: The untrained model.
         recipe: Hyperparameters.
         weights: (2,) weight of each class in the loss, see `class_weights`.
+        updates: Number of updates in all planned epochs.
     """
     import keras
     import tensorflow as tf
 
-    optimizer = keras.optimizers.Adam(recipe.learning_rate, global_clipnorm=1.0)
+    optimizer = keras.optimizers.Adam(learning_rates(recipe, updates), beta_2=BETA_2, global_clipnorm=1.0)
     variables = [variable.value for variable in model.trainable_variables]
     optimizer.build(model.trainable_variables)
-    averages = [tf.Variable(value) for value in variables]
     totals = tf.Variable(np.zeros(4, np.float32))
 
     # Autograph would write files into the temporary folder, and a killed process would leave them there.
@@ -226,23 +244,5 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray) -> Tr
         predicted = tf.cast(logits > 0, tf.float32)
         counts = [predicted * labels, predicted * (1 - labels), (1 - predicted) * labels]
         totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))
-        # A smaller momentum at first, so that the average does not keep the initial weights.
-        updates = tf.cast(optimizer.iterations, tf.float32)
-        momentum = tf.minimum(recipe.ema_momentum, (1 + updates) / (10 + updates))
-        for average, value in zip(averages, variables, strict=True):
-            average.assign_add((1 - momentum) * (value - average))
 
-    return TrainingStep(update, totals, partial(_values_replaced, variables, averages))
-
-
-@contextmanager
-def _values_replaced(variables: list[Variable], values: list[Variable]) -> Iterator[None]:
-    """Assign `values` to `variables`, and restore the old values afterwards."""
-    current = [variable.numpy() for variable in variables]
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    try:
-        yield
-    finally:
-        for variable, old in zip(variables, current, strict=True):
-            variable.assign(old)
+    return TrainingStep(update, totals)

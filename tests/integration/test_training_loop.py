@@ -42,7 +42,7 @@ def trained():
 @pytest.mark.parametrize(("balanced", "expected"), [(False, 0.1), (True, 0.5)])
 def test_balanced_class_weights_shift_probabilities_to_one_half(balanced, expected):
     constant = split_of([[2, 3]] * 200, np.arange(200) % 10 == 0)
-    recipe = TINY.model_copy(update={"class_weights": balanced, "ema_momentum": 0.9, "patience": 12})
+    recipe = TINY.model_copy(update={"class_weights": balanced, "patience": 12})
     fitted = fit(ARCHITECTURES["simple_rnn"], recipe, constant, constant, 0)
     assert fitted.facts.status == "finished"
     assert predict(fitted.model, constant, max_tokens=7)[0] == pytest.approx(expected, abs=0.05)

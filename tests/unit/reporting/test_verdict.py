@@ -16,7 +16,7 @@ from tasks.evaluation.scores import classification_reports, score_trials
 from tasks.reporting.summary_tables import summary_table
 from tasks.reporting.verdict import format_verdict, verdict
 from tasks.reporting.verdict_format import format_limits
-from tasks.reporting.verdict_limits import epoch_sentences, limit_sentences
+from tasks.reporting.verdict_limits import limit_sentences
 from tasks.reporting.verdict_record import Verdict, verdict_record
 from tasks.reporting.verdict_sentences import certainty_sentence, recommendation_sentence, verdict_sentences
 from tasks.statistics.comparison import compare
@@ -436,16 +436,6 @@ def test_failed_seed_is_named_and_is_no_cheap_alternative() -> None:
     assert record.not_significant == ("lstm",)
     assert record.cheaper is None
     assert "1 of 6 seeds of LSTM" in certainty_sentence(record)
-
-
-@pytest.mark.parametrize(("best", "named"), [([3, 3, 1], ["LSTM"]), ([3, 1, 2], []), ([2, 2, 2], [])])
-def test_networks_that_improve_until_the_last_epoch_are_named(best: list[int], named: list[str]) -> None:
-    trials = pd.DataFrame({"architecture": "lstm", "epochs": 3, "best_epoch": best, "status": "finished"})
-    others = [("nb_svm", 0, 0, "finished"), ("gru", 1, 1, "diverged")]
-    trials = pd.concat([trials, pd.DataFrame(others, columns=trials.columns)])
-    sentences = epoch_sentences({"trials": trials})
-    assert [name for name in ("LSTM", "NB-SVM", "GRU") if name in " ".join(sentences)] == named
-    assert all("--epochs 30" in sentence for sentence in sentences)
 
 
 def test_bound_of_the_failure_rate_is_given_where_it_is_known() -> None:
