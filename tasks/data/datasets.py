@@ -73,8 +73,8 @@ def check_source(data: str, **options: Any) -> None:
             check_file(path)
     elif given.test_data or given.validation_data:
         raise UserError(
-            f"--data: received {data!r} with --test-data or --validation-data, which belong to a file. "
-            "Name the file of the training reviews by --data."
+            f"data: received {data!r} with `test_data` or `validation_data`, which belong to a file. "
+            "Name the file of the training reviews by `data`."
         )
 
 

@@ -109,8 +109,9 @@ def _find_utf_16(sample: bytes) -> str | None:
 
 
 def _find_old_encoding(sample: bytes) -> str | None:
-    lines = [line for line in sample.splitlines(keepends=True)[:-1] or [sample] if not line.isascii()] or [sample]
-    evidence = b"".join(lines)[:EVIDENCE]
+    *lines, last = sample.splitlines(keepends=True)
+    # The last line may end within a character.
+    evidence = b"".join(line for line in lines if not line.isascii())[:EVIDENCE] or last
     shares = {name: _ordinary_share(evidence, name) for name in [*LETTERS, *LEAD_BYTES]}
     best = max(shares, key=lambda name: shares[name])
     if shares[best] >= MIN_SHARE:

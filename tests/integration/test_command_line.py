@@ -244,7 +244,7 @@ def test_a_text_may_have_commas_line_breaks_and_look_like_json() -> None:
         ("run --ar", {"--architectures"}),
         ("run --engine d", {"dask"}),
         ("run --seeds 2 --no-c", {"--no-class-weights"}),
-        ("predict --en", {"--ensemble"}),
+        ("predict --en", {"--encoding", "--ensemble"}),
         ("export --ou", {"--output"}),
         ("history --con", {"--configuration"}),
         ("plan --di", {"--difference"}),

@@ -64,7 +64,7 @@ def test_trial_above_the_time_limit_is_killed_and_tried_again(api: str, tmp_path
     got = execute(api, tmp_path, {"stopped": 1}, minutes=0.1)
     assert isinstance(got["outcomes"]["stopped"], int)
     assert got["states"] == {"stopped": ["Running", "Retrying", "Completed"]}
-    assert "it ran longer than 0.1 minutes (--trial-timeout-minutes)" in got["said"]
+    assert "it ran longer than 0.1 minutes (`trial_timeout_minutes`)" in got["said"]
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_server_that_is_no_scheduler_is_a_user_error(
     with pytest.raises(UserError) as refused:
         check_engine("dask", address)
     assert time.monotonic() - started < 4
-    assert str(refused.value).startswith(f"No Dask scheduler answers at {address}, which --dask-address names (")
+    assert str(refused.value).startswith(f"No Dask scheduler answers at {address}, the value of `dask_address` (")
     assert len(str(refused.value).splitlines()) == 1
 
 

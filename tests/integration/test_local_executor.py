@@ -43,7 +43,7 @@ def test_death_of_a_process_costs_one_attempt_of_its_trial(executed: dict) -> No
 @pytest.mark.failure_mode("stale-running-state")
 def test_trial_that_always_dies_ends_and_the_others_finish(executed: dict) -> None:
     assert "its worker process died" in executed["outcomes"]["always"]
-    assert "--workers" in executed["outcomes"]["always"]
+    assert "`workers`" in executed["outcomes"]["always"]
     assert sum(name.startswith("always-") for name in executed["tries"]) == 3
     assert executed["states"]["always"] == ["Running", "Retrying", "Retrying", "Failed"]
     assert isinstance(executed["outcomes"]["late"], int)
@@ -53,7 +53,7 @@ def test_trial_that_always_dies_ends_and_the_others_finish(executed: dict) -> No
 def test_trial_out_of_memory_fails_without_another_attempt(executed: dict) -> None:
     said = executed["outcomes"]["hungry"]
     assert "out of memory (Unable to allocate 8.00 GiB" in said
-    assert "--workers" in said
+    assert "`workers`" in said
     assert executed["states"]["hungry"] == ["Running", "Failed"]
     assert sum(name.startswith("hungry-") for name in executed["tries"]) == 1
 
@@ -63,7 +63,7 @@ def test_trial_above_the_time_limit_is_killed_and_tried_again(executed: dict) ->
     assert isinstance(executed["outcomes"]["stopped"], int)
     assert {"stopped-0", "stopped-1"} <= set(executed["tries"])
     assert executed["states"]["stopped"] == ["Running", "Retrying", "Completed"]
-    assert "it ran longer than 0.1 minutes (--trial-timeout-minutes)" in executed["said"]
+    assert "it ran longer than 0.1 minutes (`trial_timeout_minutes`)" in executed["said"]
 
 
 def test_trial_that_always_hangs_is_timed_out(api: str, tmp_path: Path) -> None:

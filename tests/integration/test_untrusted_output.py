@@ -132,7 +132,7 @@ def test_predict_escapes_names_of_an_exported_model(model: Path, capsys: Capture
     "words",
     [
         ["--results", "{results}", "--file", "{here}/{evil}.csv"],
-        ["--file", "{here}/{evil}.txt"], ["--output", "{evil}", "x"],
+        ["--file", "{here}/{evil}.docx"], ["--output", "{evil}", "x"],
         ["--model", "{evil}", "x"], ["--results", "{evil}", "x"], ["--run", "{evil}", "x"], ["--{option}", "x"],
         ["--threshold", "{evil}", "x"], ["--results", "{results}", "--architecture", "{evil}", "x"],
         ["--results", "{results}", "--architecture", "nb_svm", "--seed", "7", "x"],
@@ -142,7 +142,7 @@ def test_predict_escapes_names_of_an_exported_model(model: Path, capsys: Capture
     ids=str,
 )  # fmt: skip
 def test_user_errors_of_predict_are_escaped(hostile: Path, tmp_path: Path, capsys: Capture, words: list[str]) -> None:
-    (tmp_path / f"{HOSTILE_FILE_NAME}.txt").write_text("x")
+    (tmp_path / f"{HOSTILE_FILE_NAME}.docx").write_text("x")
     pd.DataFrame({HOSTILE_TEXT: ["a"]}).to_csv(tmp_path / f"{HOSTILE_FILE_NAME}.csv", index=False)
     shutil.copytree(hostile / "runs" / "first", hostile / "runs" / HOSTILE_FILE_NAME)
     older = shutil.copytree(hostile / "runs" / "first", hostile / "runs" / "older")
@@ -200,9 +200,14 @@ def test_diff_escapes_names_of_both_runs(hostile: Path, capsys: Capture) -> None
     out = capsys.readouterr().out
     assert is_inert(out)
     assert contains_hostile_text(out)
-    assert is_plain_markdown(out)
-    assert set(render_markdown(out).cells) == {8}
-    assert len(render_markdown(out).cells) == 4
+    written = hostile / "diff.md"
+    assert run_subcommand("diff", *asked, "--output", str(written)) == 0
+    assert is_inert(capsys.readouterr().out)
+    report = written.read_text()
+    assert contains_hostile_text(report)
+    assert is_plain_markdown(report)
+    assert set(render_markdown(report).cells) == {8}
+    assert len(render_markdown(report).cells) == 4
     assert run_subcommand("diff", *asked, "--json") == 0
     assert is_inert(capsys.readouterr().out)
     change_run_info(hostile / "runs" / "second", fingerprint="0" * 64)

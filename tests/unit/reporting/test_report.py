@@ -178,7 +178,7 @@ def test_artifact_records_are_rounded_without_missing_values():
 @pytest.mark.failure_mode("spreadsheet-formula")
 def test_csv_guards_formulas_but_not_numbers(tmp_path):
     frame = pd.DataFrame({"text": ["=1+1", "@x", "-1", "fine"], "=head": [-0.5, 1.0, 2.0, 3.0]})
-    lines = tabular.write_csv(frame, tmp_path / "x.csv").read_text().splitlines()
+    lines = tabular.write_csv(frame, tmp_path / "x.csv").read_text("utf-8-sig").splitlines()
     assert lines == ["text,'=head", "'=1+1,-0.5", "'@x,1.0", "-1,2.0", "fine,3.0"]
 
 
