@@ -7,7 +7,8 @@ RUN python -m venv /venv \
     && rm -r /venv/lib/python3.11/site-packages/tensorflow/include \
     && find /venv -type d -name tests -prune -exec rm -r {} +
 # Prefect's server copies its pages beside its code when it starts, where the user of the container may not write.
-RUN /venv/bin/python -c "from prefect.server.api.server import create_ui_app; create_ui_app(ephemeral=False)"
+RUN /venv/bin/python -c "from prefect.server.api.server import create_ui_app; create_ui_app(ephemeral=False)" \
+    && chmod -R go+rX /venv/lib/python3.11/site-packages/prefect/server
 
 FROM python:3.11-slim
 # A user without a password, who owns no other files.
