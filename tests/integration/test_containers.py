@@ -102,6 +102,13 @@ def test_the_image_copies_existing_files_and_runs_as_an_ordinary_user() -> None:
     assert 'CMD ["imdb-compare", "run"]' in DOCKERFILE
 
 
+def test_the_pages_of_the_server_are_in_the_image_and_readable() -> None:
+    """Prefect writes them with mode 0600, and at run time only where the user of the container may not write."""
+    (step,) = re.findall(r"^RUN .*create_ui_app\(ephemeral=False\)\" \\\n.*$", DOCKERFILE, re.MULTILINE)
+    assert "chmod -R go+rX " in step
+    assert DOCKERFILE.index(step) < DOCKERFILE.index("USER compare")
+
+
 def test_the_image_contains_every_package_folder_with_its_data_files() -> None:
     folders = {pattern.removesuffix("*") for pattern in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert {f"COPY {folder} {folder}" for folder in folders} <= set(DOCKERFILE.splitlines())
