@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml
 FAST_TESTS := tests/unit tests/integration tests/chaos tests/simulations tests/benchmarks
 
 .PHONY: run ui test test-unit e2e check coverage prove soak nights bench lock clean
@@ -67,10 +68,12 @@ bench: .venv/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-# Pin every package of pyproject.toml with hashes, for all platforms. The lock does not name a registry.
+# Pin every package of pyproject.toml with hashes, for all platforms, and those of the image at the same versions. The
+# locks do not name a registry.
 lock: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --group dev -o requirements.lock
+	$(COMPILE) --extra dask --extra s3 -c requirements.lock -o requirements-image.lock
 
 clean:
 	rm -rf results .venv *.egg-info
