@@ -62,9 +62,9 @@ class Recipe(BaseModel):
     units: Units = 64
     dropout: Dropout = 0.4
     layer_dropout: LayerDropout = 0.2
-    learning_rate: LearningRate = 0.01
+    learning_rate: LearningRate = 0.007
     batch_size: BatchSize = 64
-    warmup: Warmup = 0.3
+    warmup: Warmup = 0.5
     epochs: Epochs = None
     patience: Patience = 3
 
