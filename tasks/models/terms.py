@@ -73,8 +73,22 @@ def learn_terms(texts: Sequence[str], min_texts: int = 2) -> tuple[pa.Array, csr
     pair_counts, pairs = _count_pairs(tokens, codes, len(words), min_texts)
     first, second = (words.take(half) for half in np.divmod(pairs, len(words)))
     terms = pa.concat_arrays([words.take(kept), pc.binary_join_element_wise(first, second, SPACE)])
-    order = pc.sort_indices(terms)
-    return terms.take(order), hstack([word_counts, pair_counts], format="csr")[:, order.to_numpy()].sorted_indices()
+    return _sort_terms(terms, hstack([word_counts, pair_counts], format="csr"))
+
+
+def _sort_terms(terms: pa.Array, counts: csr_matrix) -> tuple[pa.Array, csr_matrix]:
+    """Return terms in alphabetical order and their counts, whose entries in a row are in the order of first appearance.
+
+    This is the order of scikit-learn. Solvers add the entries of a row in float32, so their result depends on it.
+    """
+    by_column = counts.tocsc()
+    appearance = np.argsort(by_column.indices[by_column.indptr[:-1]], kind="stable")  # by the first text with the term
+    counts, terms = counts[:, appearance].sorted_indices(), terms.take(appearance)
+    order = pc.sort_indices(terms).to_numpy()
+    rank = np.empty(len(order), counts.indices.dtype)
+    rank[order] = np.arange(len(order))
+    counts.indices, counts.has_sorted_indices = rank[counts.indices], False
+    return terms.take(order), counts
 
 
 def _count_pairs(tokens: Tokens, codes: np.ndarray, words: int, min_texts: int) -> tuple[csr_matrix, np.ndarray]:
