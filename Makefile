@@ -55,9 +55,11 @@ nights: .venv/ready
 bench: .venv/ready
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(filter short,$(BENCH)),--short) $(ARGS)
 
-# The project itself is installed from this folder: editable, and without a network.
-.venv/ready: .venv/packages pyproject.toml
+# The project itself is installed from this folder: editable, and without a network. The recurrent loops are compiled,
+# so that the first run does not wait for it.
+.venv/ready: .venv/packages pyproject.toml tasks/models/kernels.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@$(BIN)/python -m tasks.training.compile_kernels
 	@touch $@
 
 # pip checks the hash of every package. The lock is complete, so nothing else is installed (--no-deps).

@@ -42,7 +42,7 @@ from tasks.plot import plot
 from tasks.report import publish
 from tasks.reporting.comparison_result import ComparisonResult
 from tasks.storage import store
-from tasks.storage.layout import cache_dir
+from tasks.storage.layout import cache_dir, history_files
 from tasks.storage.s3 import results_place
 from tasks.storage.trial_records import select_compared, select_largest_fraction
 from tasks.train import train
@@ -112,12 +112,12 @@ def imdb_compare(
     results_folder = results_place(results)
     cache = cache_dir(results_folder)
     store.sweep(results_folder)
-    loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
-    dataset = loading.result()  # a user error in the data ends the run before any training
-    with open_executor(parameters, warm_up=not was_compared(results_folder, dataset.fingerprint)) as (
-        executor,
-        in_workers,
-    ):
+    # Without an earlier run there is something to train, so the workers load TensorFlow while the reviews are loaded.
+    with open_executor(parameters, warm_up=not history_files(results_folder)) as (executor, in_workers):
+        loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
+        dataset = loading.result()  # a user error in the data ends the run before any training
+        if not was_compared(results_folder, dataset.fingerprint):
+            executor.warm_up()
         encodings = [
             encode.submit(
                 dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False

@@ -7,23 +7,20 @@ baseline is a function from training and validation reviews to a `Baseline`, lis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from tasks.evaluation.metrics import log_loss
+from tasks.models.terms import TermCounter, learn_terms
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import CountVectorizer
 
 # Candidates of the inverse regularization strength; the one with the lowest validation log-loss is used.
 LOGISTIC_C = (3.0, 10.0, 30.0, 100.0)
 SVM_C = (0.003, 0.01, 0.03, 0.1)
-# Texts are tokens separated by single spaces. Terms that occur in one training review only are not used.
-NGRAMS: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "token_pattern": r"\S+", "lowercase": False}
-TFIDF_OPTIONS: dict[str, Any] = {"sublinear_tf": True, "dtype": np.float32, **NGRAMS}
-COUNT_OPTIONS: dict[str, Any] = {"binary": True, "dtype": np.float32, **NGRAMS}
 # Interpolation of the weights of NB-SVM with their mean magnitude (Wang and Manning 2012, table 2: 0.25).
 INTERPOLATION = 0.25
 
@@ -71,11 +68,12 @@ def majority(train: LabeledTexts, _: LabeledTexts) -> Baseline:
 
 def tfidf_logistic(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
     """Fit a logistic regression on TF-IDF weighted unigrams and bigrams, with sublinear counts."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(**TFIDF_OPTIONS)
-    features, validation_features = _fit_transform(vectorizer, train.texts), vectorizer.transform(validation.texts)
+    terms, counts = learn_terms(train.texts)
+    counter, weighting = TermCounter(terms), TfidfTransformer(sublinear_tf=True).fit(counts)
+    features, validation_features = map(weighting.transform, (counts, counter.count(validation.texts)))
 
     def fit(inverse_strength: float) -> LinearModel:
         model = LogisticRegression(C=inverse_strength, max_iter=1_000, class_weight=train.class_weight)
@@ -83,7 +81,7 @@ def tfidf_logistic(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
         return LinearModel(model.coef_[0], float(model.intercept_[0]))
 
     best = min(map(fit, LOGISTIC_C), key=lambda model: model.loss(validation_features, validation))
-    return _linear_baseline(vectorizer, best, idf=vectorizer.idf_)
+    return _linear_baseline(counter, weighting.transform, best, idf=weighting.idf_)
 
 
 def nb_svm(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
@@ -93,11 +91,11 @@ def nb_svm(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
     the weights leaves the intercept out of scale.
     Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
     """
-    from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.svm import LinearSVC
 
-    vectorizer = CountVectorizer(**COUNT_OPTIONS)
-    features, validation_features = _fit_transform(vectorizer, train.texts), vectorizer.transform(validation.texts)
+    terms, counts = learn_terms(train.texts)
+    counter = TermCounter(terms)
+    features, validation_features = presence(counts), presence(counter.count(validation.texts))
     ratios = log_count_ratios(features, train.labels)
     weighted = features.multiply(ratios).tocsr()
 
@@ -110,7 +108,12 @@ def nb_svm(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
         return linear.calibrate(validation_features, validation)
 
     best = min(map(fit, SVM_C), key=lambda model: model.loss(validation_features, validation))
-    return _linear_baseline(vectorizer, best)
+    return _linear_baseline(counter, presence, best)
+
+
+def presence(counts: csr_matrix) -> csr_matrix:
+    """Return 1 where a term occurs, whatever its count."""
+    return counts.sign()
 
 
 BASELINES: dict[str, Callable[[LabeledTexts, LabeledTexts], Baseline]] = {
@@ -130,18 +133,18 @@ def restore_baseline(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
     Raises:
         KeyError, ValueError: If the weights are not those of this baseline.
     """
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
 
     if name == "majority":
         share = np.float32(weights["share"][0])
         return Baseline(lambda texts: np.full(len(texts), share), 1, dict(weights))
-    terms = weights["vocabulary"].tobytes().decode().split("\n")
+    counter = TermCounter(pa.array(weights["vocabulary"].tobytes().decode().split("\n"), pa.large_string()))
     model = LinearModel(weights["coefficients"], float(weights["intercept"][0]))
     if name == "nb_svm":
-        return _linear_baseline(CountVectorizer(vocabulary=terms, **COUNT_OPTIONS), model)
-    vectorizer = TfidfVectorizer(vocabulary=terms, **TFIDF_OPTIONS)
-    vectorizer.idf_ = weights["idf"]
-    return _linear_baseline(vectorizer, model, idf=weights["idf"])
+        return _linear_baseline(counter, presence, model)
+    weighting = TfidfTransformer(sublinear_tf=True)
+    weighting.idf_ = weights["idf"]
+    return _linear_baseline(counter, weighting.transform, model, idf=weights["idf"])
 
 
 class LinearModel(NamedTuple):
@@ -178,14 +181,6 @@ class LinearModel(NamedTuple):
         return LinearModel(slope * self.coefficients, slope * self.intercept + offset)
 
 
-def _fit_transform(vectorizer: CountVectorizer, texts: Sequence[str]) -> csr_matrix:
-    """Learn the terms and return their values; if no term occurs in two reviews, learn those of one review."""
-    try:
-        return vectorizer.fit_transform(texts)
-    except ValueError:
-        return vectorizer.set_params(min_df=1).fit_transform(texts)
-
-
 def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:
     """Compute the log-count ratio of each feature: how much more frequent it is in positive than in negative reviews.
 
@@ -200,12 +195,17 @@ def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:
     return np.log((positive / positive.sum()) / (negative / negative.sum())).astype(np.float32)
 
 
-def _linear_baseline(vectorizer: CountVectorizer, model: LinearModel, **weights: np.ndarray) -> Baseline:
-    """Return a baseline of features and classifier; its weights include the vocabulary as lines of UTF-8 text."""
-    terms = "\n".join(vectorizer.get_feature_names_out()).encode()
+def _linear_baseline(
+    counter: TermCounter, weigh: Callable[[csr_matrix], csr_matrix], model: LinearModel, **weights: np.ndarray
+) -> Baseline:
+    """Return a baseline of terms, the weighting of their counts, and a classifier.
+
+    Its weights include the terms as lines of UTF-8 text.
+    """
+    lines = "\n".join(counter.terms.to_pylist()).encode()
     weights |= {"coefficients": model.coefficients, "intercept": np.array([model.intercept])}
     return Baseline(
-        lambda texts: model.probabilities(vectorizer.transform(texts)),
+        lambda texts: model.probabilities(weigh(counter.count(texts))),
         parameters=len(model.coefficients) + 1,
-        weights={"vocabulary": np.frombuffer(terms, np.uint8), **weights},
+        weights={"vocabulary": np.frombuffer(lines, np.uint8), **weights},
     )

@@ -144,6 +144,13 @@ def test_stages_cover_the_whole_duration() -> None:
     assert np.isnan(found["load"]["all_mb"])
 
 
+def test_processor_time_between_two_moments_is_interpolated() -> None:
+    watched = Watched(100.0, cpu=[(110.0, "worker", 7, 2.0), (120.0, "worker", 7, 6.0), (120.0, "worker", 8, 5.0)])
+    assert watched.cpu_between("worker", 100, 115) == pytest.approx(4)  # halfway from 2 to 6; 8 has not started
+    assert watched.cpu_between("worker", 115, 200) == pytest.approx(2 + 5)
+    assert watched.cpu_between("flow", 100, 200) == 0
+
+
 def test_task_runs_are_those_of_the_latest_flow_run(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "prefect.db") as database:
         database.execute("CREATE TABLE flow_run (id, start_time)")
@@ -164,6 +171,7 @@ def test_duration_and_memory_of_a_process_are_measured(tmp_path: Path) -> None:
     assert 1.2 < watched.seconds < 60
     assert abs(watched.started + watched.seconds - time.time()) < 5
     assert 200 < watched.peak_mb() < 400
+    assert 0 < watched.cpu_seconds <= watched.seconds
     with pytest.raises(RuntimeError, match=r"ended with 3: …why"):
         watch([sys.executable, "-c", "print('why'); raise SystemExit(3)"], tmp_path / "log")
 

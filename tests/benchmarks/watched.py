@@ -1,9 +1,10 @@
-"""Duration and memory of a command with all its child processes, and of the stages of a run.
+"""Duration, processor time and memory of a command with all its child processes, and of the stages of a run.
 
 The stages are read from Prefect's database, which contains start and end of every task run.
 """
 
 import os
+import resource
 import sqlite3
 import subprocess
 import time
@@ -12,6 +13,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from tests.conftest import ROOT
 from tests.helpers.runs import find_processes
@@ -38,20 +41,35 @@ class Watched:
     Attributes:
         started: Start, in seconds since 1970.
         seconds: Duration.
-        samples: (time, kind of process, resident MB) of each process at regular intervals; empty if not on Linux.
+        cpu_seconds: Processor time of all its processes.
+        samples: (time, kind of process, MB) of each process at regular intervals; empty if not on Linux. Memory that
+            processes share is divided among them (proportional set size).
+        cpu: (time, kind of process, process id, processor time so far in s), at the same moments.
     """
 
     started: float
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     samples: list[tuple[float, str, float]] = field(default_factory=list)
+    cpu: list[tuple[float, str, int, float]] = field(default_factory=list)
 
     def peak_mb(self, kind: str | None = None, start: float = 0, end: float = float("inf")) -> float:
-        """Return the maximum memory (MB) of the processes of a kind together; shared memory is counted for each."""
+        """Return the maximum memory (MB) of the processes of a kind together."""
         sums: dict[float, float] = {}
         for moment, which, megabytes in self.samples:
             if start <= moment <= end and kind in (None, which):
                 sums[moment] = sums.get(moment, 0) + megabytes
         return max(sums.values(), default=float("nan"))
+
+    def cpu_between(self, kind: str, start: float, end: float) -> float:
+        """Return the processor time (s) of the processes of a kind between two moments (seconds since 1970)."""
+        processes = {number for _, which, number, _ in self.cpu if which == kind}
+        return sum(self._cpu_until(number, end) - self._cpu_until(number, start) for number in processes)
+
+    def _cpu_until(self, process: int, moment: float) -> float:
+        """Interpolate the processor time of a process; 0 before its first sample, its last value after the last."""
+        times, values = zip(*((when, used) for when, _, number, used in self.cpu if number == process), strict=True)
+        return float(np.interp(moment, times, values, left=0))
 
 
 def watch(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Watched:
@@ -67,31 +85,38 @@ def watch(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
     """
     marker = f"{log}-{time.monotonic_ns()}"
     given = os.environ | {"IMDB_COMPARE_TEST": marker} | dict(environment or {})
-    start, watched = time.perf_counter(), Watched(time.time())
+    start, cpu_start, watched = time.perf_counter(), _children_cpu_seconds(), Watched(time.time())
     with log.open("wb") as said:
         process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=said, stderr=said)
         try:
             while process.poll() is None:
-                watched.samples += _memory(f"IMDB_COMPARE_TEST={marker}")
+                _add_samples(watched, f"IMDB_COMPARE_TEST={marker}")
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(EVERY_SECONDS)
         finally:
             process.kill()
             process.wait()
-    watched.seconds = time.perf_counter() - start
+    watched.seconds, watched.cpu_seconds = time.perf_counter() - start, _children_cpu_seconds() - cpu_start
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: …{log.read_text()[-2_000:]}")
     return watched
 
 
-def _memory(marker: str) -> list[tuple[float, str, float]]:
-    now, found = time.time(), []
+def _children_cpu_seconds() -> float:
+    """Return the processor time of all child processes that have ended, and of their children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _add_samples(watched: Watched, marker: str) -> None:
+    now = time.time()
     for number, kind in find_processes(marker).items():
         with suppress(OSError, StopIteration):
-            lines = Path(f"/proc/{number}/status").read_text().splitlines()
-            line = next(line for line in lines if line.startswith("VmRSS"))
-            found.append((now, kind, int(line.split()[1]) * 1024 / 1e6))
-    return found
+            times = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+            watched.cpu.append((now, kind, number, sum(map(int, times)) / os.sysconf("SC_CLK_TCK")))
+            lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+            line = next(line for line in lines if line.startswith("Pss:"))
+            watched.samples.append((now, kind, int(line.split()[1]) * 1024 / 1e6))
 
 
 def task_runs(database: Path) -> list[TaskRun]:
