@@ -105,7 +105,7 @@ def imdb_compare(
         return superseded
     started = datetime.now(UTC)  # the scheduled time may be long before the start
     configure_run_logging()
-    check_source(data)
+    check_source(data, **f.file_options(parameters))
     check_engine(engine, dask_address)
     recipe, settings = parameters.recipe(), parameters.model_dump(mode="json")
     check_user_architectures(parameters.architectures, recipe)

@@ -33,8 +33,7 @@ def train(spec: TrialSpec, cached: TrialResult | None, executor: Executor) -> Tr
     if cached:
         report_event(TrialFinished(spec.label, "cached"))
         return completed_state(cached, cached=True, message=f"{spec.name} is in the cache")
-    # A planned trial has its number of epochs; see `plan_epochs`.
-    epochs = 0 if spec.architecture in BASELINES else spec.recipe.epochs or 1
+    epochs = 0 if spec.architecture in BASELINES else spec.epochs
     on_epoch = report_epochs(spec.label, epochs) if epochs else None
     report_event(TrialStarted(spec.label, epochs))
     try:

@@ -65,8 +65,8 @@ def _looks_like_label(cell: str) -> bool:
     return _normalized(cell) in LABELS or NUMBER.fullmatch(cell.strip()) is not None
 
 
-def check_texts(values: list[Any], places: list[str], problems: Problems) -> list[str]:
-    """Return texts after a check.
+def check_texts(values: list[Any], places: list[str], problems: Problems) -> None:
+    """Check texts.
 
     Args:
         values: Cells of the column.
@@ -80,7 +80,6 @@ def check_texts(values: list[Any], places: list[str], problems: Problems) -> lis
             problems.add("the text is not a string", f"{place} has {type(text).__name__}")
         elif not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             problems.add("half a surrogate pair, which is no character; take it out", place)
-    return values
 
 
 def parse_labels(values: list[Any], places: list[str], positive: str | None, problems: Problems) -> list[int]:

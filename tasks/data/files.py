@@ -213,7 +213,7 @@ def _join(parts: list[_Part], options: FileOptions) -> _Cells:
         splits = [part.split for part in parts for _ in part.places]
         for part in parts:
             if any(cell is not None for cell in part.columns["split"]):
-                part.problems.add("a column 'split', and --test-data is given; rename it, or leave out --test-data")
+                part.problems.add("a column 'split', and `test_data` is given; rename it, or leave out `test_data`")
     groups = parse_groups(columns[options.group], places, first) if options.group else []
     texts = columns[options.text_column]
     if positive is None:

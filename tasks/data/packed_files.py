@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -93,7 +94,7 @@ class _Member(io.BufferedReader):
     def readinto(self, buffer: Any) -> int:
         try:
             return super().readinto(buffer)
-        except (zipfile.BadZipFile, zipfile.zlib.error, EOFError) as error:  # type: ignore[attr-defined]
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise OSError(str(error)) from error
 
     def close(self) -> None:

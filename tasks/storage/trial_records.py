@@ -42,6 +42,17 @@ class TrialSpec:
     resample: int = 0
     reviews: Path | None = None
 
+    @property
+    def epochs(self) -> int:
+        """Return the maximum number of epochs of a network.
+
+        Raises:
+            ValueError: If the recipe leaves it open: the plan of a comparison decides it by the training reviews.
+        """
+        if self.recipe.epochs is None:
+            raise ValueError(f"the recipe of {self.label} has no number of epochs")
+        return self.recipe.epochs
+
 
 class TrainingFacts(BaseModel):
     """Outcome and costs of a training.

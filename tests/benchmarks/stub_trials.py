@@ -42,7 +42,7 @@ def measure(count: int, kind: str) -> dict[str, float]:
     def run(folder: str) -> float:
         place = Path(folder)
         specs = [
-            TrialSpec("lstm", number, Recipe(), place, 1.0, f"stub-{number}", f"stub-{number}", place)
+            TrialSpec("lstm", number, Recipe(epochs=1), place, 1.0, f"stub-{number}", f"stub-{number}", place)
             for number in range(count)
         ]
         with ThreadPoolTaskRunner(max_workers=executor.threads) as threads, executor:

@@ -12,7 +12,7 @@ from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES
 from tasks.training.batches import Split
 from tasks.training.epoch_scores import HISTORY_METRICS
-from tasks.training.loop import fit
+from tasks.training.loop import fit, learning_rates
 from tasks.training.prediction import predict
 from tests.helpers.encoded_reviews import split_of
 
@@ -30,6 +30,19 @@ def toy(count, seed):
         if label:
             review[rng.integers(max(0, len(review) - 7), len(review))] = MAGIC
     return split_of(reviews, labels)
+
+
+@pytest.mark.parametrize(("warmup", "updates"), [(0.5, 10), (0.3, 500), (0.0, 7), (0.9, 1)])
+def test_learning_rate_rises_to_its_highest_value_and_then_falls_to_zero(warmup, updates):
+    schedule = learning_rates(Recipe(learning_rate=0.02, warmup=warmup), updates)
+    rates = np.array([float(schedule(update)) for update in range(updates + 1)])
+    highest = round(warmup * updates)
+    assert rates.argmax() == highest
+    assert rates[highest] == pytest.approx(0.02)
+    assert rates[0] == pytest.approx(0.002 if highest else 0.02)
+    assert (np.diff(rates[: highest + 1]) > 0).all()
+    assert (np.diff(rates[highest:]) < 0).all()
+    assert highest == updates or rates[-1] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,9 @@ def run(engine: str, deaths: dict[str, int], minutes: float, folder: Path) -> di
         from tasks.execution.dask import DaskExecutor as Executor
     else:
         from tasks.execution.local import LocalExecutor as Executor
-    specs = [TrialSpec("lstm", count, Recipe(), folder, 1.0, name, name, folder) for name, count in deaths.items()]
+    specs = [
+        TrialSpec("lstm", count, Recipe(epochs=1), folder, 1.0, name, name, folder) for name, count in deaths.items()
+    ]
     executor = Executor(2, timeout_minutes=minutes, prepare=odd_trials.load_nothing)
     with ThreadPoolTaskRunner(max_workers=2) as threads, executor, patch("tasks.train.load_or_train", odd_trials.train):
         futures = {

@@ -363,7 +363,7 @@ def test_files_of_splits_that_contradict_each_other_are_refused(tmp_path):
         written(tmp_path, many(0, 100)),
         written(tmp_path, "text,label,split\na,1,test\nb,0,test\n", "test.csv"),
     )
-    assert "a column 'split', and --test-data is given" in refusal(train, test_data=str(test))
+    assert "a column 'split', and `test_data` is given" in refusal(train, test_data=str(test))
     assert "must be different files" in refusal(train, test_data=str(train))
     assert "without `test_data`" in refusal(train, validation_data=str(test))
     assert "There is no file" in refusal(train, test_data=str(tmp_path / "missing.csv"))

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset
 from tasks.execution.plan import plan_resampled_trials, plan_trials, training_time_rank
@@ -29,6 +31,30 @@ def test_networks_have_seeds_and_baselines_have_none():
     assert [spec.label for spec in specs[6:]] == [f"{name}-seed-0" for name in BASELINES]
     assert {spec.data for spec in specs[:6]} == {Path("cache/encoded/whole.parquet")}
     assert {spec.data for spec in specs[6:]} == {Path("cache/reviews/reviews.parquet")}
+
+
+@pytest.mark.parametrize(
+    ("reviews", "batch_size", "given", "epochs"),
+    [(16_000, 64, None, 2), (3_200, 64, None, 2), (640, 64, None, 10), (641, 64, None, 10), (8, 64, None, 100),
+     (640, 32, None, 5), (8, 64, 3, 3), (16_000, 64, 1, 1)],
+)  # fmt: skip
+def test_few_reviews_get_epochs_for_a_hundred_updates(reviews, batch_size, given, epochs):
+    data = replace(WHOLE, dataset=replace(REVIEWS, rows=ROWS | {"train": reviews}))
+    recipe = Recipe(batch_size=batch_size, epochs=given)
+    assert {spec.epochs for spec in planned(data, recipe=recipe)} == {epochs}
+
+
+def test_epochs_depend_on_the_fraction_of_the_training_reviews():
+    whole, half = (replace(data, dataset=replace(REVIEWS, rows=ROWS | {"train": 1_280})) for data in (WHOLE, HALF))
+    assert {(spec.train_fraction, spec.epochs) for spec in planned(half, whole)} == {(0.5, 10), (1.0, 5)}
+    (resampled,) = {spec.epochs for spec in plan_resampled_trials(("lstm",), 2, Recipe(), [half, whole], Path("cache"))}
+    assert resampled == 5
+
+
+def test_a_trial_without_a_number_of_epochs_is_refused():
+    spec = replace(planned(WHOLE)[0], recipe=Recipe())
+    with pytest.raises(ValueError, match="no number of epochs"):
+        _ = spec.epochs
 
 
 def test_each_fraction_has_its_own_trials():
