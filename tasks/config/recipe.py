@@ -62,7 +62,7 @@ class Recipe(BaseModel):
     units: Units = 64
     dropout: Dropout = 0.4
     layer_dropout: LayerDropout = 0.2
-    learning_rate: LearningRate = 0.007
+    learning_rate: LearningRate = 0.01
     batch_size: BatchSize = 64
     warmup: Warmup = 0.5
     epochs: Epochs = None

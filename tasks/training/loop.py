@@ -29,7 +29,7 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 Variable = Any  # TensorFlow ships no types
 # Decay of Adam's average of squared gradients. A training has some hundred updates only. With the usual 0.999, large
 # gradients of a few of them slow down all that follow.
-BETA_2 = 0.99
+BETA_2 = 0.9
 
 
 @dataclass(frozen=True)
