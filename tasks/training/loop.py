@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 Variable = Any  # TensorFlow ships no types
-# Decay of Adam's average of squared gradients. A training has some hundred updates only. With the usual 0.999, large
-# gradients of a few of them slow down all that follow.
+# Decay of Adam's average of squared gradients. A training has some hundred updates only. With the usual 0.999, a few
+# large gradients slow down all that follow (docs/experiments/2026-11-27-schedule.md).
 BETA_2 = 0.9
 
 
