@@ -1,6 +1,7 @@
 """The store under any order of writes, crashes, damage, loss and sweeping: what is read is what was put, or nothing."""
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ NAMES = st.sampled_from(["a.parquet", "deep/b.safetensors", "c.bin"])
 CONTENTS = st.binary(max_size=60)
 # No process has this number, so that what it left is a dead one's.
 NOBODY = 2**22 + 1
+RANDOM_PART = re.compile(r"-[0-9a-f]{16}(?=\.partial$)")
 
 
 def nobody_s(path: Path) -> Path:
@@ -43,7 +45,9 @@ class Store(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def files(self) -> list[Path]:
-        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+        """List the files in an order that does not depend on the random part of the names of partial files."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return sorted(files, key=lambda path: (RANDOM_PART.sub("", self.named(path)), path.read_bytes()))
 
     def named(self, path: Path) -> str:
         """Say to which name a file belongs."""
