@@ -22,11 +22,13 @@ from distributed import Client, LocalCluster
 from prefect.exceptions import TerminationSignal
 
 from tasks.config.errors import ExecutorLostError, TrialTimeoutError, WorkerDiedError
+from tasks.config.escape import escape_terminal
 from tasks.execution.dask_scheduler import RESPONSE_SECONDS
 from tasks.execution.dask_worker import TRIAL_RESOURCE, WorkerSetup, call_on_worker, trial_versions
 from tasks.execution.executor import OnEpoch
 from tasks.training.runtime import load_tensorflow
 
+logger = logging.getLogger(__name__)
 MAX_SECONDS_WITHOUT_WORKERS = 600
 # A running scheduler may get more workers during a run.
 THREADS_PER_WORKER = 2
@@ -93,8 +95,12 @@ class DaskExecutor:
         self._ending = True
         for events in list(self._events.values()):
             events.put(None)
-        with suppress(Exception):  # the scheduler may have stopped
+        try:
             self._stack.close()
+        except Exception as error:  # an error here must not replace that of the run, or fail a run that has its results
+            stopped = isinstance(error, OSError | CancelledError | TimeoutError)
+            level = logging.DEBUG if stopped else logging.WARNING
+            logger.log(level, "Dask did not close cleanly: %s: %s", type(error).__name__, escape_terminal(error))
 
     def warm_up(self) -> None:
         """Do nothing: the workers were started when the executor was created."""

@@ -24,6 +24,7 @@ from flows.cli.exit_codes import RESUME
 from tasks.config.errors import UserError
 from tasks.config.parameters import Parameters
 from tasks.execution.check_engine import check_engine
+from tasks.execution.dask import DaskExecutor
 from tasks.execution.dask_worker import WorkerSetup, trial_versions
 from tests.conftest import ROOT, TINY, Command
 from tests.helpers import runs, task_states
@@ -269,3 +270,20 @@ def test_worker_with_other_versions_is_refused() -> None:
     other = WorkerSetup({**trial_versions(), "numpy": "0.1"}, load=lambda gpu: None)
     with pytest.raises(UserError, match=r"tcp://h:1 has other versions.*numpy.*here.*0\.1"):
         asyncio.run(other.setup(worker))
+
+
+@pytest.mark.slow
+def test_an_error_while_closing_is_logged_and_does_not_fail_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("cannot close \x1b[31m")
+
+    with DaskExecutor(1, prepare=_load_nothing) as executor:
+        executor._stack.callback(fail)
+        assert executor.run(os.getpid) != os.getpid()
+    (record,) = [record for record in caplog.records if record.name == "tasks.execution.dask"]
+    assert record.levelname == "WARNING"
+    assert "RuntimeError: cannot close \\x1b[31m" in record.getMessage()
+
+
+def _load_nothing(gpu: str | None = None) -> None:
+    """Load no library."""
