@@ -13,6 +13,8 @@ Behrens-Fisher solution to the two means problem".
 
 **Groups of reviews.** If reviews belong to groups, such as films, the groups take the place of the reviews
 (`tasks.evaluation.grouping`). Fewer of them estimate the variance, so the part from reviews is a t variable as well.
+If few groups contribute most of the variance, such as those with reviews of a rare class, it has fewer degrees of
+freedom than there are groups. Source: O'Neill 2014, "Some useful moment results in sampling problems".
 
 **Why not approximate degrees of freedom.** The usual method uses one t distribution with approximate degrees of freedom
 (Hillis 2007, "A comparison of denominator degrees of freedom methods for multiple observer ROC analysis"). If the seed
@@ -96,7 +98,7 @@ def estimate_variance(
     review_squares = float(np.square(table.mean(axis=0) - table.mean()).sum())
     if seeds == 1:
         variance = _single_seed_variance(review_squares, reviews, floor, seed_variance=0.0 if deterministic else np.nan)
-        return variance if groups is None else replace(variance, df=groups.df)
+        return variance if groups is None else replace(variance, df=_df_between_groups(table, groups))
     mean = table.mean()
     seed_squares = float(np.square(table.mean(axis=1) - mean).sum())
     rest_squares = float(np.square(table - mean).sum()) - reviews * seed_squares - seeds * review_squares
@@ -111,8 +113,26 @@ def estimate_variance(
         df=seeds - 1,
         known_variance=shared_variance + floor,
         variance_per_seed=ms_seeds / reviews,
-        known_df=np.inf if groups is None else groups.df,
+        known_df=np.inf if groups is None else _df_between_groups(table, groups),
     )
+
+
+def _df_between_groups(table: Floats, groups: ReviewGroups) -> float:
+    """Return the degrees of freedom of the variance between groups, from 1 to the number of groups - 1.
+
+    The variance of n values with kurtosis K varies as much as a chi-square variable with 2 n / (K - (n - 3) / (n - 1))
+    degrees of freedom. That is n - 1 for a normal distribution, and is not exceeded for one with shorter tails.
+
+    Args:
+        table: (seeds, groups) float, contributions of the groups.
+        groups: The groups.
+    """
+    deviations = table.mean(axis=0) - table.mean()
+    count, variance = groups.df + 1, float(np.square(deviations).mean())
+    if groups.df == 1 or variance == 0:
+        return groups.df
+    kurtosis = float((deviations**4).mean()) / variance**2
+    return max(min(2 * count / max(kurtosis - (count - 3) / (count - 1), 2 / (count - 1)), groups.df), 1.0)
 
 
 def design_effect(table: Floats, groups: ReviewGroups | None) -> float:

@@ -46,8 +46,8 @@ class PairVariance:
         shared_variance: Variance of the difference on one test review that all seeds share.
         rest_variance: Variance of the difference on one test review that is different for each seed.
         df: Degrees of freedom of the estimated seed variance.
-        groups_per_review: Effective number of groups of test reviews divided by the number of test reviews; None if
-            the reviews are independent. The variances of one review then contain the design effect.
+        groups_per_review: Degrees of freedom of the variance between groups, plus 1, divided by the number of test
+            reviews; None if the reviews are independent. The variances of one review then contain the design effect.
         difference: First minus second; NaN if unknown.
         p: P-value of this difference, not corrected.
     """
@@ -158,7 +158,7 @@ def measure_pairs(predictions: Predictions) -> list[PairVariance]:
                 shared_variance=reviews * shared,
                 rest_variance=reviews * rest,
                 df=df,
-                groups_per_review=None if groups is None else (groups.df + 1) / reviews,
+                groups_per_review=None if groups is None else (variance.known_df + 1) / reviews,
                 difference=float(table.mean()),
                 p=p_value(float(table.mean()), variance),
             )

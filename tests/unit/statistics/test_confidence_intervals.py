@@ -190,6 +190,21 @@ def test_groups_take_the_place_of_reviews() -> None:
     assert design_effect(TABLE, None) == 1
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_few_groups_that_differ_have_few_degrees_of_freedom(seeds: int) -> None:
+    groups = make_groups(np.repeat(np.arange(10), 4))
+
+    def df(values: list[float]) -> float:
+        table = np.repeat([values], seeds, axis=0) + np.arange(seeds)[:, None]
+        found = estimate_variance(table.repeat(4, axis=1), groups=groups)
+        return found.df if seeds == 1 else found.known_df
+
+    # One group of ten: kurtosis (1 - 3 * 0.09) / 0.09 = 8.11, and 20 / (8.11 - 7 / 9) = 2.727.
+    assert df([0] * 9 + [1]) == pytest.approx(2.727, abs=1e-3)
+    assert df([0] * 5 + [1] * 5) == pytest.approx(9)  # kurtosis 1, never above the number of groups - 1
+    assert df([0] * 10) == pytest.approx(9)
+
+
 def test_normal_variance_has_the_quantile_of_the_groups() -> None:
     variance = replace(components(4, 9), known_df=5)
     expected = stats.t.ppf(0.975, 5) * 3

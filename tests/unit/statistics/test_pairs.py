@@ -95,8 +95,9 @@ def test_few_groups_widen_the_interval_of_the_probability() -> None:
     row = compare_test(test).iloc[0]
     contributions = metric_contributions(test, ["accuracy"])["accuracy"]
     table = contributions[0] - contributions[1]
-    known = estimate_variance(table, groups=test.groups).known_variance
-    scale = stats.t.ppf(0.975, test.groups.df) / stats.norm.ppf(0.975)
+    variance = estimate_variance(table, groups=test.groups)
+    known = variance.known_variance
+    scale = stats.t.ppf(0.975, variance.known_df) / stats.norm.ppf(0.975)
     assert scale > 1.1
     low, high = win_interval(table.mean(axis=1), shared_variance=known * scale**2)
     assert (row["probability_low"], row["probability_high"]) == pytest.approx((low, high))
