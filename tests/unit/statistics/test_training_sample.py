@@ -42,7 +42,7 @@ def tables_of(frames: Mapping, resampled: Predictions | None, **diverged: int) -
 
 
 def test_components_by_hand() -> None:
-    frames, resampled = simulate()
+    frames, resampled = simulate(reviews=80)  # least squares of 400 reviews take a minute
     components = tables_of(frames, resampled, model_1=2)["variance_components"]
     assert list(components) == COMPONENT_COLUMNS
     summary = frames["summary"].query("split == 'test'").set_index(["architecture", "metric"])
