@@ -1,10 +1,11 @@
 """Fixtures of several test files: a Prefect server for the session, a tiny data set, and the command as a process."""
 
+import gc
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-# A slow machine must not fail a property test.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
+# A slow machine must not fail a property test. See tests/helpers/examples.py.
+settings.register_profile("fast", deadline=None)
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("fast")
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -25,12 +27,49 @@ TINY = {
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+# Files whose tests share what takes long to make or to import. The groups of LONG start first, in this order: otherwise
+# one process works alone at the end.
+SHARED = {
+    "tests/unit/figures/": "figures", "tests/unit/reporting/": "figures",
+    "tests/integration/test_figures.py": "figures",
+    "tests/unit/models/": "tensorflow", "tests/unit/training/": "tensorflow",
+    "tests/unit/inference/test_onnx.py": "tensorflow",
+}  # fmt: skip
+LONG = ("past", "test_local_executor", "test_server", "figures", "tensorflow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Select the number of examples of property tests, and keep the order of the groups."""
+    settings.load_profile("thorough" if config.option.markexpr == "slow" else "fast")
+    config.option.loadscopereorder = False  # by the number of their tests
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all tests without garbage collection, and hide from it what was imported: each run of it takes 0.3 s."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file in the same process, and all tests that use `past` in one process."""
-    for item in items:
-        past = "past" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("past" if past else item.path.stem))
+    """Run the tests of a group in the same process, and start with the groups that take long."""
+    groups = {item: group_of(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the name of the group of a test: its file, or what it shares with the tests of other files."""
+    if "past" in getattr(item, "fixturenames", ()):
+        return "past"
+    place = item.path.relative_to(ROOT).as_posix()
+    return next((group for shared, group in SHARED.items() if place.startswith(shared)), item.path.stem)
 
 
 @pytest.fixture(scope="session")

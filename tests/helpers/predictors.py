@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 
 from tasks.inference.predictor import CalibratedModel, Predictor, RawPrediction
 
@@ -20,6 +19,8 @@ COUNTING_PREDICTOR = Predictor([CalibratedModel("counting", predict_by_counting,
 
 def run_onnx_model(content: bytes | str, token_ids: np.ndarray) -> np.ndarray:
     """Return the probabilities of an ONNX model."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probability"], {"token_ids": token_ids.astype(np.int64)})
     return probabilities

@@ -93,7 +93,7 @@ def detects_drop(
 
 def detection_rate(
     within: int, drop_points: np.ndarray, architectures: slice | list[int] = slice(None), *,
-    histories: int = 40, failed: bool = False, retrained: bool = False,
+    histories: int, failed: bool = False, retrained: bool = False,
 ) -> float:  # fmt: skip
     """Return the share of simulated histories in which a drop is detected, see `detects_drop`."""
     options = {"failed": failed, "retrained": retrained}

@@ -62,7 +62,7 @@ def test_stored_files_are_private_in_any_directory(
 @pytest.mark.failure_mode("malicious-pickle")
 def test_run_directory_is_private(tmp_path: Path) -> None:
     frames = synthetic_frames(reviews=60, seeds=2)
-    report = Report(make_run_info(), frames, render_figures(frames, tmp_path / "cache"))
+    report = Report(make_run_info(), frames, render_figures({"trials": frames["trials"]}, tmp_path / "cache"))
     tmp_path.chmod(0o755)
     with umask(0o022):
         run_directory.write_run(report, tmp_path / "runs" / "x")

@@ -42,7 +42,7 @@ def shell(line: str, results: Path, **environment: str) -> subprocess.CompletedP
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", [pytest.param("cp1252", marks=pytest.mark.slow), "ascii"])
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
 def test_characters_that_a_terminal_does_not_have_are_replaced(subcommand: str, encoding: str, finished: Path) -> None:
     done = shell(SUBCOMMANDS[subcommand], finished, PYTHONIOENCODING=encoding)
@@ -57,7 +57,7 @@ def test_the_posix_locale_shows_emoji(finished: Path) -> None:
     assert (done.returncode, TEXT in done.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_json_is_complete_in_every_encoding(encoding: str, finished: Path) -> None:
     done = shell(f"{SUBCOMMANDS['predict']} --json", finished, PYTHONIOENCODING=encoding)
     assert json.loads(done.stdout)["text"] == TEXT
@@ -69,8 +69,14 @@ def test_an_error_message_has_a_readable_form_in_ascii(finished: Path) -> None:
     assert "'gr??e...'" in done.stderr
 
 
-@pytest.mark.parametrize("reader", ["head -1", "head -0", "true"])
-@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+@pytest.mark.parametrize(
+    ("subcommand", "reader"),
+    [
+        pytest.param(subcommand, reader, marks=() if reader == "head -1" or subcommand == "help" else pytest.mark.slow)
+        for reader in ("head -1", "head -0", "true")
+        for subcommand in SUBCOMMANDS
+    ],
+)
 def test_a_reader_that_ends_early_is_no_failure(subcommand: str, reader: str, finished: Path) -> None:
     done = shell(f"{SUBCOMMANDS[subcommand]} // | {reader}", finished)
     assert done.returncode == 0, done.stderr
@@ -78,11 +84,22 @@ def test_a_reader_that_ends_early_is_no_failure(subcommand: str, reader: str, fi
     assert len(done.stdout.splitlines()) == (1 if reader == "head -1" else 0)
 
 
+SPEAKING = ("<&- >&- 2>&-", ">/dev/full")  # also tried with a command that is not over at once
+REDIRECTIONS = {
+    ">&-": 0, "2>&-": 0, "<&- >&- 2>&-": 0, "2>/dev/full": 0, ">/dev/full": 1, ">/dev/full 2>&1": 1
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("redirection", "code"),
-    [(">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), ("2>/dev/full", 0), (">/dev/full", 1), (">/dev/full 2>&1", 1)],
+    ("subcommand", "redirection", "code"),
+    [
+        *(("help", redirection, code) for redirection, code in REDIRECTIONS.items()),
+        *(
+            pytest.param("predict", redirection, code, marks=() if redirection in SPEAKING else pytest.mark.slow)
+            for redirection, code in REDIRECTIONS.items()
+        ),
+    ],
 )
-@pytest.mark.parametrize("subcommand", ["predict", "help"])
 def test_closed_streams_and_full_disks_have_no_traceback(
     subcommand: str, redirection: str, code: int, finished: Path
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
@@ -17,6 +17,7 @@ from tasks.inference.selection import ModelSelection, select_models
 from tasks.storage import store
 from tasks.storage.layout import predictions_file, weights_file
 from tasks.storage.runs import open_run
+from tests.helpers.examples import examples
 from tests.helpers.odd_texts import ODD_TEXTS
 
 pytestmark = pytest.mark.usefixtures("with_tensorflow")
@@ -48,7 +49,7 @@ def predictors(past: Path, with_tensorflow: None) -> list[Predictor]:
     return [load(past, architecture=architecture) for architecture in ARCHITECTURES]
 
 
-@settings(max_examples=25)
+@examples(10, thorough=25)
 @given(texts=st.lists(st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=60)), min_size=1, max_size=6))
 def test_predictions_do_not_depend_on_the_batch(predictors: list[Predictor], texts: list[str]) -> None:
     for predictor in predictors:

@@ -113,11 +113,20 @@ def test_a_server_ends_with_the_process_that_started_it(death: signal.Signals) -
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def open_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a database that others may read, as Prefect makes them."""
+    home = tmp_path_factory.mktemp("guarded")
+    home.chmod(0o755)
+    (home / "prefect.db").touch(mode=0o644)
+    return home
+
+
+@pytest.fixture(scope="module")
+def guarded(open_home: Path) -> Iterator[str]:
     """Run a server as `imdb-compare ui` and runs without a server do; return the address of its API."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORWARDED_ALLOW_IPS", "*")  # by which a machine's proxies are named to uvicorn
-        with run_server(tmp_path_factory.mktemp("guarded")) as api:
+        with run_server(open_home) as api:
             yield api
 
 
@@ -146,21 +155,26 @@ def handshake(api: str, path: str, *lines: str) -> int:
 
 
 @pytest.mark.failure_mode("malicious-pickle")
-@pytest.mark.parametrize("before", [None, 0o644])
-def test_only_the_owner_may_read_the_database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
-) -> None:
+def test_only_the_owner_may_read_a_new_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port, home = free_port(), tmp_path / "home"
     monkeypatch.setenv("PREFECT_HOME", str(home))
-    if before:
-        home.mkdir(mode=0o755)
-        (home / "prefect.db").touch(mode=before)
     with (tmp_path / "server.log").open("wb") as log, server_process(port, output=log) as process:
         wait_until_healthy(f"http://127.0.0.1:{port}/api", process)
-        files = sorted(path for path in home.iterdir() if path.name.startswith("prefect.db"))
-        assert [path.name for path in files] == ["prefect.db", "prefect.db-shm", "prefect.db-wal"]
-        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-    assert stat.S_IMODE(home.stat().st_mode) == (0o755 if before else 0o700)
+        check_database_is_private(home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+@pytest.mark.failure_mode("malicious-pickle")
+@pytest.mark.usefixtures("guarded")
+def test_only_the_owner_may_read_a_database_that_was_open_to_others(open_home: Path) -> None:
+    check_database_is_private(open_home)
+    assert stat.S_IMODE(open_home.stat().st_mode) == 0o755
+
+
+def check_database_is_private(home: Path) -> None:
+    files = sorted(path for path in home.iterdir() if path.name.startswith("prefect.db"))
+    assert [path.name for path in files] == ["prefect.db", "prefect.db-shm", "prefect.db-wal"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 @pytest.mark.failure_mode("exposed-server")

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.storage import atomic_files, store
 from tasks.storage.layout import history_file, predictions_file, weights_file
 from tasks.storage.trials import read_trial, store_trial
 from tests.conftest import ROOT, TINY, Command
+from tests.helpers.examples import examples
 from tests.helpers.namespaces import MOUNTS, needs, unshared
 from tests.helpers.trial_records import make_trial
 
@@ -52,7 +53,7 @@ def test_file_without_checksum_is_none(tmp_path: Path, frame: pd.DataFrame) -> N
 
 
 @pytest.mark.failure_mode("damaged-file")
-@settings(max_examples=150, deadline=None)
+@examples(50, thorough=150)
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), of_checksum=st.booleans())
 def test_flipped_bit_is_detected(tmp_path_factory, position: float, bit: int, of_checksum: bool) -> None:
     path = tmp_path_factory.mktemp("flip") / "x.parquet"
@@ -98,7 +99,7 @@ def room_for(size: int) -> Iterator[None]:
 
 
 @pytest.mark.failure_mode("disk-full")
-@settings(max_examples=60, deadline=None)
+@examples(25, thorough=60)
 @given(old=st.binary(max_size=150), new=st.binary(min_size=1, max_size=300), room=st.integers(0, 299))
 def test_full_disk_at_any_size_keeps_the_old_file(
     tmp_path_factory: pytest.TempPathFactory, old: bytes, new: bytes, room: int

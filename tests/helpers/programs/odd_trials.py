@@ -31,7 +31,7 @@ def train(spec: TrialSpec, on_epoch: OnEpoch) -> TrialResult:
     on_epoch(1, {"train_loss": 0.5, "validation_loss": 0.5, "validation_accuracy": 0.5})
     if count < spec.seed:
         time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGSTOP if spec.name == "stopped" else signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSTOP if spec.name in ("stopped", "hanging") else signal.SIGKILL)
     if spec.name == "left" and count == 0:
         sys.exit(1)
     if spec.name == "wrong":

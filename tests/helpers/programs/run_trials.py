@@ -1,9 +1,9 @@
 """Run trials whose worker processes die, hang or fail, and print what came of them: ENGINE TRIALS MINUTES FOLDER.
 
 ENGINE is `local` or `dask`. TRIALS is a JSON object: for each name the number of attempts in which the worker process
-dies. MINUTES is the time limit. Each attempt creates a file in FOLDER. Some names have a meaning: `stopped` hangs
-instead of dying, `left` exits at its first attempt, `wrong` raises an error, `strange` one that cannot be unpickled,
-`hungry` runs out of memory.
+dies. MINUTES is the time limit. Each attempt creates a file in FOLDER. Some names have a meaning: `stopped` and
+`hanging` hang instead of dying, `left` exits at its first attempt, `wrong` raises an error, `strange` one that cannot
+be unpickled, `hungry` runs out of memory.
 
 The last line is JSON: `outcomes` (process id or reason of the failure by name) and `run` (id of the flow run).
 """

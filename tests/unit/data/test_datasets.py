@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -15,6 +15,7 @@ from tasks.data.splits import split_reviews
 from tasks.data.tokenization import encode
 from tasks.storage.table_fingerprint import fingerprint
 from tasks.training.trial import trial_name
+from tests.helpers.examples import examples
 
 ROWS = pd.DataFrame({"text": [f"review number {n}" for n in range(240)], "label": [n % 2 for n in range(240)]})
 
@@ -64,7 +65,7 @@ def test_bundled_duplicates_are_in_one_split(bundled_reviews):
 
 
 @pytest.mark.failure_mode("duplicates-across-splits")
-@settings(max_examples=20, deadline=None)
+@examples(8, thorough=20)
 @given(st.lists(st.integers(0, 239), max_size=80), st.integers(0, 99))
 def test_duplicates_are_never_in_two_splits(copies, seed):
     planted = ROWS.iloc[copies].assign(text=lambda frame: frame["text"].str.upper() + " <br />.")
@@ -76,7 +77,7 @@ def test_duplicates_are_never_in_two_splits(copies, seed):
 
 
 @pytest.mark.failure_mode("shuffled-rows")
-@settings(max_examples=20, deadline=None)
+@examples(8, thorough=20)
 @given(st.permutations(range(240)), st.permutations(["text", "label"]))
 def test_split_ignores_order_of_rows_and_columns(rows, columns):
     frames = ROWS.assign(text=ROWS["text"].where(ROWS.index > 5, "the same"))
@@ -224,7 +225,7 @@ def test_small_files_are_rejected_with_the_minimum(tmp_path, rows):
 
 
 @pytest.mark.failure_mode("too-few-rows")
-@settings(max_examples=30, deadline=None)
+@examples(12, thorough=30)
 @given(negative=st.integers(0, 90), positive=st.integers(0, 90))
 def test_any_number_of_rows_is_split_or_rejected(negative, positive):
     count = negative + positive

@@ -4,15 +4,16 @@ import csv
 import io
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
 from tasks.config.file_options import FileFormat
 from tasks.data.encodings import find_encoding
 from tasks.data.files import read_reviews, read_rows
+from tests.helpers.examples import examples
 
-in_one_folder = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_one_folder = examples(30, one_folder=True)
 # Written with letters of the language, because an encoding cannot be found without them.
 TEXTS_BY_ENCODING = {
     "utf-8": ["ein schöner Film, größer als erwartet", "zum Einschlafen; leider"],

@@ -19,6 +19,7 @@ from tasks.data import imdb_archive
 from tasks.data.datasets import imdb
 from tasks.data.download import ARCHIVE, download
 from tasks.data.imdb_archive import read_archive, read_folder
+from tests.helpers.examples import examples
 
 
 def archive_of(members, kind=tarfile.REGTYPE):
@@ -281,7 +282,7 @@ kinds = st.sampled_from(
 
 
 @pytest.mark.failure_mode("malicious-archive")
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(st.lists(st.tuples(st.lists(parts, min_size=1, max_size=5), kinds, st.binary(max_size=20)), max_size=4))
 def test_any_archive_is_read_or_rejected_and_never_unpacked(tmp_path_factory, members):
     folder = tmp_path_factory.mktemp("tar")

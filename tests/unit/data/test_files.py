@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
@@ -19,8 +19,9 @@ from tasks.data import limits
 from tasks.data.csv_files import read_csv
 from tasks.data.files import read_reviews, read_rows
 from tasks.data.problems import Problems
+from tests.helpers.examples import examples
 
-in_one_folder = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_one_folder = examples(50, thorough=150, one_folder=True)
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(str.strip)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
@@ -18,6 +18,7 @@ from tasks.data.files import read_reviews, read_rows
 from tasks.data.limits import MAX_LABEL_LENGTH
 from tasks.data.stored_reviews import load_dataset
 from tasks.reporting.tabular import write_csv
+from tests.helpers.examples import examples
 
 SHEET = "xl/worksheets/sheet1.xml"
 ROWS = [{"text": "good film", "label": 1}, {"text": "bad film", "label": 0}]
@@ -80,7 +81,7 @@ def test_json_array_and_json_lines_are_read(tmp_path, name, content):
     assert (list(frame["text"]), list(frame["label"])) == (["good film", "bad film"], [1, 0])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, thorough=60, one_folder=True)
 @given(st.lists(texts, min_size=2, max_size=8), st.sampled_from([None, 1]), st.integers(1, 40))
 def test_json_array_is_read_in_parts_of_any_size(tmp_path, rows, indent, size):
     from tasks.data import json_files

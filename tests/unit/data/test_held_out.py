@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
 from tasks.data.held_out import TOLERANCE, TOLERANCE_ROWS
 from tasks.data.records import LoadedReviews, UnsplitReviews
 from tasks.data.splits import split_reviews
+from tests.helpers.examples import examples
 
 
 def split(frame: pd.DataFrame, seed: int = 0) -> LoadedReviews:
@@ -94,7 +95,7 @@ def grouped_reviews(draw: st.DrawFn) -> pd.DataFrame:
 
 
 @pytest.mark.failure_mode("many-copies-of-a-text")
-@settings(max_examples=60, deadline=None)
+@examples(15, thorough=60)
 @given(grouped_reviews(), st.integers(0, 9))
 def test_splits_by_groups_of_any_sizes_are_close_to_the_request_or_reported(frame, seed):
     try:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
 from tasks.data.resample import draw_rows, resample_training
+from tests.helpers.examples import examples
 
 
 def make_reviews(groups: list[int], labels: list[int] | None = None) -> pa.Table:
@@ -29,6 +30,7 @@ def training_ids(table: pa.Table) -> list[str]:
     return [row["review_id"] for row in table.to_pylist() if row["split"] == "train"]
 
 
+@examples(40)
 @given(
     groups=st.lists(st.integers(0, 8), min_size=2, max_size=40).filter(lambda numbers: len(set(numbers)) > 1),
     number=st.integers(1, 100),

@@ -9,11 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.data.tokenization import build_vocabulary, encode, normalize_text, split_tokens, text_array, tokenize
 from tasks.storage.table_fingerprint import fingerprint
+from tests.helpers.examples import examples
 
 
 def reviews(texts, splits=None):
@@ -166,7 +167,7 @@ ODD_PIECES += ["é", "日", "😍", "\u200d", "\ufe0f", "🏽", "🇩", "\u20e3"
 
 
 @pytest.mark.parametrize("tokenizer", ["words", "characters"])
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(pieces=st.lists(st.sampled_from(ODD_PIECES), max_size=12))
 def test_normalizing_twice_is_normalizing_once(tokenizer, pieces):
     once = normalize_text(text_array(["".join(pieces)]), tokenizer)
@@ -174,7 +175,7 @@ def test_normalizing_twice_is_normalizing_once(tokenizer, pieces):
     assert "  " not in once[0].as_py()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(pieces=st.lists(st.sampled_from(ODD_PIECES), max_size=12))
 def test_text_next_to_a_symbol_has_the_same_tokens(pieces):
     """Texts with symbols are normalized by another expression than texts without."""
@@ -229,7 +230,7 @@ def test_last_tokens_are_kept(words, max_tokens):
 
 
 @pytest.mark.failure_mode("unusual-text")
-@settings(max_examples=200)
+@examples(50, thorough=200)
 @given(st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5))
 def test_any_text_is_encoded_equally_alone_and_in_a_batch(texts):
     batch = tokenize(text_array(texts), SMALL_VOCABULARY, max_tokens=7).to_pylist()

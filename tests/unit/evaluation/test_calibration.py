@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -23,6 +23,7 @@ from tasks.evaluation.calibration import (  # fmt: skip
 from tasks.evaluation.cross_validation import FOLDS, assign_folds
 from tasks.evaluation.grouping import make_groups
 from tasks.evaluation.metrics import log_loss
+from tests.helpers.examples import examples
 from tests.simulations.calibration import draw, simulate
 
 
@@ -56,6 +57,7 @@ def test_threshold_by_hand() -> None:
     assert best_threshold(np.array([0, 1], np.int8), np.array([0.2, 0.9])) == 0.5
 
 
+@examples(40)
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=40))
 def test_no_threshold_has_a_higher_accuracy_than_the_fitted_one(rows: list[tuple[int, float]]) -> None:
     labels, probabilities = np.array([row[0] for row in rows], np.int8), np.array([row[1] for row in rows])
@@ -113,14 +115,23 @@ def held_out_losses(labels: np.ndarray, probabilities: np.ndarray, groups: np.nd
     return log_loss(labels, probabilities), log_loss(labels, scaled)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(8, thorough=30)
 @given(st.sampled_from(KINDS), st.integers(10, 2_000), st.integers(0, 99), st.booleans())
 @example("separable", 40, 0, False)
-@example("noisy", 100_000, 0, False)
-@example("saturated", 100_000, 0, True)
+@example("saturated", 2_000, 0, True)
 def test_temperature_is_never_at_its_limit_and_never_raises_the_loss(
     kind: str, reviews: int, seed: int, grouped: bool
 ) -> None:
+    check_temperature(kind, reviews, seed, grouped)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "grouped"), [("noisy", False), ("saturated", True)])
+def test_temperature_of_a_large_split_is_not_at_its_limit_either(kind: str, grouped: bool) -> None:
+    check_temperature(kind, 100_000, 0, grouped)
+
+
+def check_temperature(kind: str, reviews: int, seed: int, grouped: bool) -> None:
     labels, probabilities = make_case(kind, reviews, seed)
     numbers = np.arange(reviews) // 3 if grouped else None
     groups = None if numbers is None else make_groups(numbers)
@@ -146,8 +157,9 @@ def test_separable_validation_reviews_have_no_temperature() -> None:
     assert not temperature_obstacle(*draw(200, 1.0, 1.0, rng), None)
 
 
-def test_calibration_does_not_raise_the_loss_on_other_reviews() -> None:
-    rows = pd.DataFrame(simulate(simulations=10, seed=1))
+@pytest.mark.parametrize("simulations", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_calibration_does_not_raise_the_loss_on_other_reviews(simulations: int) -> None:
+    rows = pd.DataFrame(simulate(simulations, seed=1))
     assert (rows["after"] <= rows["before"] + 0.005).all()
     assert (rows["worst"] < 0.1).all()
     large = rows.query("reviews == 4_000 and accuracy != '100%' and overconfidence != 1")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.evaluation.predictions import TRIAL_COLUMNS
@@ -27,6 +27,7 @@ from tasks.storage.trial_records import TrialResult
 from tasks.storage.trials import read_trial, store_trial
 from tasks.training.trial import code_roots
 from tests.helpers import synthetic
+from tests.helpers.examples import examples
 from tests.helpers.trial_records import make_trial
 from tests.helpers.warnings_logged import warnings_logged
 
@@ -80,7 +81,7 @@ def test_degenerate_trials_are_evaluated_and_stored_exactly(labels: list[int], p
     assert found["confusions"]["count"].sum() == 2 * len(labels)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5, thorough=15)
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1, width=32)), min_size=1, max_size=12))
 def test_any_predictions_are_stored_exactly(reviews: list[tuple[int, float]]) -> None:
     predictions = make_predictions([label for label, _ in reviews], [probability for _, probability in reviews])

@@ -1,5 +1,6 @@
 """Rendered figures and their cache."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -31,28 +32,31 @@ def frames() -> dict[str, pd.DataFrame]:
     return {name: frames[name] for name in ("history", "trials", "scores")}
 
 
+@pytest.fixture(scope="module")
+def rendered(frames: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list]:
+    """Render the figures of `without_scores` once; return the cache, which tests must copy, and the figures."""
+    cache = tmp_path_factory.mktemp("rendered")
+    return cache, render_figures(without_scores(frames), cache)
+
+
 def without_scores(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the frames of which two figures are made."""
     return {name: frame for name, frame in frames.items() if name != "scores"}
 
 
 def test_second_call_reads_figures_from_cache(
-    frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
+    frames: dict[str, pd.DataFrame], rendered: tuple[Path, list], encoded: list[str]
 ) -> None:
-    first = render_figures(without_scores(frames), tmp_path)
-    assert encoded == [figure.name for figure in first]
-    assert {"costs", "learning_curves"} <= set(encoded)
-    encoded.clear()
-    assert render_figures(without_scores(frames), tmp_path) == first
+    cache, first = rendered
+    assert {"costs", "learning_curves"} <= {figure.name for figure in first}
+    assert render_figures(without_scores(frames), cache) == first
     assert not encoded
 
 
 def test_changed_frame_renders_only_figures_that_read_it(
-    frames: dict[str, pd.DataFrame], tmp_path: Path, encoded: list[str]
+    frames: dict[str, pd.DataFrame], rendered: tuple[Path, list], tmp_path: Path, encoded: list[str]
 ) -> None:
-    render_figures(without_scores(frames), tmp_path)
-    assert "costs" in encoded
-    encoded.clear()
+    shutil.copytree(rendered[0], tmp_path, dirs_exist_ok=True)
     history = frames["history"].assign(loss=lambda frame: frame["loss"] + 0.1)
     render_figures({**without_scores(frames), "history": history}, tmp_path)
     assert encoded == ["learning_curves"]

@@ -1,11 +1,9 @@
 """ONNX models: a runtime without this project computes the same probabilities as Keras."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 
 from tasks.config.errors import UserError
@@ -16,6 +14,9 @@ from tasks.inference.onnx import onnx_model
 from tasks.models.registry import ARCHITECTURES
 from tests.helpers.predictors import run_onnx_model
 
+if TYPE_CHECKING:  # importing Keras takes seconds, also in processes that run none of these tests
+    import keras
+
 TINY = Recipe(vocabulary_size=11, embedding_size=5, units=3)
 TEMPERATURE = 1.3
 # The second row has one token and the last row has none; the others are padding.
@@ -24,7 +25,7 @@ TOKEN_IDS = np.array([[5, 6, 7, 8, 9, 10, 2], [0, 0, 0, 0, 0, 0, 4], [0, 0, 4, 1
 each_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
 
 
-def make_network(name: str) -> keras.Model:
+def make_network(name: str) -> "keras.Model":
     """Build a network with random weights: untrained biases are zero, which would hide a wrong order."""
     rng, model = np.random.default_rng(0), ARCHITECTURES[name](TINY)
     for weight in model.weights:
@@ -32,7 +33,7 @@ def make_network(name: str) -> keras.Model:
     return model
 
 
-def predict_with_keras(model: keras.Model, token_ids: np.ndarray) -> np.ndarray:
+def predict_with_keras(model: "keras.Model", token_ids: np.ndarray) -> np.ndarray:
     logits = np.asarray(model(token_ids.astype(np.int32)), np.float64)[:, 0]
     return apply_temperature(1 / (1 + np.exp(-logits)), TEMPERATURE)
 
@@ -59,6 +60,8 @@ def test_probabilities_equal_those_of_keras(name: str) -> None:
 
 @each_architecture
 def test_model_is_valid_and_reproducible(name: str) -> None:
+    import onnx
+
     model = make_network(name)
     content = onnx_model(model, TEMPERATURE)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
@@ -79,6 +82,8 @@ def test_probabilities_are_clipped_like_predictions() -> None:
 
 
 def test_logit_is_the_log_odds_before_calibration() -> None:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(onnx_model(make_network("lstm"), TEMPERATURE))
     logits, probabilities = session.run(["logit", "probability"], {"token_ids": TOKEN_IDS})
     np.testing.assert_allclose(1 / (1 + np.exp(-logits / TEMPERATURE)), probabilities, atol=1e-6)

@@ -4,13 +4,14 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.reporting.plan_text import Plan, format_plan
 from tasks.statistics.durations import TrainingTimes
 from tasks.statistics.planned_resamples import TrainingVariance, resample_needs
 from tasks.statistics.planning import Goal, PairVariance, Range, detectable_difference, planned_power
+from tests.helpers.examples import examples
 
 PAIRS = [
     PairVariance("lstm", "gru", 1e-5, 0.01, 0.05, df=4),
@@ -81,7 +82,7 @@ def test_a_training_sample_that_varies_too_much_is_stated() -> None:
     assert "2.00 points" in line
 
 
-@settings(max_examples=40, deadline=None)
+@examples(20, thorough=40)
 @given(
     st.floats(0, 1e-2), st.floats(0, 0.3), st.floats(0, 0.5), st.integers(2, 10**7), st.floats(1e-6, 1),
     st.integers(1, 1_000), st.one_of(st.none(), st.floats(1e-6, 1)),

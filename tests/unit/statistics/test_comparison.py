@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config.errors import UserError
@@ -14,6 +14,7 @@ from tasks.evaluation.predictions import Predictions
 from tasks.reporting.verdict import verdict
 from tasks.statistics.comparison import compare, compare_splits
 from tasks.statistics.options import ComparisonOptions
+from tests.helpers.examples import examples
 from tests.helpers.simulated_predictions import simulate_predictions, to_frame
 
 P_VALUES = ["p", "p_holm", "p_sign_flip", "smallest_p", "p_equivalent_holm", "mcnemar_p"]
@@ -246,7 +247,7 @@ def unusual_splits(draw) -> dict[str, Predictions]:
     return splits
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, thorough=25)
 @given(unusual_splits(), st.sampled_from(["accuracy", "log_loss"]))
 def test_tables_are_valid_for_arbitrary_predictions(splits, metric) -> None:
     options = ComparisonOptions(metric=metric, draws=20)
@@ -283,7 +284,7 @@ def test_groups_of_reviews_are_counted_and_widen_every_interval() -> None:
     assert by_group["omnibus"]["p"].iloc[0] > ignored["omnibus"]["p"].iloc[0]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, thorough=25)
 @given(unusual_splits(), st.sampled_from(["accuracy", "log_loss"]), st.integers(0, 9))
 def test_tables_are_valid_for_arbitrary_groups(splits, metric, seed) -> None:
     rng = np.random.default_rng(seed)

@@ -1,5 +1,6 @@
 """Cache of evaluations: an evaluation is reused only for the same trials, files and code."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 
 from tasks.statistics import comparison
+from tasks.statistics import frames as module
 from tasks.statistics.frames import compute_frames, load_or_compute_frames
+from tasks.statistics.options import ComparisonOptions
 from tasks.storage import cache, store
 from tasks.storage.archives import unpack_files
 from tasks.storage.layout import predictions_file, reviews_file
@@ -18,6 +21,12 @@ from tests.helpers import synthetic
 from tests.helpers.warnings_logged import warnings_logged
 
 REVIEWS = "reviews-x.parquet"
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw 50 resamples instead of 10,000, which would take most of the time."""
+    monkeypatch.setattr(module, "ComparisonOptions", partial(ComparisonOptions, draws=50))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.config.errors import UserError
 from tasks.data.subsample import keep_training_fraction
 from tasks.statistics.learning_curve import learning_curve
+from tests.helpers.examples import examples
 
 
 def table(training: int = 100) -> pa.Table:
@@ -27,6 +28,7 @@ def ids(reviews: pa.Table, split: str = "train") -> set[str]:
     return set(frame.loc[frame["split"] == split, "review_id"])
 
 
+@examples(30)
 @given(st.floats(0.35, 1), st.floats(0.35, 1))
 def test_smaller_fraction_is_a_subset_of_a_larger_one(one, other):
     small, large = (keep_training_fraction(table(), fraction) for fraction in sorted((one, other)))

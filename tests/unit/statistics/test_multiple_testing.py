@@ -1,23 +1,12 @@
 """Holm's procedure, compared with hand computation and statsmodels."""
 
-import gc
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from tasks.statistics.multiple_testing import holm_adjust, holm_level
-
-
-@pytest.fixture(scope="module")
-def frozen_objects() -> Iterator[None]:
-    """Hide existing objects from the garbage collector, which statsmodels runs at every call for 0.3 s."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+from tests.helpers.examples import examples
 
 
 def test_holm_by_hand() -> None:
@@ -32,8 +21,7 @@ def test_holm_does_not_count_missing_p_values() -> None:
     assert np.isnan(holm_adjust(np.array([np.nan]))).all()
 
 
-@pytest.mark.usefixtures("frozen_objects")
-@settings(max_examples=40)
+@examples(20, thorough=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_increases_p_values_and_keeps_their_order(p_values: list[float]) -> None:
     given = np.array(p_values)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -27,6 +27,7 @@ from tasks.statistics.planning import (
     relevant_pairs,
     typical_and_noisiest,
 )
+from tests.helpers.examples import examples
 from tests.helpers.simulated_predictions import simulate_predictions
 
 PAIR = PairVariance("a", "b", seed_variance=1e-5, shared_variance=0.02, rest_variance=0.05, df=4)
@@ -145,7 +146,7 @@ def test_typical_pair_is_the_median() -> None:
     assert typical_and_noisiest(pairs[:1], GOAL) == pairs[:1]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(10, thorough=30)
 @given(
     st.floats(0, 1e-2), st.floats(0, 0.3), st.floats(0, 0.5), st.integers(2, 10**6), st.floats(1e-4, 1),
     st.floats(1e-4, 0.05), st.integers(1, 30),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
@@ -20,6 +20,7 @@ from tasks.statistics.power import (
     seeds_needed,
     std_bias_factor,
 )
+from tests.helpers.examples import examples
 
 TEST = {"estimated_variance": 4e-6, "df": 6.0, "alpha": 0.01}
 
@@ -75,7 +76,10 @@ def average_over_estimates(compute, df: float, points: int = 60) -> float:
     return float(np.mean([compute(v) for v in stats.chi2.ppf((np.arange(points) + 0.5) / points, df) / df]))
 
 
-@pytest.mark.parametrize(("df", "alpha"), [(4, 0.05), (9, 0.05), (4, 0.005), (9, 0.005)])
+@pytest.mark.parametrize(
+    ("df", "alpha"),
+    [(4, 0.05), (9, 0.005), *(pytest.param(*each, marks=pytest.mark.slow) for each in [(9, 0.05), (4, 0.005)])],
+)
 def test_estimated_power_is_correct_on_average(df, alpha) -> None:
     test = {"df": df, "alpha": alpha}
     for shift in (1, 2, 3, 4, 6):
@@ -104,7 +108,7 @@ def test_bounds_of_power_follow_from_the_bounds_of_the_variance() -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(20, thorough=50)
 @given(st.floats(0, 0.1), st.floats(1e-9, 1e-2), st.floats(0, 1e-2), st.floats(1, 1e6), st.floats(1e-4, 0.2))
 def test_estimated_power_is_within_its_bounds(difference, variance, known_variance, df, alpha) -> None:
     test = {"estimated_variance": variance, "known_variance": known_variance, "df": df, "alpha": alpha}

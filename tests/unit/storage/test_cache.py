@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect.logging import disable_run_logger
 from pydantic.dataclasses import dataclass
@@ -20,6 +20,7 @@ from tasks.load import load
 from tasks.storage import store
 from tasks.storage.archives import Files, pack_files
 from tasks.storage.cache import cache_key, load_or_compute, load_or_compute_table
+from tests.helpers.examples import examples
 from tests.helpers.pickles import Evil
 from tests.helpers.warnings_logged import warnings_logged
 
@@ -111,7 +112,7 @@ def test_cache_key_changes_with_code_libraries_and_inputs() -> None:
 
 
 @pytest.mark.failure_mode("damaged-file")
-@settings(max_examples=60, deadline=None)
+@examples(25, thorough=60)
 @given(damage=st.sampled_from(["flip", "cut", "lose"]), of_checksum=st.booleans(), at=st.floats(0, 1, exclude_max=True))
 def test_damaged_table_is_computed_again_with_one_warning(
     tmp_path_factory: pytest.TempPathFactory, damage: str, of_checksum: bool, at: float

@@ -25,6 +25,7 @@ from tasks.storage.local_storage import LocalStorage
 from tasks.storage.partial_files import partial_path
 from tasks.storage.retention import RUNS, TRIALS, Removal, plan_removal, remove
 from tasks.storage.trials import read_trial
+from tests.helpers.examples import is_thorough
 from tests.helpers.stored_runs import VOCABULARY, add_run, add_trial, trial_name
 from tests.helpers.warnings_logged import warnings_logged
 
@@ -312,5 +313,7 @@ class Results(RuleBasedStateMachine):
         assert snapshot(self.outside) == self.before
 
 
-Results.TestCase.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)
 TestResults = Results.TestCase
+TestResults.settings = settings(max_examples=10 if is_thorough() else 4, stateful_step_count=12)
+if is_thorough():
+    TestResults = pytest.mark.slow(TestResults)

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tasks.storage import atomic_files, store
 from tasks.storage.partial_files import partial_path
+from tests.helpers.examples import is_thorough
 
 NAMES = st.sampled_from(["a.parquet", "deep/b.safetensors", "c.bin"])
 CONTENTS = st.binary(max_size=60)
@@ -129,4 +130,6 @@ class Store(RuleBasedStateMachine):
 TestStore = pytest.mark.failure_mode("disk-full")(
     pytest.mark.failure_mode("damaged-file")(pytest.mark.failure_mode("torn-file")(Store.TestCase))
 )
-TestStore.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestStore.settings = settings(max_examples=50 if is_thorough() else 20, stateful_step_count=20)
+if is_thorough():
+    TestStore = pytest.mark.slow(TestStore)
