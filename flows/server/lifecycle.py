@@ -46,15 +46,15 @@ def wait_until_healthy(api: str, server: subprocess.Popen[bytes]) -> None:
     raise ServerError(f"The Prefect server {reason}.")
 
 
-def _prepare_child() -> None:
-    """End this process when its parent is killed, and restore the default handling of SIGINT.
+def _prepare_child(death_signal: signal.Signals) -> None:
+    """Send this process a signal when its parent is killed, and restore the default handling of SIGINT.
 
     A shell starts background commands with SIGINT ignored, but Prefect's worker is ended by SIGINT.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         set_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(set_death_signal, death_signal)
 
 
 @contextmanager
@@ -64,6 +64,7 @@ def prefect_process(
     errors: int | None = subprocess.STDOUT,
     module: str = "prefect",
     environment: Mapping[str, str] | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command of Prefect until the end of the block, in its own session, so that Ctrl-C does not reach it.
 
@@ -75,6 +76,7 @@ def prefect_process(
         errors: None if stderr is the terminal in any case.
         module: Module to run instead of Prefect.
         environment: Environment variables; by default those of this process.
+        death_signal: Signal that it receives if this process is killed (Linux).
     """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -83,7 +85,7 @@ def prefect_process(
         stdout=output,
         stderr=errors if output else None,
         env=environment,
-        preexec_fn=_prepare_child,
+        preexec_fn=lambda: _prepare_child(death_signal),
     )
     try:
         yield process
@@ -118,7 +120,11 @@ def server_process(
     origins = ",".join(f"http://{name}:{port}" for name in LOOPBACK_NAMES)
     safe = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins, "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true"}
     with prefect_process(
-        *(host, str(port)), module="flows.server.guard", output=output, environment={**safe, **os.environ}
+        *(host, str(port)),
+        output=output,
+        module="flows.server.guard",
+        environment={**safe, **os.environ},
+        death_signal=signal.SIGKILL,  # to end in order takes seconds on a busy machine; the database does not need it
     ) as process:
         yield process
 
