@@ -25,7 +25,8 @@ from tasks.config.errors import ExecutorLostError, TrialTimeoutError, WorkerDied
 from tasks.execution.dask_scheduler import RESPONSE_SECONDS
 from tasks.execution.dask_worker import TRIAL_RESOURCE, WorkerSetup, call_on_worker, trial_versions
 from tasks.execution.executor import OnEpoch
-from tasks.training.runtime import load_tensorflow
+from tasks.execution.worker import do_nothing
+from tasks.training.runtime import prepare_worker
 
 MAX_SECONDS_WITHOUT_WORKERS = 600
 # A running scheduler may get more workers during a run.
@@ -51,7 +52,7 @@ class DaskExecutor:
         gpus: Sequence[str] = (),
         timeout_minutes: float = math.inf,
         address: str | None = None,
-        prepare: Callable[..., None] = load_tensorflow,
+        prepare: Callable[..., None] = prepare_worker,
     ) -> None:
         """Start a cluster of processes, or connect to a running scheduler, and set up each worker.
 
@@ -96,7 +97,7 @@ class DaskExecutor:
         with suppress(Exception):  # the scheduler may have stopped
             self._stack.close()
 
-    def warm_up(self) -> None:
+    def warm_up(self, load: Callable[[], object] = do_nothing) -> None:
         """Do nothing: the workers were started when the executor was created."""
 
     def run(self, function: Callable[..., Result], *arguments: Any, on_epoch: OnEpoch | None = None) -> Result:

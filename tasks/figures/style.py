@@ -80,6 +80,14 @@ def palette(architectures: Iterable[str]) -> dict[str, str]:
     return {name: colors[name] for name in ordered}
 
 
+def load_libraries() -> None:
+    """Load the libraries that draw figures into this process, which takes a second or two."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+    import seaborn  # noqa: F401
+
+
 def style() -> AbstractContextManager[None]:
     """Return a context manager that sets the style of the figures."""
     import matplotlib
