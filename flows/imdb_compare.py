@@ -46,7 +46,7 @@ from tasks.execution.progress import TrialsPlanned, report_event
 from tasks.execution.run_logging import configure_run_logging
 from tasks.execution.schedule import due_date, superseded_state
 from tasks.figures import style
-from tasks.figures.render import plan_figures
+from tasks.figures.render import plan_figures, slowest_first
 from tasks.load import load
 from tasks.nightly.history import was_compared
 from tasks.nightly.selection import NightlySelection
@@ -187,11 +187,12 @@ def imdb_compare(
         )
         frames = evaluation.result()
         frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
-        plots = [
-            in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
-            for spec in plan_figures(frames, cache, dataset.classes)
-        ]
-        figures = [figure for plotting in plots for figure in plotting.result()]
+        planned = plan_figures(frames, cache, dataset.classes)
+        plots = {
+            spec.name: in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
+            for spec in slowest_first(planned)
+        }
+        figures = [figure for spec in planned for figure in plots[spec.name].result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
     result = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
     if keep_runs is not None:
