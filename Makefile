@@ -51,7 +51,7 @@ soak: .venv/ready
 nights: .venv/ready
 	@$(BIN)/python -m tests.simulations.nightly $(ARGS)
 
-# `BENCH=short make bench` takes five minutes. Progress is on stderr; the last line of stdout is JSON.
+# `BENCH=short make bench` takes some ten minutes. Progress is on stderr; the last line of stdout is JSON.
 bench: .venv/ready
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(filter short,$(BENCH)),--short) $(ARGS)
 

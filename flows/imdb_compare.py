@@ -11,10 +11,14 @@ if __name__ == "__main__":  # like `imdb-compare run`, and before the imports be
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import runtime
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.server.served_flow import served_flow
 from tasks.check_nightly import check_nightly
@@ -27,14 +31,22 @@ from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.data.datasets import check_source
 from tasks.encode import encode
-from tasks.evaluate import evaluate_trials
+from tasks.evaluate import evaluate_trials, load_libraries
 from tasks.execution.check_engine import check_engine
-from tasks.execution.executor import open_executor
+from tasks.execution.executor import Executor, open_executor
 from tasks.execution.outcomes import collect_trials
-from tasks.execution.plan import find_cached_trials, most_expensive_first, plan_resampled_trials, plan_trials
+from tasks.execution.plan import (
+    find_cached_trials,
+    plan_baselines,
+    plan_resampled_trials,
+    plan_trials,
+    starting_order,
+)
+from tasks.execution.progress import TrialsPlanned, report_event
 from tasks.execution.run_logging import configure_run_logging
 from tasks.execution.schedule import due_date, superseded_state
-from tasks.figures.render import plan_figures
+from tasks.figures import style
+from tasks.figures.render import plan_figures, slowest_first
 from tasks.load import load
 from tasks.nightly.history import was_compared
 from tasks.nightly.selection import NightlySelection
@@ -44,7 +56,7 @@ from tasks.reporting.comparison_result import ComparisonResult
 from tasks.storage import store
 from tasks.storage.layout import cache_dir, history_files
 from tasks.storage.s3 import results_place
-from tasks.storage.trial_records import select_compared, select_largest_fraction
+from tasks.storage.trial_records import TrialResult, TrialSpec, select_compared, select_largest_fraction
 from tasks.train import train
 from tasks.training.check_user_model import check_user_architectures
 
@@ -56,6 +68,30 @@ def run_name() -> str:
     parameters = runtime.flow_run.parameters
     nightly = f"{parameters.get('nightly_date') or due_date()}-nightly" if parameters.get("new_seeds") else None
     return parameters.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+
+def submit_trials(
+    specs: Sequence[TrialSpec],
+    cached: Mapping[str, TrialResult],
+    executor: Executor,
+    in_workers: ThreadPoolTaskRunner[Any],
+    *wait_for: PrefectFuture[Any],
+) -> dict[str, PrefectFuture[TrialResult]]:
+    """Submit the task of each trial in the order of `starting_order`, and return the futures by the name of the trial.
+
+    Args:
+        specs: The trials.
+        cached: Results of those that are in the cache, by name.
+        executor: Runs the trainings.
+        in_workers: Task runner with a thread for each worker of the executor.
+        wait_for: Tasks whose results the trials read.
+    """
+    return {
+        spec.name: in_workers.submit(
+            train, {"spec": spec, "cached": cached.get(spec.name), "executor": executor}, wait_for=wait_for
+        )
+        for spec in starting_order(specs)
+    }
 
 
 @served_flow(Parameters, name="imdb-compare", flow_run_name=run_name)
@@ -112,12 +148,16 @@ def imdb_compare(
     results_folder = results_place(results)
     cache = cache_dir(results_folder)
     store.sweep(results_folder)
-    # Without an earlier run there is something to train, so the workers load TensorFlow while the reviews are loaded.
+    # Without an earlier run there is something to train, so the workers load libraries while the reviews are loaded.
     with open_executor(parameters, warm_up=not history_files(results_folder)) as (executor, in_workers):
         loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
         dataset = loading.result()  # a user error in the data ends the run before any training
         if not was_compared(results_folder, dataset.fingerprint):
             executor.warm_up()
+        # The baselines read texts: they are trained while the reviews are encoded.
+        specs = plan_baselines(dataset, parameters.train_fractions, recipe, cache)
+        cached = find_cached_trials(specs)
+        trainings = submit_trials(specs, cached, executor, in_workers, loading)
         encodings = [
             encode.submit(
                 dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False
@@ -130,27 +170,29 @@ def imdb_compare(
             lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache)
         )
         specs += plan_resampled_trials(parameters.architectures, resample_training, recipe, encoded, cache)
-        cached = find_cached_trials(specs)
-        trainings = {
-            spec.name: in_workers.submit(
-                train, {"spec": spec, "cached": cached.get(spec.name), "executor": executor}, wait_for=encodings
-            )
-            for spec in most_expensive_first(specs)
-        }
+        waiting = [spec for spec in specs if spec.name not in trainings]
+        cached |= find_cached_trials(waiting)
+        report_event(TrialsPlanned(len({spec.name for spec in specs}), len(cached)))
+        trainings |= submit_trials(waiting, cached, executor, in_workers, *encodings)
+        if len(cached) < len(trainings):
+            load_libraries()  # while the trials are trained
         trained = collect_trials(specs, trainings)
         if all(trial.architecture in BASELINE_NAMES for trial in select_compared(trained.results)):
             check_nightly(selection, specs, [], None, settings, started, results_folder)
             raise TrialsFailedError(trained.failures)
+        if len(cached) < len(trainings):
+            executor.warm_up(style.load_libraries)  # while the trials are evaluated
         evaluation = evaluate_trials.submit(
             trained.results, dataset.file, cache, wait_for=trained.succeeded, return_state=False
         )
         frames = evaluation.result()
         frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
-        plots = [
-            in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
-            for spec in plan_figures(frames, cache, dataset.classes)
-        ]
-        figures = [figure for plotting in plots for figure in plotting.result()]
+        planned = plan_figures(frames, cache, dataset.classes)
+        plots = {
+            spec.name: in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
+            for spec in slowest_first(planned)
+        }
+        figures = [figure for spec in planned for figure in plots[spec.name].result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
     result = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
     if keep_runs is not None:

@@ -1,5 +1,6 @@
 """The task that evaluates the trials of a run."""
 
+from importlib import import_module
 from pathlib import Path
 
 from prefect import task
@@ -10,6 +11,18 @@ from tasks.reporting.tabular import table_records
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.frames import load_or_compute_frames
 from tasks.storage.trial_records import TrialResult
+
+# Libraries that the statistics load when they need them.
+LIBRARIES = (
+    "scipy.optimize", "scipy.stats", "sklearn.metrics", "statsmodels.stats.contingency_tables",
+    "statsmodels.stats.multitest", "statsmodels.stats.proportion",
+)  # fmt: skip
+
+
+def load_libraries() -> None:
+    """Load the libraries of the statistics into this process, which takes about a second."""
+    for library in LIBRARIES:
+        import_module(library)
 
 
 @task(name="evaluate", task_run_name="evaluate")

@@ -67,6 +67,7 @@ class RunProgress:
         self.training_started = self.last_finished = started
         self.running: dict[str, RunningTrial] = {}
         self.outcomes: dict[str, str] = {}
+        self._baselines = 0  # finished, without the cached ones
         self._lock = threading.Lock()
 
     def update(self, event: Event, now: float) -> None:
@@ -78,12 +79,13 @@ class RunProgress:
                 case TrialStarted(label, epochs):
                     self.running[label] = RunningTrial(label, now, epochs)
                 case EpochFinished(label, epoch, epochs, train_loss, _, accuracy):
-                    trial = self.running.get(label) or RunningTrial(label, now, epochs)
+                    running = self.running.get(label) or RunningTrial(label, now, epochs)
                     self.running[label] = replace(
-                        trial, epoch=epoch, epochs=epochs, train_loss=train_loss, validation_accuracy=accuracy
+                        running, epoch=epoch, epochs=epochs, train_loss=train_loss, validation_accuracy=accuracy
                     )
                 case TrialFinished(label, outcome):
-                    self.running.pop(label, None)
+                    trial = self.running.pop(label, None)
+                    self._baselines += bool(trial and not trial.epochs)
                     self.outcomes[label] = outcome
                     self.last_finished = now if outcome != "cached" else self.last_finished
 
@@ -99,12 +101,12 @@ class RunProgress:
         return cached + found.total() - found["cached"], total, cached, found["failed"]
 
     def remaining_minutes(self) -> float | None:
-        """Return an upper bound of the remaining training time in minutes; None before the first trial has ended.
+        """Return an upper bound of the remaining training time in minutes; None before the first network has ended.
 
-        Long trainings start first, so the mean duration so far is an upper bound for the others.
+        Networks start in the order of their duration, longest first, so their mean so far is an upper bound.
         """
         finished, total, cached, _ = self.counts()
-        trained = finished - cached
+        trained = finished - cached - self._baselines
         if trained < 1:
             return None
         return (self.last_finished - self.training_started) / trained * max(0, total - finished) / 60

@@ -5,8 +5,10 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tasks.data.tokenization import text_array
 from tasks.evaluation.grouping import ReviewGroups, compare_proportions, proportion_interval
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions, correct_predictions
 
@@ -31,7 +33,9 @@ def assign_slices(reviews: pd.DataFrame) -> pd.DataFrame:
         name = f"over {low:.0f} words" if np.isinf(high) else f"{low + 1:.0f} to {high:.0f} words"
         slices[name] = words.between(low, high, inclusive="right") if low else words <= high
     negated = test["text"].map(lambda text: bool(NEGATION.search(text))).astype(bool)
-    seen = test["text"].isin(reviews.loc[reviews["split"] != "test", "text"])
+    others = reviews.loc[reviews["split"] != "test", "text"]
+    # pandas would convert every text to a Python string.
+    seen = pc.is_in(text_array(test["text"]), text_array(others)).to_numpy(zero_copy_only=False)
     return pd.DataFrame({**slices, "with negation": negated, "without negation": ~negated, "not in training": ~seen})
 
 

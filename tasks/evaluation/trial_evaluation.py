@@ -9,6 +9,7 @@ reading them, and they would almost double the size of a stored trial's predicti
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
 from tasks.evaluation.calibration import calibrate, reliability_table
+from tasks.evaluation.grouping import GROUP_COLUMN, add_groups
 from tasks.evaluation.predictions import TRIAL_COLUMNS
 from tasks.evaluation.scores import classification_reports, confusion_matrices, score_trials
 from tasks.storage import store
@@ -91,8 +93,8 @@ def evaluate_trial(architecture: str, seed: int, predictions: pd.DataFrame) -> T
     Args:
         architecture: Name of the architecture or baseline.
         seed: Seed of the training.
-        predictions: Predictions of this trial: columns architecture, seed, split, review_id, label, probability. No
-            rows if it diverged.
+        predictions: Predictions of this trial: columns architecture, seed, split, review_id, label, probability, and
+            cluster where it is known. No rows if it diverged.
 
     Raises:
         ValueError: If a probability is not in [0, 1].
@@ -117,23 +119,30 @@ def trial_tables(evaluations: Sequence[TrialEvaluation]) -> dict[str, pd.DataFra
     }
 
 
-def load_or_compute_evaluation(trial: TrialResult, folder: Path) -> TrialEvaluation:
+def load_or_compute_evaluation(trial: TrialResult, folder: Path, reviews: Path | None = None) -> TrialEvaluation:
     """Return the evaluation of a stored trial from the cache, or compute and store it.
 
     Args:
         trial: Result of the trial.
         folder: Cache folder.
+        reviews: Stored reviews with their groups, if these are known; None for reviews without groups.
 
     Raises:
         FileNotFoundError: If the predictions of the trial are missing.
         DamagedFileError: If they are damaged.
     """
     predictions = predictions_file(folder, trial.name)
-    key = cache_key([evaluate_trial], LIBRARIES, trial=trial.name, predictions=store.checksum(predictions))
+    key = cache_key(
+        [evaluate_trial, add_groups], LIBRARIES, trial=trial.name, predictions=store.checksum(predictions),
+        reviews=reviews and reviews.name,  # its name contains a key that covers the groups
+    )  # fmt: skip
     path = trial_evaluation_file(folder, trial.name, key)
 
     def compute() -> Files:
-        evaluation = evaluate_trial(trial.architecture, trial.seed, store.frame(predictions))
+        rows = store.frame(predictions)
+        if reviews is not None:
+            rows = add_groups(rows, _read_groups(reviews, store.checksum(reviews)))
+        evaluation = evaluate_trial(trial.architecture, trial.seed, rows)
         return {FILE: evaluation.model_dump_json().encode()}
 
     def parse(files: Files) -> TrialEvaluation:
@@ -145,14 +154,21 @@ def load_or_compute_evaluation(trial: TrialResult, folder: Path) -> TrialEvaluat
     return load_or_compute(path, compute, parse)[0]
 
 
-def store_evaluation(trial: TrialResult, folder: Path) -> None:
+@lru_cache(maxsize=1)  # a worker evaluates many trials on the same reviews
+def _read_groups(reviews: Path, checksum: str) -> pd.DataFrame:  # noqa: ARG001
+    """Return the columns of stored reviews that `add_groups` needs."""
+    return store.table(reviews, columns=("review_id", "split", GROUP_COLUMN)).to_pandas()
+
+
+def store_evaluation(trial: TrialResult, folder: Path, reviews: Path | None = None) -> None:
     """Evaluate a stored trial and store the evaluation next to it, unless it is stored already.
 
     Args:
         trial: Result of the trial.
         folder: Cache folder.
+        reviews: Stored reviews, see `load_or_compute_evaluation`.
 
     Raises:
         NotWrittenError: If the evaluation cannot be written. The trial stays stored.
     """
-    load_or_compute_evaluation(trial, folder)
+    load_or_compute_evaluation(trial, folder, reviews)

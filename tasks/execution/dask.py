@@ -26,7 +26,8 @@ from tasks.config.escape import escape_terminal
 from tasks.execution.dask_scheduler import RESPONSE_SECONDS
 from tasks.execution.dask_worker import TRIAL_RESOURCE, WorkerSetup, call_on_worker, trial_versions
 from tasks.execution.executor import OnEpoch
-from tasks.training.runtime import load_tensorflow
+from tasks.execution.worker import do_nothing
+from tasks.training.runtime import prepare_worker
 
 logger = logging.getLogger(__name__)
 MAX_SECONDS_WITHOUT_WORKERS = 600
@@ -53,7 +54,7 @@ class DaskExecutor:
         gpus: Sequence[str] = (),
         timeout_minutes: float = math.inf,
         address: str | None = None,
-        prepare: Callable[..., None] = load_tensorflow,
+        prepare: Callable[..., None] = prepare_worker,
     ) -> None:
         """Start a cluster of processes, or connect to a running scheduler, and set up each worker.
 
@@ -102,7 +103,7 @@ class DaskExecutor:
             level = logging.DEBUG if stopped else logging.WARNING
             logger.log(level, "Dask did not close cleanly: %s: %s", type(error).__name__, escape_terminal(error))
 
-    def warm_up(self) -> None:
+    def warm_up(self, load: Callable[[], object] = do_nothing) -> None:
         """Do nothing: the workers were started when the executor was created."""
 
     def run(self, function: Callable[..., Result], *arguments: Any, on_epoch: OnEpoch | None = None) -> Result:

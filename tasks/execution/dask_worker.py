@@ -1,4 +1,4 @@
-"""Setup of Dask workers: the same code and libraries as the run, TensorFlow loaded, one trial at a time."""
+"""Setup of Dask workers: the same code and libraries as the run, one trial at a time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tasks.execution.worker import attach_to_parent
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.fingerprint import code_version
-from tasks.training.runtime import load_tensorflow
+from tasks.training.runtime import prepare_worker
 from tasks.training.trial import BASELINE_LIBRARIES, TRIAL_LIBRARIES, code_roots
 
 # A worker has one unit of this resource after its setup. So trials run on prepared workers only, one at a time.
@@ -27,13 +27,13 @@ class WorkerSetup(WorkerPlugin):
         versions: Versions of the code and libraries of the run, see `trial_versions`.
         parent: Process id of the run if the workers should end with it.
         gpus: GPUs of a cluster that numbers its workers, one for each; empty if workers are already assigned GPUs.
-        load: Loads TensorFlow.
+        load: Loads libraries.
     """
 
     versions: dict[str, str]
     parent: int | None = None
     gpus: Sequence[str] = ()
-    load: Callable[..., None] = load_tensorflow
+    load: Callable[..., None] = prepare_worker
     name: str = "imdb-compare"
     idempotent: bool = False
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, TypeVar
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.config.parameters import Parameters
+from tasks.execution.worker import do_nothing
 from tasks.models.gpus import parallel_trials, visible_gpus
 
 Result = TypeVar("Result")
@@ -41,8 +42,12 @@ class Executor(Protocol):
         """
         ...
 
-    def warm_up(self) -> None:
-        """Start the workers, so that they load their libraries while this process does something else."""
+    def warm_up(self, load: Callable[[], object] = do_nothing) -> None:
+        """Make idle workers load libraries while this process does something else. They are started if necessary.
+
+        Args:
+            load: A function of a module that loads libraries; by default only what a new worker loads.
+        """
         ...
 
     def __enter__(self) -> Self:

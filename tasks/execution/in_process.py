@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from tasks.execution.executor import OnEpoch
+from tasks.execution.worker import do_nothing
 
 Result = TypeVar("Result")
 
@@ -25,7 +26,7 @@ class InProcessExecutor:
     def __exit__(self, *error: object) -> None:
         """Do nothing."""
 
-    def warm_up(self) -> None:
+    def warm_up(self, load: Callable[[], object] = do_nothing) -> None:
         """Do nothing."""
 
     def run(self, function: Callable[..., Result], *arguments: Any, on_epoch: OnEpoch | None = None) -> Result:

@@ -21,7 +21,7 @@ from prefect.exceptions import TerminationSignal
 from tasks.config.errors import TrialTimeoutError, WorkerDiedError
 from tasks.execution.executor import OnEpoch
 from tasks.execution.worker import Prepare, call, do_nothing, start_worker
-from tasks.training.runtime import load_tensorflow
+from tasks.training.runtime import prepare_worker
 
 Result = TypeVar("Result")
 Event = tuple[int, dict[str, float]] | None  # an epoch; None if the call ended
@@ -39,7 +39,7 @@ class LocalExecutor:
         workers: int,
         gpus: Sequence[str] = (),
         timeout_minutes: float | None = None,
-        prepare: Prepare = load_tensorflow,
+        prepare: Prepare = prepare_worker,
     ) -> None:
         """Prepare the executor. The processes start at the first call.
 
@@ -76,9 +76,10 @@ class LocalExecutor:
         self._writer.close()
         self._locks.cleanup()
 
-    def warm_up(self) -> None:
-        """Start the processes, so that they load their libraries while this process does something else."""
-        self._schedule(do_nothing)
+    def warm_up(self, load: Callable[[], object] = do_nothing) -> None:
+        """Make idle processes load libraries, see `executor.Executor.warm_up`."""
+        for _ in range(self.threads):
+            self._schedule(load)
 
     def run(self, function: Callable[..., Result], *arguments: Any, on_epoch: OnEpoch | None = None) -> Result:
         """Run a function in a worker process; see `executor.Executor.run`."""

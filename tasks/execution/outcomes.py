@@ -9,8 +9,10 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 
 from tasks.config.errors import ExecutorLostError, TrialAbortedError, TrialTimeoutError, WorkerDiedError
+from tasks.config.labels import BASELINE_NAMES
 from tasks.execution.retries import MAX_ATTEMPTS
 from tasks.storage.trial_records import TrialResult, TrialSpec
+from tasks.storage.trials import architecture_of
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,19 @@ def _wait_for_all(futures: Mapping[str, PrefectFuture[TrialResult]]) -> dict[str
     """Wait for futures, log the progress of those that are not cached, and return each result or exception by name."""
     names = {future.task_run_id: name for name, future in futures.items()}
     outcomes: dict[str, TrialResult | Exception] = {}
-    started, cached = time.monotonic(), 0
+    started, cached, networks = time.monotonic(), 0, 0
     for future in as_completed(list(futures.values())):
-        outcome = _outcome(future)
-        outcomes[names[future.task_run_id]] = outcome
-        cached += future.state.name == "Cached"
+        name = names[future.task_run_id]
+        outcomes[name] = _outcome(future)
+        if future.state.name == "Cached":
+            cached += 1
+            continue
+        networks += architecture_of(name) not in BASELINE_NAMES
         done, left = len(outcomes) - cached, len(futures) - len(outcomes)
-        if done and future.state.name != "Cached":
-            # Long trainings start first, so the mean duration so far is an upper bound for the others.
-            minutes = (time.monotonic() - started) / done * left / 60
-            get_run_logger().info("%d of %d trainings done, at most about %.0f min left", done, done + left, minutes)
+        # Networks start in the order of their duration, longest first, so their mean so far is an upper bound.
+        minutes = (time.monotonic() - started) / networks * left / 60 if networks else None
+        remaining = "" if minutes is None else f", at most about {minutes:.0f} min left"
+        get_run_logger().info("%d of %d trainings done%s", done, done + left, remaining)
     return outcomes
 
 

@@ -6,8 +6,7 @@ from contextvars import copy_context
 from pathlib import Path
 
 from tasks.config.recipe import Recipe
-from tasks.data.records import EncodedDataset
-from tasks.execution.progress import TrialsPlanned, report_event
+from tasks.data.records import Dataset, EncodedDataset
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.layout import encoded_file, reviews_file
@@ -33,23 +32,43 @@ def plan_trials(
         encoded: Encoded data set of each fraction of the training reviews.
         folder: Cache folder.
     """
-    largest = select_largest_fraction(encoded)
+    fractions = [data.train_fraction for data in encoded]
+    baselines = plan_baselines(encoded[0].dataset, fractions, recipe, folder)
     specs = []
     for data in encoded:
-        planned = plan_epochs(recipe, data)
-        suffix = "" if data in largest else f"-fraction-{data.train_fraction}"
-        tokens = (data.fingerprint, encoded_file(folder, data.file))
-        texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews_file(folder, data.dataset.file))
-        networks = [(name, seed, *tokens) for name in architectures for seed in seeds]
-        baselines = [(name, 0, *texts) for name in BASELINES]
+        fraction, planned = data.train_fraction, plan_epochs(recipe, data.dataset, data.train_fraction)
+        suffix = "" if fraction == max(fractions) else f"-fraction-{fraction}"
         specs += [
             TrialSpec(
-                name, seed, planned, file, data.train_fraction, f"{name}-seed-{seed}{suffix}",
-                trial_name(name, seed, planned, fingerprint), folder,
+                name, seed, planned, encoded_file(folder, data.file), fraction, f"{name}-seed-{seed}{suffix}",
+                trial_name(name, seed, planned, data.fingerprint), folder,
+                reviews=reviews_file(folder, data.dataset.file),
             )
-            for name, seed, fingerprint, file in [*networks, *baselines]
+            for name in architectures for seed in seeds
         ]  # fmt: skip
+        specs += [spec for spec in baselines if spec.train_fraction == fraction]
     return specs
+
+
+def plan_baselines(dataset: Dataset, fractions: Sequence[float], recipe: Recipe, folder: Path) -> list[TrialSpec]:
+    """Return the baselines of a comparison, each once per fraction. They read texts, which need not be encoded.
+
+    Args:
+        dataset: The loaded reviews.
+        fractions: Shares of the training reviews; labels name all but the largest.
+        recipe: Hyperparameters.
+        folder: Cache folder.
+    """
+    reviews = reviews_file(folder, dataset.file)
+    return [
+        TrialSpec(
+            name, 0, planned, reviews, fraction,
+            f"{name}-seed-0" + ("" if fraction == max(fractions) else f"-fraction-{fraction}"),
+            trial_name(name, 0, planned, f"{dataset.fingerprint} {fraction}"), folder, reviews=reviews,
+        )
+        for fraction in fractions for planned in [plan_epochs(recipe, dataset, fraction)]
+        for name in BASELINES
+    ]  # fmt: skip
 
 
 def plan_resampled_trials(
@@ -68,7 +87,7 @@ def plan_resampled_trials(
         folder: Cache folder.
     """
     (data,) = select_largest_fraction(encoded)
-    planned = plan_epochs(recipe, data)
+    planned = plan_epochs(recipe, data.dataset, data.train_fraction)
     reviews = reviews_file(folder, data.dataset.file)
     tokens = (data.fingerprint, encoded_file(folder, data.file))
     texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews)
@@ -88,9 +107,9 @@ def plan_resampled_trials(
     ]  # fmt: skip
 
 
-def plan_epochs(recipe: Recipe, data: EncodedDataset) -> Recipe:
-    """Return the recipe with the number of epochs that it stands for with these training reviews."""
-    reviews = round(data.train_fraction * data.dataset.rows["train"])
+def plan_epochs(recipe: Recipe, dataset: Dataset, fraction: float) -> Recipe:
+    """Return the recipe with the number of epochs that it stands for with a fraction of the training reviews."""
+    reviews = round(fraction * dataset.rows["train"])
     return recipe.model_copy(update={"epochs": recipe.planned_epochs(reviews)})
 
 
@@ -105,15 +124,18 @@ def find_cached_trials(specs: Sequence[TrialSpec]) -> dict[str, TrialResult]:
         # In a copy of the context, so that warnings appear in the log of the flow run.
         futures = [pool.submit(copy_context().run, find_trial, spec.folder, spec.name) for spec in specs]
         found = {spec.name: future.result() for spec, future in zip(specs, futures, strict=True)}
-    cached = {name: result for name, result in found.items() if result is not None}
-    report_event(TrialsPlanned(len(found), len(cached)))
-    return cached
+    return {name: result for name, result in found.items() if result is not None}
 
 
-def most_expensive_first(specs: Sequence[TrialSpec]) -> list[TrialSpec]:
-    """Return distinct trials in the order of their start: long ones first, so that no core is idle at the end.
+def starting_order(specs: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """Return distinct trials in the order of their start.
 
-    Two fractions with the same reviews share one trial.
+    Baselines come first, because a worker trains them before it loads TensorFlow. Then long trials come first, so that
+    no core is idle at the end. Two fractions with the same reviews share one trial.
     """
     distinct = {spec.name: spec for spec in specs}.values()
-    return sorted(distinct, key=lambda spec: (-spec.train_fraction, -training_time_rank(spec.architecture)))
+
+    def key(spec: TrialSpec) -> tuple[bool, float, int]:
+        return spec.architecture not in BASELINES, -spec.train_fraction, -training_time_rank(spec.architecture)
+
+    return sorted(distinct, key=key)

@@ -69,6 +69,8 @@ class CostAxis:
 
 COST_PANELS = (
     CostPanel("train_seconds", "Training time of one seed", "Seconds", 1, format_duration),
+    CostPanel("cpu_seconds", "CPU time of one seed", "Seconds", 1, format_duration,
+              "CPU time is that of the whole trial; other programs hardly change it."),
     CostPanel("parameters", "Parameters", "Thousands", 1e-3, "{:,.0f}".format),
     CostPanel("latency_ms", "Latency of one review", "Milliseconds", 1, lambda value: f"{value:.3g} ms",
               "Latency is the time to predict a single review."),
@@ -88,7 +90,7 @@ COST_AXES = (
 
 
 def costs(trials: pd.DataFrame, colors: Colors) -> Figure | None:
-    """Plot training time and parameters of each architecture, and latency and peak memory if they are known.
+    """Plot training time and parameters of each architecture, and CPU time, latency and peak memory if they are known.
 
     Args:
         trials: Columns architecture and seed, and the columns of `COST_PANELS`.
@@ -102,8 +104,9 @@ def costs(trials: pd.DataFrame, colors: Colors) -> Figure | None:
     if not rows:
         return None
     notes = "".join(f" {cost.note}" for cost in costs if cost.note)
+    width = max(12 if len(costs) > 2 else 11, 3 * len(costs))
     figure, (panels,) = create_figure(
-        1, len(costs), 12 if len(costs) > 2 else 11, 1.4 + rows_height(rows), "Cost of each architecture",
+        1, len(costs), width, 1.4 + rows_height(rows), "Cost of each architecture",
         "A bar is the mean over the seeds and starts at 0; a dot is one seed. Training time is the time inside the "
         f"training loop of one trial, on the hardware listed in the report.{notes}",
         sharey=True,

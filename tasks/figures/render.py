@@ -33,6 +33,8 @@ LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn"
 # Small enough that all thumbnails together stay under the 1.5 MB at which Prefect drops an event.
 THUMBNAIL_WIDTH = 900
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Figures with many panels, which take longest.
+SLOWEST = ("learning_curves", "costs", "reliability_diagram", "confusion_matrices")
 # Files of a rendered figure, and how they begin. The files of a figure without content are none.
 FILE_SIGNATURES = {"text.json": b"{", "large.png": PNG_SIGNATURE, "large.svg": b"<?xml ", "small.png": PNG_SIGNATURE}
 
@@ -78,6 +80,11 @@ def plan_figures(
         key = cache_key([FIGURES[name], render_files], LIBRARIES, name=name, inputs=inputs)
         specs.append(FigureSpec(name, arguments, figure_file(cache_dir, name, key)))
     return specs
+
+
+def slowest_first(specs: Sequence[FigureSpec]) -> list[FigureSpec]:
+    """Return figures in the order in which they start: slow ones first, so that no core is idle at the end."""
+    return sorted(specs, key=lambda spec: SLOWEST.index(spec.name) if spec.name in SLOWEST else len(SLOWEST))
 
 
 def load_or_render(spec: FigureSpec, render: Callable[..., Files]) -> tuple[list[RenderedFigure], bool]:

@@ -80,6 +80,14 @@ def palette(architectures: Iterable[str]) -> dict[str, str]:
     return {name: colors[name] for name in ordered}
 
 
+def load_libraries() -> None:
+    """Load the libraries that draw figures into this process, which takes a second or two."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+    import seaborn  # noqa: F401
+
+
 def style() -> AbstractContextManager[None]:
     """Return a context manager that sets the style of the figures."""
     import matplotlib
@@ -107,7 +115,8 @@ def encode(figure: Figure, name: str, dpi: int = 150) -> dict[str, bytes]:
     with style():
         # The first layout places square panels, the second one (part of drawing) the texts around them. `savefig`
         # would lay out and draw once more for each file.
-        if layout := figure.get_layout_engine():
+        layout = figure.get_layout_engine()
+        if layout and any(axes.get_aspect() != "auto" for axes in figure.axes):
             layout.execute(figure)
         figure.set_dpi(dpi)
         # A canvas measures texts from its creation on, so it is created after the resolution is set.

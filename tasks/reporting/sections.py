@@ -75,7 +75,7 @@ def score_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
             "Cost",
             text_table(cost_table(frames["trials"])),
             "Mean over the seeds. Training (TFLOP) is the number of floating-point operations of the training in 10¹². "
-            "Latency is measured while another training runs.",
+            "Latency is the median [quartiles] over up to 100 reviews, measured while another training runs.",
         ),
     ]
     if "learning_curve" in frames:

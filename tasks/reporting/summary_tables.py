@@ -172,11 +172,18 @@ def cost_table(trials: pd.DataFrame) -> pd.DataFrame:
         "CPU time (s)": means["cpu_seconds"].map(lambda value: format_number(value, 1)),
         "Training to the epoch kept (s)": means["best_seconds"].map(lambda value: format_number(value, 1)),
         "Training (TFLOP)": means["train_flops"].map(lambda value: format_number(value, 2, 1e-12)),
-        "Latency, one review (ms)": means["latency_ms"].map(lambda value: format_number(value, 2)),
+        "Latency, one review (ms)": _latencies(means),
         "Latency in a batch (ms per review)": means["batch_ms"].map(lambda value: format_number(value, 3)),
         "Peak memory (MB)": means["peak_memory_mb"].map(lambda value: format_number(value, 0)),
     }
     return pd.DataFrame(columns).loc[in_display_order(means.index)].reset_index()
+
+
+def _latencies(means: pd.DataFrame) -> list[FormattedNumber]:
+    """Format the median latency of each row and, where they are known, the quartiles: `1.20 [1.10, 1.40]`."""
+    known = means.reindex(columns=["latency_ms", "latency_q1_ms", "latency_q3_ms"])
+    cells = [[format_number(value, 2) for value in row] for row in known.to_numpy().tolist()]
+    return [median if low.value is None else combine("{} [{}, {}]", median, low, high) for median, low, high in cells]
 
 
 def learning_curve_table(curve: pd.DataFrame) -> pd.DataFrame:

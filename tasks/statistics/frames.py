@@ -9,7 +9,6 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
-from tasks.evaluation.calibration import calibrate, reliability_table
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
 from tasks.evaluation.grouping import add_groups
 from tasks.evaluation.predictions import Predictions, predictions_of_split
@@ -87,16 +86,13 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
     texts = store.frame(reviews_file(folder, reviews))
     frames = read_trials(compared, folder, texts)
     frames["gaps"] = generalization_gaps(frames["history"], frames["trials"])
-    frames |= trial_tables([load_or_compute_evaluation(trial, folder) for trial in compared])
+    stored = reviews_file(folder, reviews)
+    frames |= trial_tables([load_or_compute_evaluation(trial, folder, stored) for trial in compared])
     frames |= learning_curve_frames(trials, folder, texts)
     splits = {split: predictions_of_split(frames["predictions"], split) for split in PREDICTED_SPLITS}
-    if splits["test"].groups is not None:  # the evaluation of a single trial does not know the groups
-        frames["reliability"] = reliability_table(frames["predictions"])
-    if splits["validation"].groups is not None:
-        frames["calibration"] = calibrate(frames["predictions"])
     options = ComparisonOptions(groups_known="group" in texts)
     frames |= compare_splits(splits, frames["trials"], options)
-    frames |= training_sample_frames(trials, folder, texts, splits["test"], frames, options)
+    frames |= training_sample_frames(trials, folder, stored, texts, splits["test"], frames, options)
     return frames | error_frames(splits["test"], texts)
 
 
@@ -156,6 +152,7 @@ def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: 
 def training_sample_frames(
     trials: Sequence[TrialResult],
     folder: Path,
+    file: Path,
     reviews: pd.DataFrame,
     test: Predictions,
     frames: Frames,
@@ -166,7 +163,8 @@ def training_sample_frames(
     Args:
         trials: Results of all trials.
         folder: Cache folder.
-        reviews: Columns review_id, split, and cluster where it is known.
+        file: The stored reviews.
+        reviews: Their columns review_id, split, and cluster where it is known.
         test: Test predictions of the trials that are compared.
         frames: Tables summary and pairs of their comparison.
         options: Options of the comparison.
@@ -183,7 +181,7 @@ def training_sample_frames(
     predictions = read_resampled_predictions(resampled, folder, reviews)
     return {
         "resampled_trials": table,
-        "resampled_scores": resampled_scores(resampled, folder),
+        "resampled_scores": resampled_scores(resampled, folder, file),
         **compare_training_samples(test, predictions, frames, diverged, options),
     }
 
@@ -203,11 +201,11 @@ def read_resampled_predictions(
     return predictions_of_split(add_groups(pd.concat(parts, ignore_index=True), reviews), "test") if parts else None
 
 
-def resampled_scores(trials: Sequence[TrialResult], folder: Path) -> pd.DataFrame:
+def resampled_scores(trials: Sequence[TrialResult], folder: Path, reviews: Path) -> pd.DataFrame:
     """Return the scores of trials on resamples: columns architecture, resample, seed, split, metric, value."""
     rows = [
         (trial.architecture, trial.resample, trial.seed, *row)
-        for trial in trials for row in load_or_compute_evaluation(trial, folder).scores
+        for trial in trials for row in load_or_compute_evaluation(trial, folder, reviews).scores
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["architecture", "resample", "seed", "split", "metric", "value"])
 

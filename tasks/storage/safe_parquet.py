@@ -1,6 +1,6 @@
 """Read stored Parquet files safely: counts and sizes are checked before any value is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -54,7 +54,9 @@ def parquet_schema(content: bytes, path: Path, limits: Limits = TABLE) -> pa.Sch
         return _checked_file(content, path, limits, []).schema_arrow
 
 
-def parquet_table(content: bytes, path: Path, limits: Limits = TABLE) -> pa.Table:
+def parquet_table(
+    content: bytes, path: Path, limits: Limits = TABLE, columns: Collection[str] | None = None
+) -> pa.Table:
     """Return the table in a Parquet file.
 
     Counts and sizes in the file's metadata are checked before any row is read. A text can be stored once for many rows,
@@ -64,16 +66,19 @@ def parquet_table(content: bytes, path: Path, limits: Limits = TABLE) -> pa.Tabl
         content: Bytes of the file.
         path: The file, named in messages.
         limits: Limits of the file.
+        columns: Names of the columns to read if they exist; None for all.
 
     Raises:
         DamagedFileError: If it is not a Parquet file, or is beyond a limit.
     """
     with _translate_errors(path):
         schema = _checked_file(content, path, limits, []).schema_arrow
+        if columns is not None:
+            schema = pa.schema([field for field in schema if field.name in columns])
         texts = [field.name for field in schema if _is_text(field.type)]
         file = _checked_file(content, path, limits, texts)
         batches, size = [], 0
-        for batch in file.iter_batches(ROWS_AT_A_TIME):
+        for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns and schema.names):
             size += sum(_decoded_bytes(column) for column in batch.columns)
             if size > limits.memory:
                 raise DamagedFileError(f"{escape_terminal(path)} holds more than {limits.memory:,} bytes of values")

@@ -80,18 +80,19 @@ def checksum(path: Path) -> str:
     return storage_of(file).read(file, LARGEST_CHECKSUM).decode(errors="replace").partition(" ")[0]
 
 
-def read(path: Path, limits: Limits = TABLE) -> pa.Table | None:
+def read(path: Path, limits: Limits = TABLE, columns: Collection[str] | None = None) -> pa.Table | None:
     """Return a stored table, or None if it is not stored (completely).
 
     Args:
         path: The Parquet file.
         limits: Maximum numbers of bytes and rows.
+        columns: Names of the columns to read if they exist; None for all.
 
     Raises:
         DamagedFileError: If the file does not match its checksum, is not a Parquet file, or is beyond a limit.
     """
     data = read_bytes(path, limits.file)
-    return None if data is None else safe_parquet.parquet_table(data, path, limits)
+    return None if data is None else safe_parquet.parquet_table(data, path, limits, columns)
 
 
 def metadata(path: Path) -> dict[bytes, bytes] | None:
@@ -104,18 +105,19 @@ def metadata(path: Path) -> dict[bytes, bytes] | None:
     return None if data is None else safe_parquet.parquet_schema(data, path).metadata or {}
 
 
-def table(path: Path, limits: Limits = TABLE) -> pa.Table:
+def table(path: Path, limits: Limits = TABLE, columns: Collection[str] | None = None) -> pa.Table:
     """Return a stored table that must exist.
 
     Args:
         path: The Parquet file.
         limits: Maximum numbers of bytes and rows.
+        columns: Names of the columns to read if they exist; None for all.
 
     Raises:
         MissingFileError: If it is not stored (completely).
         DamagedFileError: As `read`.
     """
-    found = read(path, limits)
+    found = read(path, limits, columns)
     if found is None:
         raise MissingFileError(f"{escape_terminal(path)} does not exist")
     return found

@@ -28,7 +28,7 @@ class TrialSpec:
         name: Name of the trial's files in the cache, which contains its cache key.
         folder: Cache folder.
         resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
-        reviews: File with the reviews and their groups; None without a resample.
+        reviews: File with the reviews and their groups; None if no groups are known.
     """
 
     architecture: str
@@ -69,6 +69,8 @@ class TrainingFacts(BaseModel):
         best_seconds: Seconds until the end of the best epoch.
         status: "diverged" if the loss became NaN or infinite, else "finished".
         latency_ms: Median milliseconds for the prediction of one review; NaN if diverged.
+        latency_q1_ms: First quartile of the measurements of `latency_ms`; NaN if an earlier version stored the trial.
+        latency_q3_ms: Third quartile of these measurements.
         batch_ms: Milliseconds per review in a batch; NaN if diverged.
         train_reviews: Number of training reviews.
     """
@@ -88,6 +90,8 @@ class TrainingFacts(BaseModel):
     best_seconds: float = NOT_MEASURED
     status: Literal["finished", "diverged"]
     latency_ms: float = NOT_MEASURED
+    latency_q1_ms: float = NOT_MEASURED
+    latency_q3_ms: float = NOT_MEASURED
     batch_ms: float = NOT_MEASURED
     train_reviews: int = Field(ge=0)
 

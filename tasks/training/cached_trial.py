@@ -1,5 +1,6 @@
 """A trial in a worker: find it in the cache, or train and store it."""
 
+import sys
 import time
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ from tasks.storage.trial_records import TrainedTrial, TrialResult, TrialSpec
 from tasks.storage.trials import read_trial, store_trial
 from tasks.training.loop import OnEpoch
 from tasks.training.probe import sgemm_seconds
+from tasks.training.runtime import load_tensorflow
 from tasks.training.trial import train_baseline, train_network
 
 
@@ -36,6 +38,8 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             if result := read_trial(spec.folder, spec.name):
                 return result
         with translate_out_of_memory():
+            if spec.architecture not in BASELINES and "tensorflow" not in sys.modules:
+                load_tensorflow()
             probe, cpu_start = sgemm_seconds(), time.process_time()
             trial = _train(spec, on_epoch)
             cpu_seconds = time.process_time() - cpu_start
@@ -43,7 +47,7 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             result = store_trial(
                 spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds, resample=spec.resample
             )
-            store_evaluation(result, spec.folder)
+            store_evaluation(result, spec.folder, spec.reviews)
             return result
 
 
@@ -52,7 +56,7 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
     data = store.table(spec.data)
     if spec.architecture in BASELINES:
         data = keep_training_fraction(data, spec.train_fraction)
-    if spec.reviews is not None:
+    if spec.resample and spec.reviews:
         data = resample_training(data, store.table(spec.reviews), spec.resample)
     if spec.architecture in BASELINES:
         return train_baseline(spec.architecture, data, spec.recipe, learn=BASELINES[spec.architecture])

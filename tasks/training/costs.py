@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # A backward pass takes about twice the operations of a forward pass (Kaplan et al. 2020, "Scaling Laws for Neural
 # Language Models", section 2.1).
 FORWARD_AND_BACKWARD = 3
-SINGLE_REVIEWS, BATCH_REVIEWS = 50, 256  # reviews predicted one by one, and in one batch
+SINGLE_REVIEWS, BATCH_REVIEWS = 100, 256  # reviews predicted one by one, and in one batch
 BATCH_ROUNDS = 5
 
 
@@ -29,10 +29,14 @@ class Latency:
 
     Attributes:
         latency_ms: Median milliseconds for the prediction of one review.
+        latency_q1_ms: First quartile of the same measurements.
+        latency_q3_ms: Third quartile of the same measurements.
         batch_ms: Milliseconds per review in a batch of up to 256 reviews.
     """
 
     latency_ms: float
+    latency_q1_ms: float
+    latency_q3_ms: float
     batch_ms: float
 
 
@@ -93,9 +97,10 @@ def latency(predict: Callable[[np.ndarray], object], reviews: int) -> Latency:
     single = [np.array([row]) for row in range(min(SINGLE_REVIEWS, reviews))]
     batch = np.arange(min(BATCH_REVIEWS, reviews))
     predict(single[0]), predict(batch)  # the first call compiles
-    single_seconds = float(np.median([_seconds(predict, rows) for rows in single]))
+    quartiles = 1_000 * np.quantile([_seconds(predict, rows) for rows in single], [0.25, 0.5, 0.75])
+    first, median, third = quartiles.tolist()
     batch_seconds = float(np.median([_seconds(predict, batch) for _ in range(BATCH_ROUNDS)]))
-    return Latency(1_000 * single_seconds, 1_000 * batch_seconds / len(batch))
+    return Latency(median, first, third, 1_000 * batch_seconds / len(batch))
 
 
 def _seconds(predict: Callable[[np.ndarray], object], rows: np.ndarray) -> float:

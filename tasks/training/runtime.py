@@ -6,13 +6,18 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+WORKER_MODULES = (
+    "tasks.training.cached_trial", "sklearn.linear_model", "sklearn.feature_extraction.text", "sklearn.svm",
+)  # fmt: skip
 
-def load_tensorflow(threads: int = 1, gpu: str | None = None) -> None:
-    """Load TensorFlow into this process, with a fixed number of threads and at most one GPU.
+
+def prepare_process(threads: int = 1, gpu: str | None = None) -> None:
+    """Give this process a fixed number of threads and at most one GPU, before it loads TensorFlow.
 
     The number of threads does not depend on the number of cores: a seed gives the same weights only with the same
     number of threads, and a second thread does not speed up layers of this size.
@@ -27,6 +32,28 @@ def load_tensorflow(threads: int = 1, gpu: str | None = None) -> None:
     threadpool_limits(threads)  # for libraries that are already loaded
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # TensorFlow reads it when it is loaded
+
+
+def prepare_worker(gpu: str | None = None) -> None:
+    """Prepare a worker process, and load what baselines need; TensorFlow is loaded with the first network.
+
+    Baselines are trained first: without TensorFlow, they need half of the memory.
+
+    Args:
+        gpu: GPU as in CUDA_VISIBLE_DEVICES; None leaves this variable unchanged.
+    """
+    prepare_process(gpu=gpu)
+    for module in WORKER_MODULES:
+        import_module(module)
+
+
+def load_tensorflow(threads: int = 1) -> None:
+    """Load TensorFlow into this process, with the settings of `prepare_process`.
+
+    Args:
+        threads: Number of threads.
+    """
+    prepare_process(threads)
     with _stderr_suppressed(), _modules_hidden("matplotlib", "sklearn"):
         import keras  # noqa: F401
         import tensorflow as tf

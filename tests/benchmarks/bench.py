@@ -1,6 +1,6 @@
 """Compare the speed of the flow with a plain Keras script: `python -m tests.benchmarks.bench [--short]`.
 
-With `--short` it takes five minutes. At 200 and at 400 tokens, alternately, on the same rows, with the same units,
+With `--short` it takes some ten minutes. At 200 and at 400 tokens, alternately, on the same rows, with the same units,
 batch size, epochs and learning rate:
 
 - `plain.py`: five `model.fit` in one process, as a user would write it. Its rows are encoded already, and it trains no
@@ -13,6 +13,9 @@ share of it that training reaches (matrix products of the trials, computed from 
 of encoding to the end of the last trial, including baselines); the overhead (the share of the flow's wall time in which
 a worker process does not run a trial); the same command with everything cached; `--help`; duration and memory of each
 stage.
+
+Also measured for the acceptance table (`acceptance.py`): the time to the validation accuracy of the recipe, small data
+(`small.py`), with `--torch` the speed of PyTorch, and with `--before` the default run of another version.
 
 The tables are written to stdout, and all measurements to results/bench as JSON. The last line is JSON. Before the
 measurement each side runs once on a few rows, so that files are in the page cache and Prefect's database exists.
@@ -40,10 +43,19 @@ from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 from tasks.data.datasets import load_reviews
 from tasks.data.tokenization import encode
 from tasks.models.registry import ARCHITECTURES
-from tests.benchmarks import ratios, sgemm
+from tests.benchmarks import ratios, sgemm, small
+from tests.benchmarks.acceptance import acceptance_table
+from tests.benchmarks.commands import (
+    flow_command,
+    last_line,
+    measure_accuracy,
+    measure_previous,
+    own_prefect,
+    print_progress,
+)
 from tests.benchmarks.tables import format_tables
 from tests.benchmarks.watched import stages, task_runs, watch
-from tests.conftest import ROOT, TINY, tiny_reviews
+from tests.conftest import TINY, tiny_reviews
 
 LENGTHS = (200, 400)  # tokens
 # Reviews of each split, epochs, repeats at each length, and reruns with everything cached (and calls of `--help`).
@@ -53,11 +65,6 @@ SPLITS = ("train", "validation", "test")
 SHARED = (
     "vocabulary_size", "embedding_size", "units", "dropout", "layer_dropout", "learning_rate", "batch_size",
 )  # fmt: skip
-
-
-def print_progress(message: str) -> None:
-    """Write the progress to stderr."""
-    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def write_rows(reviews: pd.DataFrame, sizes: Mapping[str, int], folder: Path) -> dict[int, dict[str, int]]:
@@ -104,16 +111,6 @@ def run_plain(folder: Path, tokens: int, epochs: int) -> dict[str, Any]:
     return {"seconds": watched.seconds, "peak_mb": watched.peak_mb(), **found}
 
 
-def flow_command(folder: Path, results: Path, tokens: int, epochs: int) -> list[str]:
-    """Return the command of the flow: default recipe, one seed, all epochs, one worker process per core."""
-    options = {
-        "data": folder / "reviews.parquet", "results": results, "seeds": 1, "max_tokens": tokens, "epochs": epochs,
-        "patience": epochs, "workers": len(sgemm.cores()),
-    }  # fmt: skip
-    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    return [sys.executable, "-m", "flows.imdb_compare", *words]
-
-
 def run_flow(command: Sequence[str], folder: Path, results: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
     """Run the flow once, with an empty cache.
 
@@ -155,11 +152,6 @@ def later_reviews_per_second(history: pd.DataFrame, sizes: Mapping[str, int]) ->
     return {str(name): float(pace) for name, pace in paces.items()}
 
 
-def own_prefect(folder: Path) -> dict[str, str]:
-    """Return the environment of a run with a temporary server and a database in `folder`."""
-    return {"PREFECT_API_URL": "", "PREFECT_HOME": str(folder / "prefect")}
-
-
 def warm_up(folder: Path) -> None:
     """Run both sides once on a few rows, without measuring."""
     tiny = TINY | {"--data": str(tiny_reviews(folder / "tiny.csv")), "--results": str(folder / "tiny")}
@@ -171,12 +163,6 @@ def warm_up(folder: Path) -> None:
 def sgemm_peak() -> dict[str, list[float]]:
     """Measure the GFLOP/s of each core with all cores in use, by size of the matrices."""
     return last_line([sys.executable, "-m", "tests.benchmarks.sgemm"])
-
-
-def last_line(command: Sequence[str]) -> Any:
-    """Run a command, and return the JSON in its last line."""
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3_600)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def sgemm_summary(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> dict[str, Any]:
@@ -213,16 +199,23 @@ def _without_stderr() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def measure(sizes: Mapping[str, int], folder: Path, torch: str | None) -> dict[str, Any]:
-    """Run all measurements, with the files of the runs in `folder`."""
+def measure(sizes: Mapping[str, int], folder: Path, torch: str | None, before: Path | None) -> dict[str, Any]:
+    """Run all measurements, with the files of the runs in `folder`.
+
+    Args:
+        sizes: Number of reviews of each split, epochs and repeats.
+        folder: Folder of the files.
+        torch: Python interpreter with PyTorch; None without it.
+        before: Checkout of another version, whose default run is measured; None without it.
+    """
     print_progress(
         f"Writing {sizes['train']:,} training, {sizes['validation']:,} validation and {sizes['test']:,} test reviews"
     )
     words = write_rows(load_reviews("bundled").frame, sizes, folder)
     print_progress("Running each side once on a few rows, unmeasured")
     warm_up(folder)
-    before = sgemm_peak()
-    print_progress(f"sgemm, all cores: {max(map(sum, before.values())):.0f} GFLOP/s")
+    first_peak = sgemm_peak()
+    print_progress(f"sgemm, all cores: {max(map(sum, first_peak.values())):.0f} GFLOP/s")
     lengths: dict[str, list[dict[str, Any]]] = {str(length): [] for length in LENGTHS}
     for length in LENGTHS:
         for number in range(sizes["repeats"]):
@@ -237,19 +230,23 @@ def measure(sizes: Mapping[str, int], folder: Path, torch: str | None) -> dict[s
     reruns = [watch(command, folder / "flow.log", own_prefect(folder)).seconds for _ in again]
     print_progress(f"With everything cached: {', '.join(f'{seconds:.1f}' for seconds in reruns)} s")
     helped = [watch([*command[:3], "--help"], folder / "help.log").seconds for _ in again]
-    peer = measure_torch(torch) if torch else {}
-    after = sgemm_peak()
+    accuracy = measure_accuracy(folder, LENGTHS[0], torch)
+    sides = {"peer": torch, "pace": torch and sys.executable}
+    peer, pace = (
+        last_line([python, "-m", f"tests.benchmarks.{side}", *map(str, LENGTHS)]) if python else {}
+        for side, python in sides.items()
+    )
+    previous = measure_previous(folder, before) if before else {}
+    print_progress("Small data")
+    small_commands = small.measure_commands(folder)
+    last_peak = sgemm_peak()
     for length in LENGTHS:
         counted = call_without_stderr(count_flops, words[length], sizes, length)
         for repeat in lengths[str(length)]:
             repeat["flow"] |= counted
     return {"sizes": dict(sizes), "lengths": lengths, "cached_rerun_seconds": reruns, "help_seconds": helped,
-            "sgemm": sgemm_summary(before, after), "peer": peer}  # fmt: skip
-
-
-def measure_torch(python: str) -> dict[str, Any]:
-    """Measure PyTorch with the Python interpreter that has it."""
-    return last_line([python, "-m", "tests.benchmarks.peer", *map(str, LENGTHS)])
+            "sgemm": sgemm_summary(first_peak, last_peak), "peer": peer, "pace": pace, "accuracy": accuracy,
+            "previous": previous, "small": small_commands}  # fmt: skip
 
 
 def find_obstacle(torch: str | None) -> str | None:
@@ -273,6 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--torch", nargs="?", const=sys.executable, metavar="PYTHON", help="also measure PyTorch, with this Python"
     )
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="checkout of another version, to compare with")
     parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="folder of the JSON file")
     asked = parser.parse_args(arguments)
     os.environ.pop("PREFECT_API_URL", None)
@@ -281,7 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     started, moment = time.monotonic(), time.strftime("%Y-%m-%d-%H%M%S")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        result = measure(SHORT if asked.short else FULL, Path(folder), asked.torch)
+        result = measure(SHORT if asked.short else FULL, Path(folder), asked.torch, asked.before)
     from dataclasses import asdict
 
     from tasks.storage.environment import environment_info
@@ -294,6 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
     file = asked.folder / f"{moment}.json"
     file.write_text(json.dumps({**about, "line": line, "summaries": summaries, **result}, indent=2))
     print(format_tables({**about, **result}, summaries))  # noqa: T201
+    print(acceptance_table({**about, **result}).to_string(index=False))  # noqa: T201
     print_progress(f"Measurements: {file}")
     print(json.dumps(line))  # noqa: T201
     return 0

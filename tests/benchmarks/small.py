@@ -77,19 +77,24 @@ def timeline(watched: Watched, tasks: list[Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main(count: int = 1) -> None:
-    """Measure, and print the tables and the last line."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        home, data = folder / "prefect", folder / "texts.csv"
-        home.mkdir(mode=0o700)
-        write_texts(data)
-        measure_once(data, folder / "unmeasured", home)  # compiles the kernels and creates Prefect's database
-        measured = [measure_once(data, folder / f"results-{number}", home) for number in range(count)]
+def measure_commands(folder: Path, count: int = 1) -> dict[str, dict[str, float]]:
+    """Measure the commands in a folder, print the timeline, and return a row of `command_table` for each command."""
+    home, data = folder / "small-prefect", folder / "texts.csv"
+    home.mkdir(mode=0o700)
+    write_texts(data)
+    measure_once(data, folder / "unmeasured", home)  # compiles the kernels and creates Prefect's database
+    measured = [measure_once(data, folder / f"small-{number}", home) for number in range(count)]
     found = command_table([watched for watched, _ in measured])
     print(found.to_string(index=False))  # noqa: T201
     print(timeline(measured[-1][0]["run"], measured[-1][1]).to_string(index=False))  # noqa: T201
-    print(json.dumps(found.set_index("command").to_dict("index")))  # noqa: T201
+    rows: dict[str, dict[str, float]] = found.set_index("command").to_dict("index")
+    return rows
+
+
+def main(count: int = 1) -> None:
+    """Measure, and print the tables and the last line."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        print(json.dumps(measure_commands(Path(name), count)))  # noqa: T201
 
 
 if __name__ == "__main__":

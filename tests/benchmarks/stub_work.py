@@ -5,7 +5,7 @@ from typing import Any
 
 
 def load_nothing(gpu: str | None = None) -> None:
-    """Replace `load_tensorflow`."""
+    """Replace `prepare_worker`."""
 
 
 def sleep(spec: Any, on_epoch: Any) -> Any:

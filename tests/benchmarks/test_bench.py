@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.benchmarks import bench, sgemm
+from tests.benchmarks.acceptance import accuracy_rows, overhead_rows, row, time_to_accuracy
 from tests.benchmarks.ratios import overhead, sgemm_share, spread, summarize_repeats, summary_line
 from tests.benchmarks.tables import format_spread, processes
 from tests.benchmarks.watched import Watched, stages, task_runs, watch
@@ -96,6 +97,26 @@ def test_summary_line_has_the_worse_number_of_tokens() -> None:
         "cached_rerun_seconds": 9.0,
         "worker_peak_gb": 1.2,
     }
+
+
+def test_acceptance_rows_compare_with_their_goals() -> None:
+    reached = row("a ratio", 3.0, [2.0, 3.5, 4.0])
+    assert reached == ("a ratio", "at least 3", "3.50 [2.00, 4.00]", "yes")
+    assert row("memory", 1.2, [1.24], most=True, unit=" GB") == ("memory", "at most 1.2 GB", "1.24 GB", "no")
+    overheads = overhead_rows({"200": [repeat(400, 62.5), repeat(400, 55)]})
+    assert overheads[0][1:] == ("at most 12%", "14.55 [9.09, 20.00]%", "no")
+
+
+def test_time_to_accuracy_counts_the_best_epoch_of_a_side_that_never_reaches_it() -> None:
+    accuracy = {
+        "own": {"lstm": (20.0, 0.87), "simple_rnn": (10.0, 0.85)}, "workers": 2,
+        "plain": {"lstm": [[30.0, 0.80], [60.0, 0.86], [90.0, 0.84]], "simple_rnn": [[30.0, 0.85]]}, "torch": {},
+    }  # fmt: skip
+    assert time_to_accuracy(accuracy, "plain") == pytest.approx((60 + 30) / 15)
+    plain, torch = accuracy_rows(accuracy)
+    assert plain[0].endswith("the plain script (which never reaches: lstm 86.0 of 87.0%)")
+    assert plain[2:] == ("6.00", "yes")
+    assert "not measured" in torch[2]
 
 
 def test_later_reviews_per_second_exclude_the_first_epoch() -> None:
@@ -223,4 +244,6 @@ def test_last_line_of_the_benchmark_is_its_summary(
     (file,) = tmp_path.glob("*.json")
     saved = json.loads(file.read_text())
     assert saved["line"] == last
+    assert set(saved["accuracy"]["plain"]) == set(saved["accuracy"]["own"])
+    assert set(saved["small"]) > {"run", "cached rerun", "predict", "help"}
     assert saved["sizes"] == sizes

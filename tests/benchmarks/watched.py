@@ -72,13 +72,16 @@ class Watched:
         return float(np.interp(moment, times, values, left=0))
 
 
-def watch(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Watched:
+def watch(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT
+) -> Watched:
     """Run a command, and return its duration and the memory of its processes.
 
     Args:
-        command: Program and arguments; the working directory is that of the project.
+        command: Program and arguments.
         log: File for the output.
         environment: Additional environment variables.
+        folder: Working directory.
 
     Raises:
         RuntimeError: If the exit code is not 0; with the end of the output.
@@ -87,7 +90,7 @@ def watch(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
     given = os.environ | {"IMDB_COMPARE_TEST": marker} | dict(environment or {})
     start, cpu_start, watched = time.perf_counter(), _children_cpu_seconds(), Watched(time.time())
     with log.open("wb") as said:
-        process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=said, stderr=said)
+        process = subprocess.Popen(command, cwd=folder, env=given, stdout=said, stderr=said)
         try:
             while process.poll() is None:
                 _add_samples(watched, f"IMDB_COMPARE_TEST={marker}")

@@ -6,10 +6,11 @@ It runs with the replacement of TensorFlow from tests/unit/models/test_gpus.py.
 import os
 
 from tasks.models.gpus import on_gpu
-from tasks.training.runtime import load_tensorflow
+from tasks.training.runtime import load_tensorflow, prepare_process
 
 if __name__ == "__main__":
-    load_tensorflow(gpu="2")
+    prepare_process(gpu="2")
+    load_tensorflow()
     import tensorflow as tf
 
     print(os.environ["CUDA_VISIBLE_DEVICES"], tf.devices, tf.calls, on_gpu())  # noqa: T201

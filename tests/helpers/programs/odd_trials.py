@@ -21,7 +21,7 @@ class StrangeError(Exception):
 
 
 def load_nothing(gpu: str | None = None) -> None:
-    """Replace `load_tensorflow`, which takes long."""
+    """Replace `prepare_worker`, which takes long."""
 
 
 def train(spec: TrialSpec, on_epoch: OnEpoch) -> TrialResult:

@@ -10,7 +10,7 @@ _gpu: str | None = None
 
 
 def load_nothing(gpu: str | None = None) -> None:
-    """Replace `load_tensorflow`, which takes long."""
+    """Replace `prepare_worker`, which takes long."""
 
 
 def set_gpu(gpu: str | None = None) -> None:

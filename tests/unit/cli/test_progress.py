@@ -54,6 +54,15 @@ def test_counts_and_remaining_time_follow_the_trials() -> None:
     assert "at most 3 min left" in describe_progress(progress, 131)
 
 
+def test_baselines_which_are_short_do_not_shorten_the_remaining_time() -> None:
+    baselines = [(0, TrialStarted("nb_svm", 0)), (2, TrialsPlanned(4, 0)), (5, TrialFinished("nb_svm", "trained"))]
+    progress = progress_after([*baselines, (5, TrialStarted("lstm", 2))])
+    assert progress.counts() == (1, 4, 0, 0)
+    assert progress.remaining_minutes() is None
+    progress.update(TrialFinished("lstm", "trained"), 62)
+    assert progress.remaining_minutes() == pytest.approx(2)  # one network in a minute, two trials are left
+
+
 def test_a_trial_that_starts_again_is_one_row() -> None:
     again = [(0, TrialsPlanned(1, 0)), (1, TrialStarted("a", 5)), (2, EpochFinished("a", 1, 5, 0.7, 0.7, 0.5))]
     progress = progress_after([*again, (9, TrialStarted("a", 5))])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.evaluation.grouping import add_groups
 from tasks.evaluation.predictions import TRIAL_COLUMNS
 from tasks.evaluation.trial_evaluation import (
     TRIAL_TABLES,
@@ -161,3 +162,19 @@ def test_name_of_a_trial_does_not_depend_on_evaluation_code(architecture: str) -
     computing = {(table.compute.__module__, table.compute.__name__) for table in TRIAL_TABLES.values()}
     assert computing <= reached(evaluate_trial).keys()
     assert not computing & reached(*code_roots(architecture)).keys()
+
+
+def test_groups_of_reviews_are_part_of_the_evaluation_of_a_trial(tmp_path: Path) -> None:
+    predictions = make_predictions([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.2])
+    predictions["review_id"] = predictions["split"] + predictions["review_id"]
+    trial = store_trial(tmp_path, "lstm-seed-0-x", make_trial(predictions=predictions))
+    reviews = predictions[["review_id", "split"]].assign(text="x", cluster=lambda frame: np.arange(len(frame)) // 2)
+    path = tmp_path / "reviews.parquet"
+    store.write(path, reviews)
+    found = load_or_compute_evaluation(trial, tmp_path, path)
+    expected = evaluate_trial(trial.architecture, trial.seed, add_groups(predictions, reviews))
+    assert found == stored_and_read(expected)
+    without = load_or_compute_evaluation(trial, tmp_path)
+    assert found.scores == without.scores
+    assert found.reliability != without.reliability
+    assert len(evaluation_files(tmp_path)) == 2

@@ -7,7 +7,13 @@ import pytest
 
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset
-from tasks.execution.plan import plan_resampled_trials, plan_trials, training_time_rank
+from tasks.execution.plan import (
+    plan_baselines,
+    plan_resampled_trials,
+    plan_trials,
+    starting_order,
+    training_time_rank,
+)
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.trial_records import TrialSpec, select_compared
@@ -107,3 +113,16 @@ def test_longest_trainings_rank_last_and_user_architectures_after_all():
     ranked = sorted([*ARCHITECTURES, *BASELINES, "my_models:gru"], key=training_time_rank)
     assert ranked[:3] == ["majority", "tfidf_logistic", "nb_svm"]
     assert ranked[-2:] == ["deep_lstm", "my_models:gru"]
+
+
+def test_baselines_can_be_planned_before_the_reviews_are_encoded():
+    specs = plan_baselines(REVIEWS, [0.5, 1.0], Recipe(), Path("cache"))
+    assert specs == [spec for spec in planned(HALF, WHOLE) if spec.architecture in BASELINES]
+
+
+def test_baselines_start_first_and_then_the_longest_trainings():
+    started = [spec.label for spec in starting_order(planned(HALF, WHOLE))]
+    assert {label.split("-")[0] for label in started[: 2 * len(BASELINES)]} == set(BASELINES)
+    networks = started[2 * len(BASELINES) :]
+    assert networks[:4] == ["lstm-seed-0", "lstm-seed-1", "lstm-seed-2", "simple_rnn-seed-0"]
+    assert networks[6] == "lstm-seed-0-fraction-0.5"

@@ -26,6 +26,14 @@ def test_cost_bars_start_at_zero_and_show_trial_means(frames):
     assert [bar.get_width() for bar in panels[2].patches] == pytest.approx(list(latency))
 
 
+def test_cpu_time_has_a_panel_next_to_the_training_time_if_it_is_known(frames):
+    trials = frames["trials"].assign(cpu_seconds=9.0)
+    time, cpu, *others = registry.plot_figures({"trials": trials})["costs"].axes
+    assert time.get_title() == "Training time of one seed"
+    assert {bar.get_width() for bar in cpu.patches} == {9}
+    assert len(others) == 3
+
+
 def test_unknown_cost_is_marked_as_not_known(frames):
     trials = frames["trials"].copy()
     trials.loc[trials["architecture"] == "lstm", ["train_seconds", "latency_ms"]] = np.nan

@@ -81,6 +81,13 @@ def test_costs_have_their_units(frames):
     assert set(cost_table(frames["trials"])["CPU time (s)"].map(str)) == {"not known"}
 
 
+def test_latency_is_shown_with_its_quartiles_where_they_are_known(frames):
+    trials = frames["trials"].assign(latency_ms=2.0, latency_q1_ms=1.5, latency_q3_ms=3.0)
+    trials.loc[trials["architecture"] == "lstm", ["latency_q1_ms", "latency_q3_ms"]] = np.nan
+    cells = cost_table(trials).set_index("architecture")["Latency, one review (ms)"].map(str)
+    assert (cells["lstm"], cells["simple_rnn"]) == ("2.00", "2.00 [1.50, 3.00]")
+
+
 def test_learning_curve_has_one_column_per_size(frames):
     curve = frames["learning_curve"].query("architecture == 'lstm'")
     table = learning_curve_table(frames["learning_curve"]).set_index("architecture").map(str)

@@ -52,6 +52,7 @@ def test_latency_of_one_review_and_of_a_batch():
 
     found = latency(predict, 300)
     assert 2 <= found.latency_ms < 20
+    assert found.latency_q1_ms <= found.latency_ms <= found.latency_q3_ms
     assert 20 / 256 <= found.batch_ms < 10 * 20 / 256
     assert set(sizes) == {1, 256}
 
