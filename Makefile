@@ -75,7 +75,7 @@ bench: .venv/ready
 lock: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) --upgrade --group dev -o requirements.lock
-	$(COMPILE) --extra dask --extra s3 -c requirements.lock -o requirements-image.lock
+	$(COMPILE) --extra dask --extra s3 --extra xlsx -c requirements.lock -o requirements-image.lock
 
 clean:
 	rm -rf results .venv *.egg-info
