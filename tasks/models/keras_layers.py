@@ -29,7 +29,7 @@ class TimeMajorRNN(keras.layers.RNN):  # type: ignore[misc]
         cuDNN refuses reviews without tokens. One step of padding is read of them; no other layer uses its state.
         """
         batch_major, first = keras.ops.transpose(sequences, (1, 0, 2)), keras.ops.arange(keras.ops.shape(mask)[0]) == 0
-        read = keras.ops.logical_or(keras.ops.transpose(mask), first)
+        read = keras.ops.logical_or(keras.ops.transpose(mask) > 0, first)
         states = super().call(batch_major, mask=read, training=training)
         return keras.ops.transpose(keras.ops.flip(states, 1) if self.go_backwards else states, (1, 0, 2))
 
@@ -55,8 +55,8 @@ class KerasMeanMaxPooling(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, states: Tensor, mask: Tensor) -> Tensor:
         """Return mean and maximum; arguments and result as of `layers.FastMeanMaxPooling.call`."""
-        tokens = keras.ops.expand_dims(mask, -1)
-        count = keras.ops.maximum(keras.ops.sum(keras.ops.cast(tokens, states.dtype), 0), 1)
+        tokens = keras.ops.expand_dims(mask > 0, -1)
+        count = keras.ops.maximum(keras.ops.sum(keras.ops.expand_dims(mask, -1), 0), 1)
         mean = keras.ops.sum(keras.ops.where(tokens, states, 0), 0) / count
         # States are in (-1, 1), so -1 at padding never is the maximum of a review with tokens.
         return keras.ops.concatenate([mean, keras.ops.max(keras.ops.where(tokens, states, -1), 0)], -1)

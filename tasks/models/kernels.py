@@ -3,9 +3,8 @@
 In TensorFlow, a step consists of about twenty operations on small arrays, which take longer than its matrix product.
 In these loops a step is one product and one or two passes over its values, which stay in the processor's cache.
 
-All arrays but `mask` are C-contiguous float32; sequences are (time, reviews, ...). In all functions, `mask` is
-(time, reviews), true at a token and false at padding, and `go_backwards` is whether the sequence is read from its end.
-Padding is skipped: states, cells and gradients are 0 there.
+All arrays are C-contiguous float32; sequences are (time, reviews, ...). In all functions, `mask` is (time, reviews),
+1 at a token and 0 at padding, and `go_backwards` is whether the sequence is read from its end.
 """
 
 import numpy as np
@@ -57,7 +56,7 @@ def _order(steps: int, go_backwards: bool) -> tuple[int, int, int]:
 
 @compiled
 def simple_forward(projected: Array, kernel: Array, bias: Array, mask: Array, go_backwards: bool) -> Array:
-    """Run h = tanh(x·W + bias + h·kernel) over time, from h = 0.
+    """Run h = tanh((x·W + bias)·mask + h·kernel) over time, from h = 0.
 
     Args:
         projected: x·W of each step, (time, reviews, units).
@@ -76,12 +75,9 @@ def simple_forward(projected: Array, kernel: Array, bias: Array, mask: Array, go
         if t != start:
             np.dot(hiddens[t - stride], kernel, product)
         for r in range(reviews):
-            x, b, out = projected[t, r], product[r], hiddens[t, r]
-            if not mask[t, r]:
-                out[:] = 0
-                continue
+            x, b, out, inside = projected[t, r], product[r], hiddens[t, r], mask[t, r]
             for k in range(units):
-                out[k] = tanh(x[k] + bias[k] + b[k])
+                out[k] = tanh((x[k] + bias[k]) * inside + b[k]) * inside
     return hiddens
 
 
@@ -97,12 +93,9 @@ def simple_backward(upstream: Array, kernel: Array, hiddens: Array, mask: Array,
     start, stop, stride = _order(steps, not go_backwards)
     for t in range(start, stop, stride):
         for r in range(reviews):
-            above, later, h, out = upstream[t, r], carried[r], hiddens[t, r], gradient[t, r]
-            if not mask[t, r]:
-                out[:] = 0
-                continue
+            above, later, h, out, inside = upstream[t, r], carried[r], hiddens[t, r], gradient[t, r], mask[t, r]
             for k in range(units):
-                out[k] = (above[k] + later[k]) * (ONE - h[k] * h[k])
+                out[k] = (above[k] + later[k]) * (ONE - h[k] * h[k]) * inside
         np.dot(gradient[t], transposed, carried)
     return gradient
 
@@ -122,8 +115,8 @@ def lstm_forward(
         keep: Whether to keep cells and gates of all steps for `lstm_backward`; otherwise those of two steps are kept.
 
     Returns:
-        Hidden states and cells after each step, (time, reviews, units), and gates, (time, reviews, 4 x units), undefined
-        at padding.
+        Hidden states (0 at padding) and cells after each step, (time, reviews, units), and gates,
+        (time, reviews, 4 x units).
     """
     steps, reviews, width = projected.shape
     units = width // 4
@@ -139,16 +132,15 @@ def lstm_forward(
             np.dot(hiddens[t - stride], kernel, product)
         cell, gate = cells[t % kept], gates[t % kept]
         for r in range(reviews):
-            x, b, z, old, new, out = projected[t, r], product[r], gate[r], before[r], cell[r], hiddens[t, r]
-            if not mask[t, r]:
-                new[:] = out[:] = 0
-                continue
+            x, b, z, inside = projected[t, r], product[r], gate[r], mask[t, r]
             for k in range(width):
-                z[k] = tanh((x[k] + bias[k] + b[k]) * slope[k]) * slope[k] + (ONE - slope[k])
+                z[k] = tanh(((x[k] + bias[k]) * inside + b[k]) * slope[k]) * slope[k] + (ONE - slope[k])
+        for r in range(reviews):
+            z, old, new, out = gate[r], before[r], cell[r], hiddens[t, r]
             for k in range(units):
                 c = z[units + k] * old[k] + z[k] * z[2 * units + k]
                 new[k] = c
-                out[k] = z[3 * units + k] * tanh(c)
+                out[k] = z[3 * units + k] * tanh(c) * mask[t, r]
         before = cell
     return hiddens, cells, gates
 
@@ -156,6 +148,8 @@ def lstm_forward(
 @compiled
 def lstm_backward(upstream: Array, kernel: Array, cells: Array, gates: Array, mask: Array, go_backwards: bool) -> Array:
     """Compute the gradient with respect to `projected`, (time, reviews, 4 x units).
+
+    It is 0 at padding: states before a review are always zero, and states after its end are not used.
 
     Args:
         upstream: Gradient with respect to the hidden states, (time, reviews, units).
@@ -173,15 +167,12 @@ def lstm_backward(upstream: Array, kernel: Array, cells: Array, gates: Array, ma
     for t in range(start, stop, stride):
         earlier = zeros if t + stride == stop else cells[t + stride]
         for r in range(reviews):
-            above, later, carried = upstream[t, r], d_hidden[r], d_cell[r]
+            above, later, carried, inside = upstream[t, r], d_hidden[r], d_cell[r], mask[t, r]
             z, c, old, out = gates[t, r], cells[t, r], earlier[r], gradient[t, r]
-            if not mask[t, r]:
-                out[:] = 0
-                continue
             for k in range(units):
                 i, f, g, o, squashed = z[k], z[units + k], z[2 * units + k], z[3 * units + k], tanh(c[k])
-                dh = above[k] + later[k]
-                dc = carried[k] + dh * o * (ONE - squashed * squashed)
+                dh = (above[k] + later[k]) * inside
+                dc = carried[k] * inside + dh * o * (ONE - squashed * squashed)
                 out[k] = dc * g * i * (ONE - i)
                 out[units + k] = dc * old[k] * f * (ONE - f)
                 out[2 * units + k] = dc * i * (ONE - g * g)
@@ -209,8 +200,8 @@ def gru_forward(
         keep: Whether to keep the gates of all steps for `gru_backward`; otherwise those of one step are kept.
 
     Returns:
-        h after each step, (time, reviews, units); and z, r, g and the factor of r, (time, reviews, 4 x units),
-        undefined at padding.
+        h after each step, (time, reviews, units), 0 at padding; and z, r, g and the factor of r,
+        (time, reviews, 4 x units).
     """
     steps, reviews, width = projected.shape
     units = width // 3
@@ -222,18 +213,15 @@ def gru_forward(
         if t != start:
             np.dot(before, kernel, product)
         for r in range(reviews):
-            x, b, z = projected[t, r], product[r], gates[t % kept, r]
+            x, b, z, inside = projected[t, r], product[r], gates[t % kept, r], mask[t, r]
             old, new, first, second = before[r], hiddens[t, r], bias[0], bias[1]
-            if not mask[t, r]:
-                new[:] = 0
-                continue
             for k in range(2 * units):
-                z[k] = tanh((x[k] + first[k] + second[k] + b[k]) * HALF) * HALF + HALF
+                z[k] = tanh(((x[k] + first[k] + second[k]) * inside + b[k]) * HALF) * HALF + HALF
             for k in range(units):
-                inner = b[2 * units + k] + second[2 * units + k]
-                g = tanh(x[2 * units + k] + first[2 * units + k] + z[units + k] * inner)
+                inner = b[2 * units + k] + second[2 * units + k] * inside
+                g = tanh((x[2 * units + k] + first[2 * units + k]) * inside + z[units + k] * inner)
                 z[2 * units + k], z[3 * units + k] = g, inner
-                new[k] = z[k] * old[k] + (ONE - z[k]) * g
+                new[k] = (z[k] * old[k] + (ONE - z[k]) * g) * inside
         before = hiddens[t]
     return hiddens, gates
 
@@ -264,14 +252,11 @@ def gru_backward(
     for t in range(start, stop, stride):
         earlier = zeros if t + stride == stop else hiddens[t + stride]
         for r in range(reviews):
-            above, later, direct = upstream[t, r], product[r], carried[r]
+            above, later, direct, inside = upstream[t, r], product[r], carried[r], mask[t, r]
             gate, old, out, inner = gates[t, r], earlier[r], d_projected[t, r], d_product[t, r]
-            if not mask[t, r]:
-                out[:] = inner[:] = 0
-                continue
             for k in range(units):
                 z, reset, g, multiplied = gate[k], gate[units + k], gate[2 * units + k], gate[3 * units + k]
-                dh = above[k] + later[k] + direct[k]
+                dh = (above[k] + later[k] + direct[k]) * inside
                 dg = dh * (ONE - z) * (ONE - g * g)
                 out[k] = inner[k] = dh * (old[k] - g) * z * (ONE - z)
                 out[units + k] = inner[units + k] = dg * multiplied * reset * (ONE - reset)
@@ -287,7 +272,7 @@ def pool_forward(states: Array, mask: Array) -> tuple[Array, Array]:
     """Compute mean and maximum over the tokens of each review.
 
     Args:
-        states: (time, reviews, units) in (-1, 1).
+        states: (time, reviews, units) in (-1, 1), 0 at padding.
         mask: (time, reviews).
 
     Returns:
@@ -299,7 +284,7 @@ def pool_forward(states: Array, mask: Array) -> tuple[Array, Array]:
     pooled[:, units:] = -ONE
     for t in range(steps):
         for r in range(reviews):
-            if mask[t, r]:
+            if mask[t, r] > 0:
                 state, total, highest, step = states[t, r], pooled[r, :units], pooled[r, units:], argmax[r]
                 for k in range(units):
                     total[k] += state[k]
@@ -307,7 +292,7 @@ def pool_forward(states: Array, mask: Array) -> tuple[Array, Array]:
                     highest[k] = state[k] if higher else highest[k]
                     step[k] = t if higher else step[k]
     for r in range(reviews):
-        pooled[r, :units] /= max(np.float32(mask[:, r].sum()), ONE)
+        pooled[r, :units] /= max(mask[:, r].sum(), ONE)
     return pooled, argmax
 
 
@@ -324,13 +309,10 @@ def pool_backward(upstream: Array, argmax: Array, mask: Array) -> Array:
     gradient = empty((len(mask), reviews, units))
     shares = np.empty((reviews, units), np.float32)
     for r in range(reviews):
-        shares[r] = upstream[r, :units] / max(np.float32(mask[:, r].sum()), ONE)
+        shares[r] = upstream[r, :units] / max(mask[:, r].sum(), ONE)
     for t in range(len(mask)):
         for r in range(reviews):
-            out, share, highest, step = gradient[t, r], shares[r], upstream[r, units:], argmax[r]
-            if not mask[t, r]:
-                out[:] = 0
-                continue
+            out, share, highest, step, inside = gradient[t, r], shares[r], upstream[r, units:], argmax[r], mask[t, r]
             for k in range(units):
-                out[k] = share[k] + (highest[k] if step[k] == t else np.float32(0))
+                out[k] = share[k] * inside + (highest[k] if step[k] == t else np.float32(0))
     return gradient

@@ -149,7 +149,9 @@ def mean_max_pooling(states: Tensor, mask: Tensor) -> Tensor:
 class FastSimpleRNN(keras.layers.Layer):  # type: ignore[misc]
     """Simple recurrent layer (Elman 1990) that returns the state of each step.
 
-    It reads (time, batch, features) sequences. Padding is skipped, on whichever side it is; its states are zero.
+    It reads (time, batch, features) sequences with padding on one side. Where padding is read first, with
+    `go_backwards`, the projected input is zero, so that a state of zeros remains zero. Where it is read last, its states
+    are not used.
     """
 
     gates = 1
@@ -188,7 +190,7 @@ class FastSimpleRNN(keras.layers.Layer):  # type: ignore[misc]
 
         Args:
             sequence: (time, batch, features) float32.
-            mask: (time, batch) bool, true at a token and false at padding.
+            mask: (time, batch) float32, 1 at a token and 0 at padding.
             training: Whether a gradient will be computed.
 
         Returns:

@@ -128,14 +128,15 @@ def _embedding(recipe: Recipe) -> tuple[keras.KerasTensor, keras.KerasTensor, ke
 
     Returns:
         Token ids (reviews, width) int32; embedded tokens (width, reviews, embedding size) float32 with channel dropout;
-        and the mask (width, reviews) bool, true at a token and false at padding.
+        and the mask (width, reviews) float32, 1 at a token and 0 at padding.
     """
     import keras
 
     token_ids = keras.Input((None,), dtype="int32", name="words")
     time_major = keras.ops.transpose(token_ids)
+    mask = keras.ops.cast(time_major > 0, "float32")
     vectors = keras.layers.Embedding(recipe.vocabulary_size, recipe.embedding_size)(time_major)
-    return token_ids, _channel_dropout(recipe.dropout, recipe.embedding_size)(vectors), time_major > 0
+    return token_ids, _channel_dropout(recipe.dropout, recipe.embedding_size)(vectors), mask
 
 
 def _channel_dropout(rate: float, channels: int) -> keras.layers.Layer:

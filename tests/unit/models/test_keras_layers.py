@@ -57,7 +57,7 @@ def build_both(name, on_gpu, recipe=TINY):
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
 def test_states_and_gradients_are_equal(kind, go_backwards, lengths):
-    mask = tf.constant(token_ids_of(lengths).T > 0)
+    mask = tf.constant((token_ids_of(lengths).T > 0).astype(np.float32))
     sequence, upstream = tf.constant(normal(7, len(lengths), 5)), normal(7, len(lengths), 3)
     found = []
     for layer_class in (getattr(layers, f"Fast{kind}"), getattr(keras_layers, f"Keras{kind}")):
@@ -66,7 +66,7 @@ def test_states_and_gradients_are_equal(kind, go_backwards, lengths):
         layer.set_weights([normal(*weight.shape) for weight in layer.weights])  # biases of zero would hide an exchange
         with tf.GradientTape() as tape:
             tape.watch(sequence)
-            states = tf.where(mask[..., None], layer(sequence, mask, training=True), 0)
+            states = layer(sequence, mask, training=True) * mask[..., None]
             total = tf.reduce_sum(states * upstream)
         found.append([states, *tape.gradient(total, [sequence, *(weight.value for weight in layer.weights)])])
     for mine, theirs in zip(*found, strict=True):
@@ -75,7 +75,8 @@ def test_states_and_gradients_are_equal(kind, go_backwards, lengths):
 
 @every_length
 def test_pooling_and_its_gradient_are_equal(lengths):
-    mask, states = tf.constant(token_ids_of(lengths).T > 0), tf.constant(np.tanh(normal(7, len(lengths), 4)))
+    mask = tf.constant((token_ids_of(lengths).T > 0).astype(np.float32))
+    states = tf.constant(np.tanh(normal(7, len(lengths), 4)))
     found = []
     for layer in (layers.FastMeanMaxPooling(), keras_layers.KerasMeanMaxPooling()):
         with tf.GradientTape() as tape:

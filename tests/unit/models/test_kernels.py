@@ -1,11 +1,11 @@
-"""Compiled loops: tanh, steps computed by hand, NaN and infinity, and padding that is skipped."""
+"""Compiled loops: tanh, steps computed by hand, NaN and infinity, and padding."""
 
 import numpy as np
 import pytest
 
 from tasks.models import kernels
 
-ONE_TOKEN = np.ones((1, 1), bool)
+ONE_TOKEN = np.ones((1, 1), np.float32)
 
 
 def normal(*shape):
@@ -28,7 +28,7 @@ def test_tanh_equals_that_of_numpy():
 @pytest.mark.parametrize(("steps", "reviews", "units"), [(1, 1, 1), (7, 3, 5), (40, 64, 64)])
 def test_results_are_aligned_for_tensorflow(steps, reviews, units):
     projected, kernel, bias = normal(steps, reviews, 4 * units), normal(units, 4 * units), normal(4 * units)
-    mask = np.ones((steps, reviews), bool)
+    mask = np.ones((steps, reviews), np.float32)
     hiddens, cells, gates = kernels.lstm_forward(projected, kernel, bias, mask, False, True)
     gradient = kernels.lstm_backward(hiddens, kernel, cells, gates, mask, False)
     for result in (hiddens, cells, gates, gradient):
@@ -51,7 +51,7 @@ def test_gru_steps_match_a_hand_computation():
     # z = r = sigmoid(0) = 1/2. First g = tanh(1/2 + r·1) = tanh(1), so h = g / 2; then g = tanh(r·(h + 1)).
     projected, kernel = np.array([[[0, 0, 0.5]], [[0, 0, 0]]], np.float32), np.array([[0, 0, 1]], np.float32)
     bias = np.array([[0, 0, 0], [0, 0, 1]], np.float32)
-    hiddens, gates = kernels.gru_forward(projected, kernel, bias, np.ones((2, 1), bool), False, True)
+    hiddens, gates = kernels.gru_forward(projected, kernel, bias, np.ones((2, 1), np.float32), False, True)
     first = np.tanh(1) / 2
     assert gates[0, 0] == pytest.approx([0.5, 0.5, np.tanh(1), 1], abs=1e-6)
     assert hiddens[:, 0, 0] == pytest.approx([first, first / 2 + np.tanh((first + 1) / 2) / 2], abs=1e-6)
@@ -59,7 +59,7 @@ def test_gru_steps_match_a_hand_computation():
 
 def test_pooling_ignores_padding():
     states = np.array([[[-0.5], [0.9]], [[-0.1], [0.9]], [[0.9], [0.9]]], np.float32)
-    mask = np.array([[1, 0], [1, 0], [0, 0]], bool)  # the first review has two tokens, the second none
+    mask = np.array([[1, 0], [1, 0], [0, 0]], np.float32)  # the first review has two tokens, the second none
     pooled, argmax = kernels.pool_forward(states, mask)
     np.testing.assert_allclose(pooled, [[-0.3, -0.1], [0, -1]], atol=1e-7)
     assert argmax.tolist() == [[1], [-1]]
@@ -71,7 +71,7 @@ def test_pooling_ignores_padding():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_infinity_are_preserved(bad):
     """Divergence is detected by the loss, so no loop may replace NaN by a number."""
-    projected, kernel, bias, mask = normal(3, 2, 8), normal(2, 8), normal(8), np.ones((3, 2), bool)
+    projected, kernel, bias, mask = normal(3, 2, 8), normal(2, 8), normal(8), np.ones((3, 2), np.float32)
     projected[1, 0] = np.nan
     hiddens, *_ = kernels.lstm_forward(projected, kernel, bias, mask, False, True)
     assert np.isnan(hiddens[1:, 0]).all()
@@ -103,7 +103,7 @@ def test_gradient_does_not_depend_on_the_training_flag(name, biases):
     for training in (False, True):
         with tf.GradientTape() as tape:
             tape.watch(given)
-            total = tf.reduce_sum(getattr(layers, name)(*given, tf.ones((6, 2), tf.bool), False, training))
+            total = tf.reduce_sum(getattr(layers, name)(*given, tf.ones((6, 2)), False, training))
         found.append(tape.gradient(total, given))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
