@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 18, 8  # of 2022, so that runtimes of the last years can read the model
 PACKAGE = "onnx>=1.23"
 INPUT, LOGIT, OUTPUT = "token_ids", "logit", "probability"
-# Tensors in the graph that several layers read: tokens, (width, reviews) int64; mask, (width, reviews, 1) float32, 1 for
-# tokens and 0 for padding; and lengths, (reviews,) int32, the number of tokens.
+# Tensors in the graph that several layers read: tokens, (width, reviews) int64; mask, (width, reviews, 1) float32, 1 at
+# tokens and 0 at padding; and lengths, (reviews,) int32, the number of tokens.
 TOKENS, MASK, LENGTHS = "tokens", "mask", "lengths"
 DESCRIPTION = """A network of imdb-compare.
 token_ids: (reviews, width), ids of the tokens in vocabulary.parquet; 1 = unknown, 0 = padding, only on the right.

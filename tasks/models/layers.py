@@ -149,9 +149,9 @@ def mean_max_pooling(states: Tensor, mask: Tensor) -> Tensor:
 class FastSimpleRNN(keras.layers.Layer):  # type: ignore[misc]
     """Simple recurrent layer (Elman 1990) that returns the state of each step.
 
-    It reads (time, batch, features) sequences with padding on one side. Where padding is read first, with
-    `go_backwards`, the projected input is zero, so that a state of zeros remains zero. Where it is read last, its states
-    are not used.
+    It reads (time, batch, features) sequences with padding on the right. It reads padding last, and its states must not
+    be used. With `go_backwards`, it reads padding first; the projected input is zero there, so that a state of zeros
+    remains zero.
     """
 
     gates = 1

@@ -24,7 +24,9 @@ def pace(architecture: str, recipe: Recipe, seconds: float = SECONDS) -> float:
     rng = np.random.default_rng(0)
     words = rng.integers(1, recipe.vocabulary_size, (recipe.batch_size, recipe.max_tokens)).astype(np.int32)
     labels = rng.integers(0, 2, recipe.batch_size).astype(np.float32)
-    step = training_step(ARCHITECTURES[architecture](recipe), recipe, class_weights(labels, balanced=False), updates=1_000)
+    step = training_step(
+        ARCHITECTURES[architecture](recipe), recipe, class_weights(labels, balanced=False), updates=1_000
+    )
     for _ in range(WARM_UP):
         step.update(words, labels)
     start, count = time.perf_counter(), 0

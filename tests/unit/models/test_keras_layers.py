@@ -134,7 +134,7 @@ def cudnn_calls(monkeypatch):
     rnn = import_module("keras.src.backend.tensorflow.rnn")  # Keras hides the module by a function of its name
     calls = []
 
-    def return_zeros(input, input_h, input_c, **options):  # noqa: A002 (names of TensorFlow)
+    def return_zeros(input, input_h, input_c, **options):
         calls.append(options)
         outputs = tf.repeat(tf.zeros_like(input[:, :, :1]), TINY.units, 2)
         return outputs, input_h, tf.zeros_like(input_h), None, None
