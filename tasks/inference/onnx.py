@@ -1,8 +1,7 @@
 """Networks as ONNX models, which many runtimes can run without Keras and without this project.
 
 The graph is written operator by operator from the layers and weights of a model, because converters of TensorFlow
-graphs do not support the compiled kernels. ONNX counts the tokens of a review from its first step, so padding is moved
-from the left to the right of the tokens first.
+graphs do not support the compiled kernels.
 """
 
 from __future__ import annotations
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 18, 8  # of 2022, so that runtimes of the last years can read the model
 PACKAGE = "onnx>=1.23"
 INPUT, LOGIT, OUTPUT = "token_ids", "logit", "probability"
-# Tensors in the graph that several layers read.
+# Tensors in the graph that several layers read: tokens, (width, reviews) int64; mask, (width, reviews, 1) float32, 1 at
+# tokens and 0 at padding; and lengths, (reviews,) int32, the number of tokens.
 TOKENS, MASK, LENGTHS = "tokens", "mask", "lengths"
 DESCRIPTION = """A network of imdb-compare.
-token_ids: (reviews, width), ids of the tokens in vocabulary.parquet; 1 = unknown, 0 = padding, only on the left.
+token_ids: (reviews, width), ids of the tokens in vocabulary.parquet; 1 = unknown, 0 = padding, only on the right.
 logit: (reviews,), log-odds of the positive class before calibration.
 probability: (reviews,), calibrated probability of the positive class."""
 
@@ -46,11 +46,13 @@ class RecurrentOperator:
     attributes: dict[str, int] = field(default_factory=dict)
 
 
-RECURRENT_OPERATORS = {
-    "FastSimpleRNN": RecurrentOperator("RNN", (0,)),
-    "FastLSTM": RecurrentOperator("LSTM", (0, 3, 1, 2)),
-    "FastGRU": RecurrentOperator("GRU", (0, 1, 2), {"linear_before_reset": 1}),
+OPERATORS = {
+    "SimpleRNN": RecurrentOperator("RNN", (0,)),
+    "LSTM": RecurrentOperator("LSTM", (0, 3, 1, 2)),
+    "GRU": RecurrentOperator("GRU", (0, 1, 2), {"linear_before_reset": 1}),
 }
+VARIANTS = ("Fast", "Keras")  # layers of `tasks.models.layers` and `tasks.models.keras_layers`
+RECURRENT_OPERATORS = {f"{variant}{name}": operator for variant in VARIANTS for name, operator in OPERATORS.items()}
 
 
 def check_onnx_installed() -> None:
@@ -71,7 +73,7 @@ def onnx_model(model: keras.Model, temperature: float) -> bytes:
         temperature: Divisor of the log-odds.
 
     Returns:
-        Content of the file. The input `token_ids` is (reviews, width) int64 with padding 0 on the left, of any size
+        Content of the file. The input `token_ids` is (reviews, width) int64 with padding 0 on the right, of any size
         above 0. The output `probability` is (reviews,) float32, calibrated as in `imdb-compare predict`; `logit` are
         the log-odds before calibration, (reviews,) float32.
 
@@ -81,7 +83,7 @@ def onnx_model(model: keras.Model, temperature: float) -> bytes:
     from onnx import TensorProto, helper
 
     graph = OnnxGraph()
-    _move_padding(graph)
+    _write_inputs(graph)
     logit = _write_layers(graph, model)
     _write_output(graph, logit, temperature)
     proto = helper.make_graph(
@@ -121,24 +123,15 @@ class OnnxGraph:
         return name
 
 
-def _move_padding(graph: OnnxGraph) -> None:
-    """Rotate each review until its tokens come first.
-
-    Adds the tensors tokens, (width, reviews) int64; mask, (width, reviews, 1) float32, 1 for tokens and 0 for padding;
-    and lengths, (reviews,) int32, the number of tokens.
-    """
+def _write_inputs(graph: OnnxGraph) -> None:
+    """Write the tensors that several layers read."""
     from onnx import TensorProto
 
-    zero, one = graph.constant(0), graph.constant([1])
-    is_token = graph.add("Cast", graph.add("Greater", INPUT, zero), to=TensorProto.INT64)
-    length = graph.add("ReduceSum", is_token, one)
-    width = graph.add("Gather", graph.add("Shape", INPUT), graph.constant(1))
-    steps = graph.add("Range", zero, width, graph.constant(1))
-    positions = graph.add("Mod", graph.add("Add", steps, graph.add("Sub", width, length)), width)
-    graph.add("Transpose", graph.add("GatherElements", INPUT, positions, axis=1), output=TOKENS, perm=[1, 0])
-    is_token = graph.add("Cast", graph.add("Greater", TOKENS, zero), to=TensorProto.FLOAT)
+    graph.add("Transpose", INPUT, output=TOKENS, perm=[1, 0])
+    is_token = graph.add("Cast", graph.add("Greater", TOKENS, graph.constant(0)), to=TensorProto.FLOAT)
     graph.add("Unsqueeze", is_token, graph.constant([2]), output=MASK)
-    graph.add("Cast", graph.add("Squeeze", length, one), output=LENGTHS, to=TensorProto.INT32)
+    length = graph.add("ReduceSum", is_token, graph.constant([0]), keepdims=0)
+    graph.add("Cast", length, output=LENGTHS, to=TensorProto.INT32)
 
 
 def _write_layers(graph: OnnxGraph, model: keras.Model) -> str:
@@ -178,7 +171,7 @@ def _write_embedding(graph: OnnxGraph, layer: Any, _: list[str]) -> str:
 def _write_recurrent(graph: OnnxGraph, layer: Any, inputs: list[str]) -> str:
     """Write a recurrent layer; its states are zero at padding."""
     operator = RECURRENT_OPERATORS[type(layer).__name__]
-    kernel, recurrent, bias = (np.split(weight.numpy(), layer.gates, axis=-1) for weight in layer.weights)
+    kernel, recurrent, bias = (np.split(weight.numpy(), len(operator.gates), axis=-1) for weight in layer.weights)
     # Keras may have one bias, that of the input; ONNX always has the bias of the recurrence as well.
     biases = [np.stack([each, np.zeros_like(each)]) if each.ndim == 1 else each for each in bias]
     arrays = [np.concatenate([part[gate].T for gate in operator.gates])[None] for part in (kernel, recurrent)]
@@ -213,6 +206,6 @@ LAYER_WRITERS: dict[str, LayerWriter] = {
     "Dropout": lambda _, __, inputs: inputs[0],  # has no effect on predictions
     **dict.fromkeys(RECURRENT_OPERATORS, _write_recurrent),
     "Concatenate": lambda graph, _, inputs: graph.add("Concat", *inputs, axis=-1),
-    "GlobalMeanMaxPooling1D": _write_pooling,
+    **dict.fromkeys((f"{variant}MeanMaxPooling" for variant in VARIANTS), _write_pooling),
     "Dense": _write_dense,
 }

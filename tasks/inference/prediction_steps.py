@@ -86,7 +86,7 @@ def _network_steps(card: ModelCard, onnx: bool) -> list[str]:
         "two positions are taken: id 0 is padding, and id 1 is every token that is not in the array.",
         f"Truncation: Keep the last {card.recipe.max_tokens} ids (`max_tokens` in `{CARD_FILE}`). A text without "
         "tokens becomes one id, 1.",
-        "Padding: If texts of different lengths are predicted in one call, put 0 on the left of the shorter ones. "
+        "Padding: If texts of different lengths are predicted in one call, put 0 on the right of the shorter ones. "
         "The number of zeros does not change a probability.",
         f"Logit: {ONNX if onnx else WITHOUT_ONNX}",
     ]

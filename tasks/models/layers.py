@@ -2,8 +2,8 @@
 
 Keras computes the projection of the input inside the loop over time. These layers compute it in one product before
 the loop, and the gradient of the recurrent kernel in one product after it (Appleyard, Kočiský and Blunsom 2016,
-"Optimizing Performance of Recurrent Neural Networks on GPUs"). The loop itself is compiled (`tasks.models.kernels`); on
-a GPU, TensorFlow graphs are used instead (`tasks.models.graph_loops`). Weights, initial values and results are those of
+"Optimizing Performance of Recurrent Neural Networks on GPUs"). The loop itself is compiled (`tasks.models.kernels`), so
+it runs on the CPU; for GPUs there is `tasks.models.keras_layers`. Weights, initial values and results are those of
 Keras' `SimpleRNN`, `LSTM` and `GRU`.
 """
 
@@ -14,11 +14,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.models import graph_loops, kernels
-from tasks.models.gpus import on_gpu
+from tasks.models import kernels
 
 Tensor = Any  # TensorFlow ships no types
 Gradient = Callable[[Tensor], tuple[Tensor | None, ...]]
+
+
+def _kernel_gradient(states: Tensor, gradient: Tensor, go_backwards: bool) -> Tensor:
+    """Compute the gradient of the recurrent kernel, the sum of (state before a step)ᵀ·(gradient), in one product.
+
+    Args:
+        states: State after each step, (time, batch, units); it was zero before the first.
+        gradient: Gradient with respect to the inputs of each step, (time, batch, width).
+        go_backwards: Whether the steps ran from the end of the sequence.
+
+    Returns:
+        (units, width).
+    """
+    before, after = (states[1:], gradient[:-1]) if go_backwards else (states[:-1], gradient[1:])
+    flat = tf.reshape(before, (-1, before.shape[-1]))
+    return tf.matmul(flat, tf.reshape(after, (-1, after.shape[-1])), transpose_a=True)
 
 
 def _bias_gradient(gradient: Tensor) -> Tensor:
@@ -56,7 +71,7 @@ def lstm_steps(
             )
             arrays = (upstream, kernel, *states, mask)
             (d_projected,) = _call_kernel(kernels.lstm_backward, *arrays, flags=(go_backwards,), widths=(width,))
-            d_kernel = graph_loops.kernel_gradient(hiddens, d_projected, go_backwards)
+            d_kernel = _kernel_gradient(hiddens, d_projected, go_backwards)
             return d_projected, d_kernel, _bias_gradient(d_projected)
 
         return hiddens, gradient
@@ -86,7 +101,7 @@ def gru_steps(
                 kernels.gru_backward, *arrays, flags=(go_backwards,), widths=(width, width)
             )
             d_bias = tf.stack([_bias_gradient(d_projected), _bias_gradient(d_product)])
-            return d_projected, graph_loops.kernel_gradient(hiddens, d_product, go_backwards), d_bias
+            return d_projected, _kernel_gradient(hiddens, d_product, go_backwards), d_bias
 
         return hiddens, gradient
 
@@ -106,7 +121,7 @@ def simple_steps(
 
         def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
             (d_projected,) = _call_kernel(kernels.simple_backward, upstream, kernel, hiddens, mask, **options)
-            d_kernel = graph_loops.kernel_gradient(hiddens, d_projected, go_backwards)
+            d_kernel = _kernel_gradient(hiddens, d_projected, go_backwards)
             return d_projected, d_kernel, _bias_gradient(d_projected)
 
         return hiddens, gradient
@@ -134,14 +149,14 @@ def mean_max_pooling(states: Tensor, mask: Tensor) -> Tensor:
 class FastSimpleRNN(keras.layers.Layer):  # type: ignore[misc]
     """Simple recurrent layer (Elman 1990) that returns the state of each step.
 
-    It reads (time, batch, features) sequences with padding on the left. The projected input is zero at padding, so that
-    a state of zeros remains zero, and the padding before a review has no effect. With `go_backwards`, the padding is
-    read last, and its states must not be used.
+    It reads (time, batch, features) sequences with padding on the right. It reads padding last, and its states must not
+    be used. With `go_backwards`, it reads padding first; the projected input is zero there, so that a state of zeros
+    remains zero.
     """
 
     gates = 1
     bias_shape: tuple[int, ...] = ()  # shape of the bias without its last axis
-    steps, graph_steps = staticmethod(simple_steps), staticmethod(graph_loops.simple_steps)
+    steps = staticmethod(simple_steps)
 
     def __init__(self, units: int, go_backwards: bool = False, name: str | None = None) -> None:
         """Create a layer.
@@ -185,8 +200,7 @@ class FastSimpleRNN(keras.layers.Layer):  # type: ignore[misc]
         shape = (tf.shape(sequence)[0], -1, self.gates * self.units)
         projected = tf.reshape(tf.matmul(flat, self.kernel), shape)
         kernel, bias = (tf.convert_to_tensor(weight) for weight in (self.recurrent_kernel, self.bias))
-        steps = self.graph_steps if on_gpu() else self.steps
-        return steps(projected, kernel, bias, mask, self.go_backwards, bool(training))
+        return self.steps(projected, kernel, bias, mask, self.go_backwards, bool(training))
 
     def compute_output_shape(self, shape: tuple[int | None, ...], *_: object) -> tuple[int | None, ...]:
         """Return the shape of the states."""
@@ -197,7 +211,7 @@ class FastLSTM(FastSimpleRNN):
     """LSTM layer (Hochreiter and Schmidhuber 1997) that returns the state of each step; see `FastSimpleRNN`."""
 
     gates = 4
-    steps, graph_steps = staticmethod(lstm_steps), staticmethod(graph_loops.lstm_steps)
+    steps = staticmethod(lstm_steps)
 
     def initial_bias(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         """Return a bias of 1 at the forget gate (Jozefowicz, Zaremba and Sutskever 2015), and 0 elsewhere."""
@@ -213,15 +227,15 @@ class FastGRU(FastSimpleRNN):
     """
 
     gates, bias_shape = 3, (2,)
-    steps, graph_steps = staticmethod(gru_steps), staticmethod(graph_loops.gru_steps)
+    steps = staticmethod(gru_steps)
 
 
-class GlobalMeanMaxPooling1D(keras.layers.Layer):  # type: ignore[misc]
+class FastMeanMaxPooling(keras.layers.Layer):  # type: ignore[misc]
     """Mean and maximum of the states over the tokens of a review: (time, batch, units) to (batch, 2 x units)."""
 
     def call(self, states: Tensor, mask: Tensor) -> Tensor:
         """Return mean and maximum; `mask` as in `FastSimpleRNN.call`."""
-        return (graph_loops.mean_max_pooling if on_gpu() else mean_max_pooling)(states, mask)
+        return mean_max_pooling(states, mask)
 
     def compute_output_shape(self, shape: tuple[int | None, ...], *_: object) -> tuple[int | None, ...]:
         """Return the shape of the result."""

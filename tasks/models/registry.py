@@ -1,8 +1,9 @@
 """Registry of architectures: one builder each, all with the same embedding, units, classifier and regularization.
 
-A model reads (reviews, width) int32 token ids, 0 = padding on the left, 1 = unknown token, and returns one logit per
+A model reads (reviews, width) int32 token ids, 0 = padding on the right, 1 = unknown token, and returns one logit per
 review, (reviews, 1) float32. The width may differ from call to call, and padding never changes a logit. Between the
-layers, sequences are time-major, which saves the recurrent loops a copy of each step.
+layers, sequences are time-major, which saves the recurrent loops a copy of each step. On a GPU, the layers are those of
+Keras (`tasks.models.keras_layers`); they have the same weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tasks.config.recipe import Recipe
+from tasks.models.gpus import on_gpu
 
 if TYPE_CHECKING:
     import keras
@@ -22,19 +24,21 @@ SIMPLE_RNN_NAME, GRU_NAME, LSTM_NAME = "recurrent", "gated_recurrent_unit", "lon
 
 def simple_rnn(recipe: Recipe) -> keras.Model:
     """Build one simple recurrent layer (Elman 1990)."""
+    from tasks.models.keras_layers import KerasSimpleRNN
     from tasks.models.layers import FastSimpleRNN
 
     token_ids, sequence, mask = _embedding(recipe)
-    states = FastSimpleRNN(recipe.units, name=SIMPLE_RNN_NAME)(sequence, mask)
+    states = _for_device(FastSimpleRNN, KerasSimpleRNN)(recipe.units, name=SIMPLE_RNN_NAME)(sequence, mask)
     return _classifier(token_ids, states, mask, recipe)
 
 
 def gru(recipe: Recipe) -> keras.Model:
     """Build one layer of gated recurrent units (Cho et al. 2014)."""
+    from tasks.models.keras_layers import KerasGRU
     from tasks.models.layers import FastGRU
 
     token_ids, sequence, mask = _embedding(recipe)
-    states = FastGRU(recipe.units, name=GRU_NAME)(sequence, mask)
+    states = _for_device(FastGRU, KerasGRU)(recipe.units, name=GRU_NAME)(sequence, mask)
     return _classifier(token_ids, states, mask, recipe)
 
 
@@ -52,13 +56,8 @@ def bidirectional_lstm(recipe: Recipe) -> keras.Model:
     """Build two LSTM layers that read in opposite directions (Graves and Schmidhuber 2005)."""
     import keras
 
-    from tasks.models.layers import FastLSTM
-
     token_ids, sequence, mask = _embedding(recipe)
-    states = [
-        FastLSTM(recipe.units, go_backwards=bool(number), name=_lstm_name(number))(sequence, mask)
-        for number in range(2)
-    ]
+    states = [_lstm(recipe, number, go_backwards=bool(number))(sequence, mask) for number in range(2)]
     return _classifier(token_ids, keras.layers.Concatenate()(states), mask, recipe)
 
 
@@ -102,18 +101,26 @@ def builder(name: str) -> Callable[[Recipe], keras.Model]:
 
 def _stacked_lstms(recipe: Recipe, layers: int) -> keras.Model:
     """Build LSTM layers, each of which reads the states of the one before."""
-    from tasks.models.layers import FastLSTM
-
     token_ids, sequence, mask = _embedding(recipe)
     for number in range(layers):
         if number > 0:
             sequence = _channel_dropout(recipe.layer_dropout, recipe.units)(sequence)
-        sequence = FastLSTM(recipe.units, name=_lstm_name(number))(sequence, mask)
+        sequence = _lstm(recipe, number)(sequence, mask)
     return _classifier(token_ids, sequence, mask, recipe)
 
 
-def _lstm_name(number: int) -> str:
-    return f"{LSTM_NAME}_{number}" if number else LSTM_NAME
+def _lstm(recipe: Recipe, number: int, go_backwards: bool = False) -> keras.layers.Layer:
+    """Return the LSTM layer of a number, counted from 0."""
+    from tasks.models.keras_layers import KerasLSTM
+    from tasks.models.layers import FastLSTM
+
+    name = f"{LSTM_NAME}_{number}" if number else LSTM_NAME
+    return _for_device(FastLSTM, KerasLSTM)(recipe.units, go_backwards=go_backwards, name=name)
+
+
+def _for_device(fast: type[keras.layers.Layer], keras_layer: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
+    """Return the layer of Keras if this process trains on a GPU, on which compiled loops cannot run."""
+    return keras_layer if on_gpu() else fast
 
 
 def _embedding(recipe: Recipe) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
@@ -145,7 +152,9 @@ def _classifier(
     """Return the model that maps mean and maximum of the states over the tokens of a review to one logit."""
     import keras
 
-    from tasks.models.layers import GlobalMeanMaxPooling1D
+    from tasks.models.keras_layers import KerasMeanMaxPooling
+    from tasks.models.layers import FastMeanMaxPooling
 
-    pooled = keras.layers.Dropout(recipe.dropout)(GlobalMeanMaxPooling1D()(states, mask))
+    pooled = _for_device(FastMeanMaxPooling, KerasMeanMaxPooling)()(states, mask)
+    pooled = keras.layers.Dropout(recipe.dropout)(pooled)
     return keras.Model(token_ids, keras.layers.Dense(1, name="logit")(pooled))

@@ -23,6 +23,7 @@ from tasks.storage.safe_files import json_model
 from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, check_columns
 from tasks.storage.trial_records import NOT_MEASURED, TrainedTrial, TrialResult
 
+CELL = re.compile("^([^/]+)/(?:lstm|gru|simple_rnn)_cell/")  # in the name of a weight of Keras' recurrent layers
 PREDICTED_SPLITS = ("validation", "test")
 PREDICTIONS: dict[str, Kind] = {
     "architecture": "text", "seed": "number", "review_id": "text", "split": "text", "label": "number",
@@ -205,8 +206,10 @@ def canonical_weight_names(weights: Mapping[str, Weight]) -> dict[str, Weight]:
     """Return weights under the names that they have in a process which builds only this model.
 
     Keras numbers the layers of a process: the first LSTM layer of a model may be called `lstm_4`. Without the renaming
-    (`lstm_4/kernel` to `lstm/kernel`), the stored bytes would depend on which models were built before.
+    (`lstm_4/kernel` to `lstm/kernel`), the stored bytes would depend on which models were built before. The cell of a
+    recurrent layer is omitted (`lstm/lstm_cell/kernel`): the compiled layers have none, and the same weights.
     """
+    weights = {CELL.sub(r"\1/", name): weight for name, weight in weights.items()}
     numbers: dict[str, dict[int, str]] = {}
     for layer in {name.split("/")[0] for name in weights if "/" in name}:
         kind, number = re.sub(r"_\d+$", "", layer), re.search(r"_(\d+)$", layer)

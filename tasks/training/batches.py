@@ -42,8 +42,8 @@ class Split:
         return Split(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), self.labels[rows])
 
 
-def pad_left(split: Split, rows: np.ndarray, width: int) -> np.ndarray:
-    """Return the last `width` token ids of some reviews, padded with zeros on the left.
+def pad_right(split: Split, rows: np.ndarray, width: int) -> np.ndarray:
+    """Return the last `width` token ids of some reviews, padded with zeros on the right.
 
     Args:
         split: The reviews.
@@ -53,10 +53,11 @@ def pad_left(split: Split, rows: np.ndarray, width: int) -> np.ndarray:
     Returns:
         (n, width) int32.
     """
-    columns = split.offsets[rows + 1, None] - np.arange(width, 0, -1)
-    inside = columns >= split.offsets[rows, None]
-    token_ids = np.zeros(columns.shape, np.int32)
-    token_ids[inside] = split.tokens[columns[inside]]
+    ends = split.offsets[rows + 1, None]
+    positions = np.maximum(split.offsets[rows, None], ends - width) + np.arange(width)
+    inside = positions < ends
+    token_ids = np.zeros(positions.shape, np.int32)
+    token_ids[inside] = split.tokens[positions[inside]]
     return token_ids
 
 

@@ -20,7 +20,7 @@ from tasks.models.registry import ARCHITECTURES, builder
 
 REQUIREMENT = (
     "Required is a function (recipe) -> keras.Model whose model reads (reviews, width) integers of any width, "
-    "0 = padding on the left, and returns one logit per review, (reviews, 1)."
+    "0 = padding on the right, and returns one logit per review, (reviews, 1)."
 )
 
 

@@ -52,15 +52,16 @@ def flops(model: keras.Model) -> tuple[float, float]:
     """
     import keras
 
+    from tasks.models.keras_layers import TimeMajorRNN
     from tasks.models.layers import FastSimpleRNN
 
     per_token, per_review = 0.0, 0.0
     for layer in model.layers:
-        if isinstance(layer, FastSimpleRNN):
-            kernels = (layer.kernel, layer.recurrent_kernel)
-            per_token += 2.0 * sum(int(np.prod(kernel.shape)) for kernel in kernels)
+        operations = 2.0 * sum(int(np.prod(weight.shape)) for weight in layer.weights if "kernel" in weight.name)
+        if isinstance(layer, FastSimpleRNN | TimeMajorRNN):
+            per_token += operations
         elif isinstance(layer, keras.layers.Dense):
-            per_review += 2.0 * int(np.prod(layer.kernel.shape))
+            per_review += operations
         elif layer.weights and not isinstance(layer, keras.layers.Embedding):
             return float("nan"), float("nan")
     return per_token, per_review

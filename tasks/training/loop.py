@@ -1,6 +1,6 @@
 """Training loop of a network: batches of similar length, a learning-rate schedule, early stopping.
 
-Reviews are padded on the left to one of a few widths. The width of a review depends only on its own length.
+Reviews are padded on the right to one of a few widths. The width of a review depends only on its own length.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.recipe import Recipe
-from tasks.training.batches import Split, make_batches, pad_left, padded_widths
+from tasks.training.batches import Split, make_batches, pad_right, padded_widths
 from tasks.training.costs import training_flops
 from tasks.training.epoch_scores import HISTORY_COLUMNS, class_weights, epoch_scores, scores_from_totals
 from tasks.training.prediction import predict
@@ -178,7 +178,7 @@ def _train_epoch(
     """Update the weights on each batch of an epoch, and return the scores on the training reviews."""
     step.totals.assign(np.zeros(4, np.float32))
     for width, rows in make_batches(row_widths, batch_size, rng):
-        step.update(pad_left(train, rows, width), train.labels[rows].astype(np.float32))
+        step.update(pad_right(train, rows, width), train.labels[rows].astype(np.float32))
     loss, true_positives, false_positives, false_negatives = step.totals.numpy().tolist()
     return scores_from_totals(loss, true_positives, false_positives, false_negatives, len(train.labels))
 

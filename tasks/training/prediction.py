@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tasks.training.batches import Split, pad_left, padded_widths
+from tasks.training.batches import Split, pad_right, padded_widths
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,7 @@ def predict_with(forward: Forward, split: Split, *, max_tokens: int, batch_size:
         rows = np.flatnonzero(row_widths == width)
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
-            probabilities[batch] = forward(pad_left(split, batch, width)).numpy()
+            probabilities[batch] = forward(pad_right(split, batch, width)).numpy()
     return probabilities
 
 

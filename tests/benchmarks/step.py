@@ -3,7 +3,7 @@
 One thread, random reviews of full length, as in `pace.py`. The last line is JSON: milliseconds by architecture and
 number of tokens. `step` is the whole update. `loops` are the compiled loops over time; they consist of the matrix
 products (`products_in_loops`, timed separately) and the gates. `pooling` are the loops of the pooling layer. `others`
-is the rest: mainly the large matrix products of the layers, TensorFlow, Adam and the averaging of weights.
+is the rest: mainly the large matrix products of the layers, TensorFlow and Adam.
 """
 
 import json

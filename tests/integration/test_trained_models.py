@@ -62,9 +62,9 @@ def test_loaded_model_gives_the_stored_predictions(cache: Path) -> None:
 def test_weight_names_do_not_depend_on_models_built_before(cache: Path) -> None:
     layers = {name.split("/")[0] for name in load(weights_file(cache, NAME).read_bytes())}
     assert layers == {"embedding", "long_short_term_memory", "long_short_term_memory_1", "logit"}
-    weights = {"lstm_10/kernel": 10, "lstm_9/kernel": 9, "lstm_9/trial/bias": 8, "logit/bias": 1, "vocabulary": 0}
+    weights = {"lstm_10/kernel": 10, "lstm_9/kernel": 9, "lstm_9/lstm_cell/bias": 8, "logit/bias": 1, "vocabulary": 0}
     assert canonical_weight_names(weights) == {
-        "lstm_1/kernel": 10, "lstm/kernel": 9, "lstm/trial/bias": 8, "logit/bias": 1, "vocabulary": 0,
+        "lstm_1/kernel": 10, "lstm/kernel": 9, "lstm/bias": 8, "logit/bias": 1, "vocabulary": 0,
     }  # fmt: skip
     assert canonical_weight_names(canonical_weight_names(weights)) == canonical_weight_names(weights)
 

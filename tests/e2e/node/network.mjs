@@ -22,6 +22,6 @@ export async function network(folder, { recipe }) {
 
 function padded(rows) {
   const width = Math.max(...rows.map((row) => row.length));
-  const filled = rows.flatMap((row) => [...Array(width - row.length).fill(0), ...row]);
+  const filled = rows.flatMap((row) => [...row, ...Array(width - row.length).fill(0)]);
   return new ort.Tensor("int64", BigInt64Array.from(filled, BigInt), [rows.length, width]);
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # importing Keras takes seconds, also in processes that run n
 TINY = Recipe(vocabulary_size=11, embedding_size=5, units=3)
 TEMPERATURE = 1.3
 # The second row has one token and the last row has none; the others are padding.
-TOKEN_IDS = np.array([[5, 6, 7, 8, 9, 10, 2], [0, 0, 0, 0, 0, 0, 4], [0, 0, 4, 1, 10, 2, 3], [0] * 7])
+TOKEN_IDS = np.array([[5, 6, 7, 8, 9, 10, 2], [4, 0, 0, 0, 0, 0, 0], [4, 1, 10, 2, 3, 0, 0], [0] * 7])
 
 each_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
 
@@ -39,10 +39,10 @@ def predict_with_keras(model: "keras.Model", token_ids: np.ndarray) -> np.ndarra
 
 
 def make_token_ids(reviews: int, width: int) -> np.ndarray:
-    """Make reviews of 0 to `width` tokens, padded on the left."""
+    """Make reviews of 0 to `width` tokens, padded on the right."""
     rng = np.random.default_rng(width)
     token_ids = rng.integers(1, TINY.vocabulary_size, (reviews, width))
-    token_ids[np.arange(width) < rng.integers(0, width + 1, (reviews, 1))] = 0
+    token_ids[np.arange(width) >= rng.integers(0, width + 1, (reviews, 1))] = 0
     return token_ids
 
 
@@ -68,9 +68,16 @@ def test_model_is_valid_and_reproducible(name: str) -> None:
     assert onnx_model(model, TEMPERATURE) == content
 
 
+@each_architecture
+def test_models_trained_on_a_gpu_give_the_same_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = onnx_model(make_network(name), TEMPERATURE)
+    monkeypatch.setattr("tasks.models.registry.on_gpu", lambda: True)
+    assert onnx_model(make_network(name), TEMPERATURE) == content
+
+
 def test_padding_has_no_effect() -> None:
     content = onnx_model(make_network("bidirectional_lstm"), TEMPERATURE)
-    wider = np.pad(TOKEN_IDS, ((0, 0), (4, 0)))
+    wider = np.pad(TOKEN_IDS, ((0, 0), (0, 4)))
     np.testing.assert_allclose(run_onnx_model(content, wider), run_onnx_model(content, TOKEN_IDS), atol=1e-6)
 
 

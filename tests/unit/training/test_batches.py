@@ -5,19 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.training.batches import make_batches, pad_left, padded_widths
+from tasks.training.batches import make_batches, pad_right, padded_widths
 from tasks.training.epoch_scores import class_weights, epoch_scores
 from tests.helpers.encoded_reviews import split_of
 
 reviews_of_any_length = st.lists(st.lists(st.integers(1, 10), max_size=40), min_size=1, max_size=60)
 
 
-def test_last_tokens_are_kept_and_padded_on_the_left():
-    token_ids = pad_left(split_of([[1, 2, 3, 4, 5], [6], []]), np.arange(3), 3)
+def test_last_tokens_are_kept_and_padded_on_the_right():
+    token_ids = pad_right(split_of([[1, 2, 3, 4, 5], [6], []]), np.arange(3), 3)
     assert token_ids.dtype == np.int32
-    assert token_ids.tolist() == [[3, 4, 5], [0, 0, 6], [0, 0, 0]]
-    assert pad_left(split_of([[1, 2], [6]]), np.array([1, 0, 1]), 2).tolist() == [[0, 6], [1, 2], [0, 6]]
-    assert pad_left(split_of([[], []]), np.array([1]), 2).tolist() == [[0, 0]]
+    assert token_ids.tolist() == [[3, 4, 5], [6, 0, 0], [0, 0, 0]]
+    assert pad_right(split_of([[1, 2], [6]]), np.array([1, 0, 1]), 2).tolist() == [[6, 0], [1, 2], [6, 0]]
+    assert pad_right(split_of([[], []]), np.array([1]), 2).tolist() == [[0, 0]]
 
 
 def test_balanced_class_weights_give_both_classes_the_same_total_weight():
