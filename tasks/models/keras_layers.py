@@ -38,15 +38,15 @@ class TimeMajorRNN(keras.layers.RNN):  # type: ignore[misc]
         return (*shape[:-1], self.units)
 
 
-class KerasSimpleRNN(TimeMajorRNN, keras.layers.SimpleRNN):
+class KerasSimpleRNN(TimeMajorRNN, keras.layers.SimpleRNN):  # type: ignore[misc]
     """`layers.FastSimpleRNN`, computed by Keras."""
 
 
-class KerasLSTM(TimeMajorRNN, keras.layers.LSTM):
+class KerasLSTM(TimeMajorRNN, keras.layers.LSTM):  # type: ignore[misc]
     """`layers.FastLSTM`, computed by Keras."""
 
 
-class KerasGRU(TimeMajorRNN, keras.layers.GRU):
+class KerasGRU(TimeMajorRNN, keras.layers.GRU):  # type: ignore[misc]
     """`layers.FastGRU`, computed by Keras."""
 
 
