@@ -49,9 +49,11 @@ def deployment(client: SyncPrefectClient) -> DeploymentResponse:
 
 
 def reset(client: SyncPrefectClient) -> None:
-    """Delete the deployments, and deploy them anew."""
+    """Delete the deployments with their automations, and deploy them anew."""
     for entry in content()["deployments"]:
-        client.delete_deployment(client.read_deployment_by_name(name_of(entry)).id)
+        deployed = client.read_deployment_by_name(name_of(entry)).id
+        client.delete_resource_owned_automations(f"prefect.deployment.{deployed}")
+        client.delete_deployment(deployed)
     deploy(content())
 
 
@@ -60,7 +62,7 @@ def test_a_new_deployment_is_as_in_the_file(client: SyncPrefectClient) -> None:
     (schedule,) = deployment(client).schedules
     assert (schedule.active, schedule.slug, schedule.schedule.cron) == (True, "nightly", "0 3 * * *")
     assert schedule.parameters == {"new_seeds": 1, "keep_runs": 60}
-    assert deployment(client).parameters == {"data": "auto", "seeds": 3, "workers": 2}
+    assert deployment(client).parameters == content()["deployments"][0]["parameters"]
     assert deploy(content()) == []
 
 
@@ -125,9 +127,10 @@ def test_a_run_of_a_deployment_fails_with_the_sentence_of_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the message of its state, and without a traceback in its log or in the terminal of `imdb-compare ui`."""
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr("flows.cli.run.configure_prefect", lambda: None)
     with run_ui(tmp_path) as environment, temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):
+        # In this process, and after the command was started, whose signals must be those of a terminal.
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        monkeypatch.setattr("flows.cli.run.configure_prefect", lambda: None)
         for parameters, words in (
             ({"data": "nix.csv"}, ["--data", "nix.csv"]),
             ({"architectures": ["gru2"]}, ["--architectures", "gru2"]),
