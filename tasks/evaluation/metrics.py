@@ -1,14 +1,23 @@
-"""Metrics of a binary classifier: scores, the contribution of each review to them, and the registry `METRICS`.
+"""Metrics of a classifier: scores, the contribution of each review to them, and the registry `METRICS`.
 
 A metric that is compared statistically has contributions. Their mean over the reviews is the score, so one bootstrap
 and one analysis of variance serve all of them.
+
+**Shapes.** Labels are integers from 0 to `classes` - 1. With two classes, probabilities are those of class 1, (...,
+reviews). With more, they have one value for each class, (..., reviews, classes).
+
+**More than two classes.** Precision, recall, F1, AUC and average precision are those of one class against all others,
+averaged over the classes that occur among the labels. A class that does not occur has no such score, and leaving it out
+by the labels alone averages over the same classes for every model.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.evaluation.influence import auc_with_influence, average_precision_with_influence, f1_with_influence
+from tasks.evaluation.metric_record import NATS, Metric
 
 Floats = NDArray[np.float64]
 
@@ -18,228 +27,216 @@ THRESHOLD = 0.5
 CLIP = 1e-7
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric, registered in `METRICS`.
-
-    Attributes:
-        score: Computes the score from labels (reviews,) and probabilities (reviews,) of the positive class.
-        contributions: Computes the contribution of each review; None for metrics that are reported but not compared.
-        greater_is_better: Whether a higher score is better. Scores of such metrics are in [0, 1].
-        needs_both_classes: Whether the metric is undefined if all labels are equal.
-    """
-
-    score: Callable[[np.ndarray, np.ndarray], float]
-    contributions: Callable[[NDArray[np.int8], Floats], Floats] | None = None
-    greater_is_better: bool = True
-    needs_both_classes: bool = False
-
-
-def predicted_labels(probabilities: np.ndarray) -> np.ndarray:
+def predicted_labels(probabilities: np.ndarray, *, classes: int = 2) -> NDArray[np.int8]:
     """Return the predicted class of each review.
 
     Args:
-        probabilities: (reviews,) float, of the positive class, in [0, 1].
+        probabilities: (..., reviews) float, of class 1, in [0, 1]; (..., reviews, classes) with more than two classes.
+        classes: Number of classes.
 
     Returns:
-        (reviews,) int8: 1 if the probability is above 0.5, otherwise 0.
+        (..., reviews) int8. With two classes 1 if the probability is above 0.5, otherwise 0. With more the class with
+        the highest probability, the first one of equal ones.
     """
-    return (np.asarray(probabilities) > THRESHOLD).astype(np.int8)
+    if classes > 2:
+        return np.asarray(np.argmax(probabilities, axis=-1), dtype=np.int8)
+    return np.asarray(np.asarray(probabilities) > THRESHOLD, dtype=np.int8)
 
 
-def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def _of_each_class(labels: np.ndarray, probabilities: np.ndarray) -> Iterator[tuple[NDArray[np.bool_], np.ndarray]]:
+    """Yield, for each class that occurs, which reviews are of this class, and the probabilities of this class."""
+    for value in np.unique(labels):
+        yield np.asarray(labels == value), probabilities[..., value]
+
+
+def _averaging(labels: np.ndarray, classes: int) -> dict[str, object]:
+    """Return the arguments by which scikit-learn averages over classes; for two classes those for class 1 alone."""
+    return {"average": "binary"} if classes == 2 else {"average": "macro", "labels": np.unique(labels)}
+
+
+def accuracy(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
     """Compute the share of correct predictions, in [0, 1]."""
-    return float(np.mean(np.asarray(labels) == predicted_labels(probabilities)))
+    return float(np.mean(np.asarray(labels) == predicted_labels(probabilities, classes=classes)))
 
 
-def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Compute the mean recall of the classes, in [0, 1]; 0.5 for a constant prediction."""
+def balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
+    """Compute the mean recall of the classes that occur, in [0, 1]; 0.5 for a constant prediction of two classes."""
     from sklearn.metrics import recall_score
 
-    return float(recall_score(labels, predicted_labels(probabilities), labels=np.unique(labels), average="macro"))
+    predicted = predicted_labels(probabilities, classes=classes)
+    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro"))
 
 
-def precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Compute the precision of the positive class, in [0, 1]; 0 if no review is predicted as positive."""
+def precision(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
+    """Compute the precision of class 1, in [0, 1]; 0 if it is never predicted. With more classes their mean."""
     from sklearn.metrics import precision_score
 
-    return float(precision_score(labels, predicted_labels(probabilities), zero_division=0))
+    predicted = predicted_labels(probabilities, classes=classes)
+    return float(precision_score(labels, predicted, zero_division=0, **_averaging(labels, classes)))
 
 
-def recall(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Compute the recall of the positive class, in [0, 1]; 0 if there are no positive reviews."""
+def recall(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
+    """Compute the recall of class 1, in [0, 1]; 0 if no review is of this class. With more classes their mean."""
     from sklearn.metrics import recall_score
 
-    return float(recall_score(labels, predicted_labels(probabilities), zero_division=0))
+    predicted = predicted_labels(probabilities, classes=classes)
+    return float(recall_score(labels, predicted, zero_division=0, **_averaging(labels, classes)))
 
 
-def f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Compute the F1 score of the positive class, the harmonic mean of precision and recall, in [0, 1]."""
+def f1(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
+    """Compute the F1 score of class 1, the harmonic mean of precision and recall, in [0, 1].
+
+    With more classes it is their mean (macro F1).
+    """
     from sklearn.metrics import f1_score
 
-    return float(f1_score(labels, predicted_labels(probabilities), zero_division=0))
+    predicted = predicted_labels(probabilities, classes=classes)
+    return float(f1_score(labels, predicted, zero_division=0, **_averaging(labels, classes)))
 
 
-def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Compute the area under the ROC curve, in [0, 1]; NaN if all labels are equal."""
+def auc(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
+    """Compute the area under the ROC curve, in [0, 1]; NaN if all labels are equal.
+
+    With more than two classes it is the mean over the classes, each against all others.
+    """
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(labels, probabilities)) if len(np.unique(labels)) == 2 else float("nan")
+    if len(np.unique(labels)) < 2:
+        return float("nan")
+    if classes == 2:
+        return float(roc_auc_score(labels, probabilities))
+    return float(np.mean([roc_auc_score(own, values) for own, values in _of_each_class(labels, probabilities)]))
 
 
-def average_precision(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Compute the average precision (PR-AUC), in [0, 1]; NaN if no review is positive.
+def average_precision(labels: np.ndarray, probabilities: np.ndarray, *, classes: int = 2) -> float:
+    """Compute the average precision (PR-AUC), in [0, 1]; NaN if no review is of class 1.
 
-    A constant prediction has the share of positive reviews as its score. For a rare class this metric differs between
-    models whose AUC is almost the same.
+    A constant prediction has the share of class 1 as its score. For a rare class this metric differs between models
+    whose AUC is almost the same. With more than two classes it is the mean over the classes, each against all others.
     """
-    from sklearn.metrics import average_precision_score
+    from sklearn.metrics import average_precision_score as score
 
-    return float(average_precision_score(labels, probabilities)) if np.any(labels) else float("nan")
+    if classes == 2:
+        return float(score(labels, probabilities)) if np.any(labels) else float("nan")
+    return float(np.mean([score(own, values) for own, values in _of_each_class(labels, probabilities)]))
 
 
-def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+def log_loss(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None, *, classes: int = 2
+) -> float:
     """Compute the mean negative log-likelihood of the true class, in nats, at least 0.
 
     Args:
-        labels: (reviews,) 0 or 1.
-        probabilities: (reviews,) float, of the positive class, in [0, 1].
+        labels: (reviews,) from 0 to `classes` - 1.
+        probabilities: (reviews,) float, of class 1, in [0, 1]; (reviews, classes) with more than two classes.
         weights: (reviews,) float, weight of each review; equal weights if None.
+        classes: Number of classes.
     """
     from sklearn.metrics import log_loss as mean_log_loss
 
+    if classes > 2:
+        values = log_loss_contributions(labels, np.asarray(probabilities, dtype=np.float64), classes=classes)
+        return float(np.average(values, weights=weights))
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)
     return float(mean_log_loss(labels, clipped, labels=[0, 1], sample_weight=weights))
 
 
-def accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+def accuracy_contributions(labels: np.ndarray, probabilities: Floats, *, classes: int = 2) -> Floats:
     """Return 1 for each correct prediction and 0 for each incorrect one.
 
     Args:
-        labels: (reviews,) int8, 0 or 1.
-        probabilities: (..., reviews) float, of the positive class, in [0, 1].
+        labels: (reviews,) from 0 to `classes` - 1.
+        probabilities: (..., reviews) float, of class 1, in [0, 1]; (..., reviews, classes) with more than two classes.
+        classes: Number of classes.
 
     Returns:
         (..., reviews) float; their mean is the accuracy.
     """
-    return np.asarray((probabilities > THRESHOLD) == labels.astype(bool), dtype=np.float64)
+    return np.asarray(predicted_labels(probabilities, classes=classes) == labels, dtype=np.float64)
 
 
-def log_loss_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+def log_loss_contributions(labels: np.ndarray, probabilities: Floats, *, classes: int = 2) -> Floats:
     """Return the negative log-likelihood of each true class, in nats; shapes as in `accuracy_contributions`."""
+    if classes > 2:
+        of_label = probabilities[..., np.arange(len(labels)), labels.astype(np.intp)]
+        return -np.log(np.clip(of_label, CLIP, 1 - CLIP))
     clipped = np.clip(probabilities, CLIP, 1 - CLIP)
     return -np.log(np.where(labels == 1, clipped, 1 - clipped))
 
 
-def balanced_accuracy_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+def balanced_accuracy_contributions(labels: np.ndarray, probabilities: Floats, *, classes: int = 2) -> Floats:
     """Return the balanced accuracy plus the influence of each review on it; shapes as in `accuracy_contributions`.
 
-    The score is the mean of two means, the recalls of the classes. A review changes that of its own class by (correct -
-    recall) / (share of its class), half of which reaches the score (Efron 1982, as in `f1_contributions`). The mean of
-    the contributions is exactly the balanced accuracy. The labels must contain both classes.
+    The score is the mean of the recalls of the classes that occur. A review changes that of its own class by (correct -
+    recall) / (share of its class), and the score by this divided by the number of classes, to first order (see
+    `tasks.evaluation.influence`).
     """
-    correct = accuracy_contributions(labels, probabilities)
-    contributions = np.empty_like(correct)
-    recalls = [correct[..., labels == value].mean(axis=-1, keepdims=True) for value in (0, 1)]
-    score = (recalls[0] + recalls[1]) / 2
-    for value, recall_of_class in enumerate(recalls):
+    correct = accuracy_contributions(labels, probabilities, classes=classes)
+    contributions, present = np.empty_like(correct), np.unique(labels)
+    recalls = [correct[..., labels == value].mean(axis=-1, keepdims=True) for value in present]
+    score = sum(recalls) / len(present)
+    for value, recall_of_class in zip(present, recalls, strict=True):
         own = labels == value
-        contributions[..., own] = score + (correct[..., own] - recall_of_class) / (2 * own.mean())
+        contributions[..., own] = score + (correct[..., own] - recall_of_class) / (len(present) * own.mean())
     return contributions
 
 
-def f1_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Return the F1 score plus the influence of each review on it; shapes as in `accuracy_contributions`.
-
-    F1 = 2 TP / (predicted positive + positive) is a ratio of two means. To first order, a review changes it by (2 tp -
-    F1 (predicted + label)) / mean(predicted + label). Source: Efron 1982, "The Jackknife, the Bootstrap and Other
-    Resampling Plans", chapter 6 (infinitesimal jackknife). The mean of the contributions is exactly the F1 score. It is
-    0 if no review is positive and none is predicted as positive.
-    """
-    predicted = (probabilities > THRESHOLD).astype(np.float64)
-    positives = predicted + labels
-    mean_positives = positives.mean(axis=-1, keepdims=True)
-    true_positives = 2 * predicted * labels  # counted twice, as in the numerator of F1
-    mean_true = true_positives.mean(axis=-1, keepdims=True)
-    defined = mean_positives > 0
-    score = np.divide(mean_true, mean_positives, out=np.zeros_like(mean_positives), where=defined)
-    residuals = true_positives - score * positives
-    influence = np.divide(residuals, mean_positives, out=np.zeros_like(positives), where=defined)
-    return np.asarray(score + influence)
+def f1_contributions(labels: np.ndarray, probabilities: Floats, *, classes: int = 2) -> Floats:
+    """Return the F1 score plus the influence of each review on it; shapes as in `accuracy_contributions`."""
+    predicted = predicted_labels(probabilities, classes=classes)
+    if classes == 2:
+        return f1_with_influence(labels, predicted.astype(np.float64))
+    present = np.unique(labels)
+    return _mean([f1_with_influence(labels == value, (predicted == value).astype(np.float64)) for value in present])
 
 
-def auc_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+def auc_contributions(labels: np.ndarray, probabilities: Floats, *, classes: int = 2) -> Floats:
     """Return the AUC plus the influence of each review on it; shapes as in `accuracy_contributions`.
 
-    The influence of a positive review is the share of negative reviews with a lower probability, minus the AUC, divided
-    by the share of positive reviews; correspondingly for a negative review. Source: DeLong, DeLong & Clarke-Pearson
-    1988, "Comparing the areas under two or more correlated ROC curves". The mean of the contributions is exactly the
-    AUC. The labels must contain both classes.
+    The labels must contain at least two classes.
     """
-    trials = probabilities.reshape(-1, len(labels))
-    return np.stack([_auc_contributions_of_trial(labels == 1, trial) for trial in trials]).reshape(probabilities.shape)
+    if classes == 2:
+        return auc_with_influence(labels == 1, probabilities)
+    return _mean([auc_with_influence(own, values) for own, values in _of_each_class(labels, probabilities)])
 
 
-def _auc_contributions_of_trial(positive: NDArray[np.bool_], probabilities: Floats) -> Floats:
-    """Return the AUC contributions of one trial, computed from sorted probabilities. Ties count one half."""
-    of_positives, of_negatives = np.sort(probabilities[positive]), np.sort(probabilities[~positive])
-    placement = np.empty_like(probabilities, dtype=np.float64)
-    placement[positive] = _share_below(probabilities[positive], of_negatives)
-    placement[~positive] = 1 - _share_below(probabilities[~positive], of_positives)
-    area = placement[positive].mean()
-    share = np.where(positive, positive.mean(), 1 - positive.mean())
-    return np.asarray(area + (placement - area) / share)
-
-
-def _share_below(values: Floats, ordered: Floats) -> Floats:
-    """Return the share of ordered values that is below each value; equal ones count one half."""
-    counts = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return np.asarray(counts / (2 * len(ordered)))
-
-
-def average_precision_contributions(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
+def average_precision_contributions(labels: np.ndarray, probabilities: Floats, *, classes: int = 2) -> Floats:
     """Return the average precision plus the influence of each review on it; shapes as in `accuracy_contributions`.
 
-    The score is the mean, over the positive reviews, of the precision among all reviews that have at least their
-    probability; reviews with equal probabilities enter together. A review changes the weight of its own precision if it
-    is positive, and every precision of the positive reviews that have at most its probability: by (label - precision) /
-    (number of reviews in that precision). The influence is the derivative by the weight of the review (infinitesimal
-    jackknife, Efron 1982). The mean of the contributions is exactly the average precision. A label must be positive.
+    With two classes, some review must be of class 1.
     """
-    trials = probabilities.reshape(-1, len(labels))
-    contributions = [_average_precision_contributions_of_trial(labels, trial) for trial in trials]
-    return np.stack(contributions).reshape(probabilities.shape)
+    compute = average_precision_with_influence
+    if classes == 2:
+        return compute(labels, probabilities)
+    return _mean([compute(own, values) for own, values in _of_each_class(labels, probabilities)])
 
 
-def _average_precision_contributions_of_trial(labels: NDArray[np.int8], probabilities: Floats) -> Floats:
-    """Return the contributions of one trial, computed from sorted probabilities."""
-    order = np.argsort(-probabilities, kind="stable")
-    positive, ordered = labels[order].astype(np.float64), probabilities[order]
-    is_last = np.append(ordered[1:] != ordered[:-1], True)  # the last review of each probability
-    level = np.cumsum(is_last) - is_last  # position of the probability of each review, from the highest
-    retrieved = np.flatnonzero(is_last) + 1.0
-    true_positives = np.cumsum(positive)[is_last]
-    precision_at = true_positives / retrieved
-    added = np.diff(true_positives, prepend=0.0)  # positive reviews of each probability
-    # Sums over the positive reviews of a probability and of all lower ones.
-    inverse = np.cumsum((added / retrieved)[::-1])[::-1]
-    precisions = np.cumsum((added * precision_at / retrieved)[::-1])[::-1]
-    score = float(added @ precision_at) / true_positives[-1]
-    own = positive * (precision_at[level] - score)
-    influence = (own + positive * inverse[level] - precisions[level]) * len(labels) / true_positives[-1]
-    contributions = np.empty(len(labels))
-    contributions[order] = score + influence
-    return contributions
+def _mean(values: list[Floats]) -> Floats:
+    return np.asarray(sum(values) / len(values))
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy, accuracy_contributions),
-    "precision": Metric(precision),
-    "recall": Metric(recall),
-    "f1": Metric(f1, f1_contributions, needs_both_classes=True),
-    "auc": Metric(auc, auc_contributions, needs_both_classes=True),
-    "balanced_accuracy": Metric(balanced_accuracy, balanced_accuracy_contributions, needs_both_classes=True),
-    "average_precision": Metric(average_precision, average_precision_contributions, needs_both_classes=True),
-    "log_loss": Metric(log_loss, log_loss_contributions, greater_is_better=False),
-}
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", accuracy, accuracy_contributions, is_monitored=True),
+        Metric("precision", precision),
+        Metric("recall", recall),
+        Metric("f1", f1, f1_contributions, needs_both_classes=True, is_monitored=True),
+        Metric(
+            "auc", auc, auc_contributions, needs_both_classes=True, is_fixed_if_constant=True, is_monitored=True
+        ),
+        Metric(
+            "balanced_accuracy", balanced_accuracy, balanced_accuracy_contributions, needs_both_classes=True,
+            is_fixed_if_constant=True, is_for_imbalance=True,
+        ),
+        Metric(
+            "average_precision", average_precision, average_precision_contributions, needs_both_classes=True,
+            is_for_imbalance=True,
+        ),
+        Metric(
+            "log_loss", log_loss, log_loss_contributions, greater_is_better=False, highest=float("inf"), unit=NATS,
+            has_margin=False, is_monitored=True, min_deterioration=0.02,
+        ),
+    )
+}  # fmt: skip
 LOWER_IS_BETTER = {name for name, metric in METRICS.items() if not metric.greater_is_better}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
 from tasks.evaluation.grouping import GROUP_COLUMN, ReviewGroups, groups_of_rows
-from tasks.evaluation.metrics import METRICS, THRESHOLD, Floats
+from tasks.evaluation.metrics import METRICS, Floats, predicted_labels
 
 PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
 TRIAL_COLUMNS = ["architecture", "seed"]
@@ -23,8 +23,9 @@ class Predictions:
         architectures: Names of the architectures.
         seeds: Seeds, ascending.
         review_ids: (reviews,) str, ascending.
-        labels: (reviews,) int8, 0 or 1.
-        probabilities: (architectures, seeds, reviews) float32, of class 1; NaN for a missing trial.
+        labels: (reviews,) int8, from 0 to `classes` - 1.
+        probabilities: (architectures, seeds, reviews) float32, of class 1; (architectures, seeds, reviews, classes)
+            with more than two classes; NaN for a missing trial.
         present: (architectures, seeds) bool, False for a missing trial.
         groups: Which reviews belong together; None if each one is independent of the others as far as is known.
     """
@@ -36,6 +37,11 @@ class Predictions:
     probabilities: NDArray[np.float32]
     present: NDArray[np.bool_]
     groups: ReviewGroups | None = None
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return 2 if self.probabilities.ndim == 3 else self.probabilities.shape[-1]
 
 
 def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
@@ -113,7 +119,7 @@ def _check_predictions(
 
 def correct_predictions(predictions: Predictions) -> NDArray[np.bool_]:
     """Return which predictions are correct: (architectures, seeds, reviews) bool, False for a missing trial."""
-    correct = (predictions.probabilities > THRESHOLD) == predictions.labels.astype(bool)
+    correct = predicted_labels(predictions.probabilities, classes=predictions.classes) == predictions.labels
     return np.asarray(correct & predictions.present[..., None])
 
 
@@ -127,7 +133,7 @@ def correct_mean_predictions(predictions: Predictions) -> NDArray[np.bool_]:
     """
     trials = zip(predictions.probabilities, predictions.present, strict=True)
     means = np.stack([probabilities[present].mean(axis=0) for probabilities, present in trials])
-    return np.asarray((means > THRESHOLD) == predictions.labels.astype(bool))
+    return np.asarray(predicted_labels(means, classes=predictions.classes) == predictions.labels)
 
 
 def metric_contributions(predictions: Predictions, metrics: Collection[str] | None = None) -> dict[str, Floats]:
@@ -138,16 +144,17 @@ def metric_contributions(predictions: Predictions, metrics: Collection[str] | No
         metrics: Names of metrics that have contributions; all of them if None.
 
     Returns:
-        Metric to (architectures, seeds, reviews) float64, NaN for a missing trial. F1 and AUC are left out if all
-        labels are equal.
+        Metric to (architectures, seeds, reviews) float64, NaN for a missing trial. Metrics that are undefined, because
+        all labels are equal, are left out.
     """
-    one_class = len(np.unique(predictions.labels)) < 2
     probabilities = predictions.probabilities[predictions.present].astype(np.float64)
+    shape = (*predictions.present.shape, len(predictions.labels))
     contributions: dict[str, Floats] = {}
     for name, metric in METRICS.items():
-        if metric.contributions is None or (one_class and metric.needs_both_classes):
+        if metric.contributions is None or not metric.is_defined(predictions.labels):
             continue
         if metrics is None or name in metrics:
-            contributions[name] = np.full(predictions.probabilities.shape, np.nan)
-            contributions[name][predictions.present] = metric.contributions(predictions.labels, probabilities)
+            values = metric.contributions(predictions.labels, probabilities, classes=predictions.classes)
+            contributions[name] = np.full(shape, np.nan)
+            contributions[name][predictions.present] = values
     return contributions
