@@ -112,6 +112,7 @@ def imdb_compare(
     new_seeds: p.NewSeeds = DEFAULTS.new_seeds,
     nightly_date: p.NightlyDate = DEFAULTS.nightly_date,
     keep_runs: p.KeepRuns = DEFAULTS.keep_runs,
+    metric: p.MetricName = DEFAULTS.metric,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
     resample_training: p.ResampleTraining = DEFAULTS.resample_training,
     engine: p.Engine = DEFAULTS.engine,
@@ -178,15 +179,15 @@ def imdb_compare(
             load_libraries()  # while the trials are trained
         trained = collect_trials(specs, trainings)
         if all(trial.architecture in BASELINE_NAMES for trial in select_compared(trained.results)):
-            check_nightly(selection, specs, [], None, settings, started, results_folder)
+            check_nightly(selection, specs, [], {}, settings, started, results_folder)
             raise TrialsFailedError(trained.failures)
         if len(cached) < len(trainings):
             executor.warm_up(style.load_libraries)  # while the trials are evaluated
         evaluation = evaluate_trials.submit(
-            trained.results, dataset.file, cache, wait_for=trained.succeeded, return_state=False
+            trained.results, dataset.file, cache, metric, wait_for=trained.succeeded, return_state=False
         )
         frames = evaluation.result()
-        frames |= check_nightly(selection, specs, trained.results, frames["scores"], settings, started, results_folder)
+        frames |= check_nightly(selection, specs, trained.results, frames, settings, started, results_folder)
         planned = plan_figures(frames, cache, dataset.classes)
         plots = {
             spec.name: in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])

@@ -26,21 +26,22 @@ def load_libraries() -> None:
 
 
 @task(name="evaluate", task_run_name="evaluate")
-def evaluate_trials(trials: list[TrialResult], reviews: str, folder: Path) -> Frames:
+def evaluate_trials(trials: list[TrialResult], reviews: str, folder: Path, metric: str) -> Frames:
     """Score all trials, compare the architectures, and create the artifacts with the scores and costs of all trials.
 
     Args:
         trials: Results of all trials.
         reviews: File name of the reviews in the cache.
         folder: Cache folder.
+        metric: Main metric, or the default by the balance of the classes.
 
     Returns:
         The tables of the evaluation by name.
 
     Raises:
-        UserError: If every network diverged.
+        UserError: If every network diverged, or if the metric is not defined for the labels.
     """
-    frames = load_or_compute_frames(trials, reviews, folder)
+    frames = load_or_compute_frames(trials, reviews, folder, metric)
     with ignore_api_errors(retries=2):
         create_table_artifact(table_records(frames["scores"]), key="scores", description="Scores of all trials")
         create_table_artifact(table_records(frames["trials"]), key="cells", description="Costs of all trials")

@@ -11,7 +11,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.logging import get_run_logger
 
 from tasks.config.escape import escape_markdown, escape_terminal
+from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.data.records import EncodedDataset
+from tasks.evaluation.metric_record import Metric
+from tasks.evaluation.metrics import METRICS
 from tasks.execution.prefect_api import ignore_api_errors
 from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.comparison_result import ComparisonResult
@@ -25,6 +28,7 @@ from tasks.reporting.run_directory import format_command, publish_run_dir, write
 from tasks.reporting.sections import Section, report_sections
 from tasks.reporting.verdict import FormattedVerdict, format_verdict
 from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.main_metric import main_metric
 from tasks.storage import atomic_files
 from tasks.storage.backends import storage_of
 from tasks.storage.environment import environment_info
@@ -33,7 +37,7 @@ from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo
 
 # Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
-TERMINAL_COLUMNS = {0: "Architecture", 1: "Test (%)", 2: "Difference [95%]", 3: "Verdict", 5: "Training (s)"}
+TERMINAL_COLUMNS = {0: "Architecture", 1: "Test ({unit})", 2: "Difference [95%]", 3: "Verdict", 5: "Training (s)"}
 MAX_CELL_LENGTH = 40  # characters; a longer name is cut
 BOX_WIDTH = 80  # characters of a line in a terminal
 
@@ -67,13 +71,14 @@ def publish(
     failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
     notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
     caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]
-    info = create_run_info(encoded, settings, caveats, started)
+    metric = main_metric(frames["setup"])
+    info = create_run_info(encoded, settings, metric.name, caveats, started)
     report = create_report(info, frames, figures, verdict, [*notes, *failed])
     directory = write_run_dir(report, results)
     create_artifacts(report, directory)
     page = directory / "report.html"
     get_run_logger().info("Report: %s", escape_terminal(page))
-    table = format_terminal_table(verdict.recommended, verdict.table)
+    table = format_terminal_table(verdict.recommended, verdict.table, metric)
     return ComparisonResult(
         run_dir=directory,
         report=page,
@@ -127,9 +132,9 @@ def format_fraction_caveat(fraction: float, rows: int) -> list[str]:
 
 
 def create_run_info(
-    encoded: EncodedDataset, settings: dict[str, Any], caveats: list[str], started: datetime
+    encoded: EncodedDataset, settings: dict[str, Any], metric: str, caveats: list[str], started: datetime
 ) -> RunInfo:
-    """Return the record of this run."""
+    """Return the record of this run; `metric` is its main metric."""
     dataset, environment = encoded.dataset, environment_info()
     return RunInfo(
         source=dataset.source,
@@ -137,6 +142,7 @@ def create_run_info(
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         vocabulary=encoded.vocabulary,
+        metric=metric,
         caveats=tuple(caveats),
         settings=settings,
         versions=dict(environment.versions),
@@ -200,14 +206,18 @@ def format_box(sentences: Sequence[str]) -> str:
     return "\n".join([f"┌{edge}", *(f"│ {line}" for line in lines), f"└{edge}"])
 
 
-def format_terminal_table(reference: str, table: TextTable) -> str:
+def format_terminal_table(reference: str, table: TextTable, metric: Metric = METRICS[DEFAULT_METRIC]) -> str:
     """Format the table of the verdict for a terminal: `TERMINAL_COLUMNS`, texts to the left and numbers to the right.
 
     Args:
         reference: Display name of the architecture to which the others are compared.
         table: The table of the verdict.
+        metric: Main metric.
     """
-    columns = [[header, *(row[index] for row in table.rows)] for index, header in TERMINAL_COLUMNS.items()]
+    columns = [
+        [header.format(unit=metric.unit.symbol), *(row[index] for row in table.rows)]
+        for index, header in TERMINAL_COLUMNS.items()
+    ]
     shown = [[escape_terminal(cell, MAX_CELL_LENGTH) for cell in column] for column in columns]
     widths = [max(map(len, column)) for column in shown]
     aligns = ["<" if isinstance(column[-1], str) else ">" for column in columns]
@@ -215,5 +225,6 @@ def format_terminal_table(reference: str, table: TextTable) -> str:
         "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths, strict=True)).rstrip()
         for row in zip(*shown, strict=True)
     ]
-    title = f"Test accuracy, and its difference to {escape_terminal(reference)} in points [95% interval]:"
-    return "\n".join([title, *lines])
+    difference = f"difference to {escape_terminal(reference)} in {metric.unit.difference} [95% interval]"
+    title = textwrap.wrap(f"Test {metric.text}, and its {difference}.{metric.direction}", BOX_WIDTH)
+    return "\n".join([*title, *lines])

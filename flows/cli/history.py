@@ -9,11 +9,13 @@ from flows.cli.console import print_error, print_output
 from flows.cli.options import HistoryOptions
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
+from tasks.evaluation.metric_record import Metric
+from tasks.evaluation.metrics import METRICS
 from tasks.figures.nightly import nights
 from tasks.figures.style import encode, palette, style
 from tasks.nightly import history
 from tasks.nightly.history import HistoryPartition
-from tasks.nightly.trend import list_changes, nightly_tables
+from tasks.nightly.trend import list_changes, metric_of_last_run, nightly_tables
 from tasks.reporting.nightly_text import format_alarms, format_changes, format_check, nightly_table
 from tasks.storage import atomic_files
 from tasks.storage.backends import storage_of
@@ -53,36 +55,38 @@ def format_history(results: Path, configuration: str | None) -> str:
         wanted = "no runs" if configuration is None else f"no configuration {configuration!r:.120}"
         raise UserError(f"{results / 'history'} contains {wanted}. Configurations in it: {known}.")
     partition = HistoryPartition(str(selected["data"].iloc[-1]), str(selected["configuration"].iloc[-1]))
-    tables = nightly_tables(past, partition)
+    metric = METRICS[metric_of_last_run(partition.select(past))]
+    tables = nightly_tables(past, partition, metric.name)
     others = len(past[["data", "configuration"]].drop_duplicates()) - 1
     title = escape_terminal("Reviews {}, configuration {}".format(*astuple(partition)))
-    figure = save_trend_figure(tables, results)
+    figure = save_trend_figure(tables, metric, results)
     night = tables["nights"]["night"].max()
     alarm = (tables["alarms"]["night"] == night).any()  # which names the changes itself
     changed = [] if alarm else format_changes(list_changes(past, partition, night))
-    parts = [f"{title}; {others} others" if others else title, *format_tables(tables), *changed]
+    parts = [f"{title}; {others} others" if others else title, *format_tables(tables, metric), *changed]
     return "\n\n".join([*parts, f"Figure: {escape_terminal(figure)}"] if figure else parts)
 
 
-def format_tables(tables: dict[str, pd.DataFrame]) -> list[str]:
+def format_tables(tables: dict[str, pd.DataFrame], metric: Metric) -> list[str]:
     """Return the table of the nightly runs, each alarm or a sentence that there are none, and what was tested."""
-    table = nightly_table(tables).drop(columns="Alarms").map(escape_terminal).to_string(index=False)
+    table = nightly_table(tables, metric.unit).drop(columns="Alarms").map(escape_terminal).to_string(index=False)
     alarms = tables["alarms"]
     texts = {night: format_alarms(alarms, night) for night in dict.fromkeys(alarms["night"])}
     shown = ["\n  ".join([f"Alarm of {escape_terminal(night)}:", *lines]) for night, lines in texts.items()]
-    check = "\n".join(escape_terminal(sentence, None) for sentence in format_check(tables))
-    legend = "Mean test accuracy (%) over seeds ± half the width of its 95% interval."
+    check = "\n".join(escape_terminal(sentence, None) for sentence in format_check(tables, metric))
+    legend = f"Mean {metric.header('test')} over seeds ± half the width of its 95% interval."
     return [table, legend, *(shown or ["No alarm."]), *([check] if check else [])]
 
 
-def save_trend_figure(tables: dict[str, pd.DataFrame], results: Path) -> Path | None:
+def save_trend_figure(tables: dict[str, pd.DataFrame], metric: Metric, results: Path) -> Path | None:
     """Save the figure as history/trend.png and .svg.
 
     Returns:
         The PNG file; None for a single nightly run, and in a folder that is not writable.
     """
     with style():
-        figure = nights(**tables, colors=palette(tables["nights"]["architecture"]))
+        setup = pd.DataFrame({"metric": [metric.name]})
+        figure = nights(**tables, colors=palette(tables["nights"]["architecture"]), setup=setup)
     if figure is None:
         return None
     files = {history_dir(results) / f"trend.{kind}": content for kind, content in encode(figure, "trend").items()}

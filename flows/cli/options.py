@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from flows.cli.parser import Positional
 from tasks.config import parameters as p
 from tasks.config.file_options import Encoding, FileOptions, Header, Separator, TextColumn
+from tasks.config.metric_names import AUTO_METRIC, METRIC_CHOICES, MetricChoice
 from tasks.config.parameters import Parameters
 from tasks.config.recipe import DEFAULT_ARCHITECTURES
 from tasks.inference import selection
@@ -144,8 +145,15 @@ class PlanOptions(FileOptions):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     difference: Annotated[
-        float, Field(gt=0, le=100, description="True difference in test accuracy to detect, in points.")
+        float,
+        Field(
+            gt=0, le=100, description="True difference in the test score to detect, in points (log-loss: 0.01 nats)."
+        ),
     ] = 1.0
+    metric: Annotated[
+        MetricChoice,
+        Field(description=f"Metric of the difference: {', '.join(METRIC_CHOICES)}; by default that of the run."),
+    ] = AUTO_METRIC
     power: Annotated[
         float, Field(description="Probability to detect it, in percent."), AfterValidator(_check_power)
     ] = 80.0

@@ -12,8 +12,10 @@ from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.file_options import file_options
 from tasks.config.labels import BASELINE_NAMES, in_display_order
+from tasks.config.metric_names import AUTO_METRIC, DEFAULT_METRIC
 from tasks.data.datasets import DATASETS, check_source, find_official_reviews, load_reviews
 from tasks.data.stored_reviews import load_dataset
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.predictions import predictions_of_split
 from tasks.reporting.plan_text import Plan, format_plan
 from tasks.statistics.durations import DEFAULT_WORKERS, TrainingTimes, measured_times, published_times
@@ -79,8 +81,9 @@ def make_plan(options: PlanOptions, results: Path) -> Plan:
         rows = run.info.rows
         data = PlannedData(run.info.source, rows["train"], rows["test"], run.info.fingerprint)
     architectures = planned_architectures(options, run)
-    pairs, source, failed = find_variances(run, chosen=options.run is not None)
-    training, training_source = find_training_variances(results, run)
+    metric = find_metric(options, run)
+    pairs, source, failed = find_variances(run, metric, chosen=options.run is not None)
+    training, training_source = find_training_variances(results, run, metric)
     level, tests = planned_level(pairs, architectures)
     return Plan(
         goal=Goal(options.difference / 100, options.power / 100, level, options.test_reviews or data.test_reviews),
@@ -95,7 +98,24 @@ def make_plan(options: PlanOptions, results: Path) -> Plan:
         times=find_times(run, data.train_reviews),
         training=training,
         training_source=training_source,
+        metric=METRICS[metric],
     )
+
+
+def find_metric(options: PlanOptions, run: RunRecord | None) -> str:
+    """Return the metric to plan for: the one that was chosen, else that of the run, else that of published variances.
+
+    Raises:
+        UserError: If there is no run, and the published variances are of another metric.
+    """
+    if run is not None:
+        return run.info.metric if options.metric == AUTO_METRIC else options.metric
+    if options.metric not in (AUTO_METRIC, DEFAULT_METRIC):
+        raise UserError(
+            f"metric: received {options.metric}, but published variances are those of {DEFAULT_METRIC}, and there is "
+            "no earlier run on these reviews with two seeds or more. Run one first, or leave `metric` out."
+        )
+    return DEFAULT_METRIC
 
 
 def find_data(options: PlanOptions, results: Path) -> PlannedData:
@@ -143,11 +163,12 @@ def planned_architectures(options: PlanOptions, run: RunRecord | None) -> list[s
     return list(options.architectures)
 
 
-def find_variances(run: RunRecord | None, *, chosen: bool) -> tuple[list[PairVariance], str, list[str]]:
+def find_variances(run: RunRecord | None, metric: str, *, chosen: bool) -> tuple[list[PairVariance], str, list[str]]:
     """Return the variances of pairs, their source in words, and the architectures with failed seeds.
 
     Args:
         run: An earlier run; None if there is none.
+        metric: Metric of the differences.
         chosen: Whether the user has named it.
 
     Raises:
@@ -156,18 +177,20 @@ def find_variances(run: RunRecord | None, *, chosen: bool) -> tuple[list[PairVar
     if run is None:
         return list(PUBLISHED_PAIRS), PUBLISHED_SOURCE, []
     predictions = predictions_of_split(run.table("predictions"), "test")
-    pairs, name = measure_pairs(predictions), escape_terminal(run.name)
+    pairs, name = measure_pairs(predictions, metric), escape_terminal(run.name)
     if pairs:
         seeds = int(max(pair.df for pair in pairs)) + 1
         source = f"run {name} ({seeds} seeds, {len(predictions.labels):,} test reviews)"
-        return pairs, source, failed_architectures(predictions)
+        return pairs, source, failed_architectures(predictions, metric)
     problem = f"Run {name} has fewer than two seeds of each network, so its seed variance is unknown"
     if chosen:
         raise UserError(f"run: {problem}. Choose a run with more seeds, or leave `run` out.")
     return list(PUBLISHED_PAIRS), f"{PUBLISHED_SOURCE}. {problem}", []
 
 
-def find_training_variances(results: Path, run: RunRecord | None) -> tuple[dict[frozenset[str], TrainingVariance], str]:
+def find_training_variances(
+    results: Path, run: RunRecord | None, metric: str
+) -> tuple[dict[frozenset[str], TrainingVariance], str]:
     """Return the variances of pairs between samples of training reviews, and their source or why there are none.
 
     They come from the run or, if it has no resamples, from the last run on the same reviews that has.
@@ -175,13 +198,14 @@ def find_training_variances(results: Path, run: RunRecord | None) -> tuple[dict[
     Args:
         results: The results folder.
         run: An earlier run; None if there is none.
+        metric: Metric of the differences.
     """
     if run is None:
         return {}, "there is no earlier run on these reviews with resamples, and published measurements have none"
     others = [name for name, info in find_runs(results, run.info.fingerprint) if _has_resamples(info)]
     for name in [*([run.run_dir.name] if _has_resamples(run.info) else []), *others]:
         with suppress(UserError, MissingFileError):  # a run of an earlier version, or the table was removed
-            if variances := read_training_variances(open_run(results, name).table("training_pairs")):
+            if variances := read_training_variances(open_run(results, name).table("training_pairs"), metric):
                 return variances, f"run {escape_terminal(name)}"
     return {}, "no earlier run on these reviews has resamples"
 
@@ -190,9 +214,9 @@ def _has_resamples(info: RunInfo) -> bool:
     return _count(info.settings.get("resample_training")) > 1
 
 
-def read_training_variances(table: pd.DataFrame) -> dict[frozenset[str], TrainingVariance]:
-    """Return the variances in accuracy by pair, from the table training_pairs."""
-    rows = table[(table["metric"] == "accuracy") & (table["resamples"] > 1) & (table["training_variance"] >= 0)]
+def read_training_variances(table: pd.DataFrame, metric: str) -> dict[frozenset[str], TrainingVariance]:
+    """Return the variances in a metric by pair, from the table training_pairs."""
+    rows = table[(table["metric"] == metric) & (table["resamples"] > 1) & (table["training_variance"] >= 0)]
     columns = (rows[name] for name in ("first", "second", "training_variance", "resamples"))
     return {
         frozenset((str(first), str(second))): TrainingVariance(float(variance), int(count))

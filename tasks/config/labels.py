@@ -56,6 +56,12 @@ def label(name: str) -> str:
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
+def label_in_sentence(name: str) -> str:
+    """Return the display name of a metric as it is written within a sentence: `log-loss`, but `F1`."""
+    text = label(name)
+    return text if text[:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]
+
+
 def _cut(text: str) -> str:
     """Cut a long text and add a hash of it, so that two long names with the same beginning stay different."""
     if len(text) <= MAX_LABEL_LENGTH:

@@ -3,14 +3,12 @@
 The metrics themselves are in `tasks.evaluation.metrics`.
 """
 
-METRIC_NAMES = (
-    "accuracy",
-    "balanced_accuracy",
-    "average_precision",
-    "f1",
-    "auc",
-    "log_loss",
-)  # in the order of reports
-AUTO_METRIC = "auto"  # one of the two defaults below, by the balance of the classes
-DEFAULT_METRIC = "accuracy"
-IMBALANCED_METRIC = "balanced_accuracy"
+from typing import Literal, get_args
+
+ComparedMetric = Literal["accuracy", "balanced_accuracy", "average_precision", "f1", "auc", "log_loss"]
+MetricChoice = Literal["auto", ComparedMetric]
+METRIC_NAMES: tuple[str, ...] = get_args(ComparedMetric)  # in the order of reports
+METRIC_CHOICES: tuple[str, ...] = get_args(MetricChoice)
+AUTO_METRIC: MetricChoice = "auto"  # one of the two defaults below, by the balance of the classes
+DEFAULT_METRIC: ComparedMetric = "accuracy"
+IMBALANCED_METRIC: ComparedMetric = "balanced_accuracy"

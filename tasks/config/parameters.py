@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tasks.config.errors import UserError
 from tasks.config.file_options import FileOptions
 from tasks.config.labels import ARCHITECTURE_NAMES, USER_ARCHITECTURE
+from tasks.config.metric_names import AUTO_METRIC, DEFAULT_METRIC, IMBALANCED_METRIC, METRIC_CHOICES, MetricChoice
 from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -98,6 +99,14 @@ KeepRuns = Annotated[
         f"they refer to, and what was not used for {UNUSED_DAYS} days are removed. By default nothing is removed.",
     ),
 ]
+MetricName = Annotated[
+    MetricChoice,
+    Field(
+        description=f"Metric by which architectures are ranked and compared: {', '.join(METRIC_CHOICES)}. "
+        f"{AUTO_METRIC}: {DEFAULT_METRIC}, or {IMBALANCED_METRIC} if the test reviews are imbalanced. The report "
+        "contains the other metrics as well.",
+    ),
+]
 TrainFractions = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], ...],
     Field(
@@ -168,6 +177,7 @@ class RunParameters(FileOptions):
     new_seeds: NewSeeds = 0
     nightly_date: NightlyDate = None
     keep_runs: KeepRuns = None
+    metric: MetricName = AUTO_METRIC
     train_fractions: TrainFractions = (1.0,)
     resample_training: ResampleTraining = 0
     engine: Engine = "processes"
@@ -180,7 +190,7 @@ class RunParameters(FileOptions):
 
 
 class Parameters(Recipe, RunParameters):
-    """Compare recurrent architectures on labeled reviews: accuracy, significance of the differences, and costs.
+    """Compare recurrent architectures on labeled reviews: scores, significance of the differences, and costs.
 
     --quick is short for two architectures, two seeds and a quarter of the training reviews.
     """

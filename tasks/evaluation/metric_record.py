@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config.labels import label
+from tasks.config.labels import label, label_in_sentence
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +44,11 @@ class Unit:
     sign: str
     difference: str
     long_difference: str
+
+    @property
+    def symbol(self) -> str:
+        """Return the unit of a score."""
+        return self.sign or self.difference
 
 
 PERCENT = Unit(100, 2, "%", "points", "percentage points")
@@ -86,6 +91,20 @@ class Metric:
     def label(self) -> str:
         """Return the display name."""
         return label(self.name)
+
+    @property
+    def text(self) -> str:
+        """Return the display name within a sentence."""
+        return label_in_sentence(self.name)
+
+    @property
+    def direction(self) -> str:
+        """Return a sentence, with a space before it, if a lower score is better; otherwise nothing."""
+        return "" if self.greater_is_better else f" Lower {self.text} is better."
+
+    def header(self, split: str) -> str:
+        """Return the title of a column or axis with scores of a split, such as `Test accuracy (%)`."""
+        return f"{split} {self.text} ({self.unit.symbol})"
 
     @property
     def is_bounded(self) -> bool:

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from tasks.evaluation.metrics import METRICS, predicted_labels
+from tasks.config.metric_names import DEFAULT_METRIC
+from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS, predicted_labels
 
 CLASS_NAMES = {0: "negative", 1: "positive"}
 TRIAL_SPLIT_COLUMNS = ["architecture", "seed", "split"]
@@ -102,8 +103,8 @@ def generalization_gaps(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataF
     return gaps.reset_index()
 
 
-def rank_by_validation(scores: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Rank the architectures by mean validation accuracy, best first.
+def rank_by_validation(scores: pd.DataFrame, trials: pd.DataFrame, metric: str = DEFAULT_METRIC) -> pd.DataFrame:
+    """Rank the architectures by mean validation score, best first.
 
     The test split is not used, because choosing by it would bias the test scores of the chosen architecture. Equal
     means are ordered by number of parameters, then by name.
@@ -111,15 +112,18 @@ def rank_by_validation(scores: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFra
     Args:
         scores: Columns architecture, seed, split, metric, value.
         trials: Columns architecture, parameters.
+        metric: Metric of the score.
 
     Returns:
-        Columns architecture, mean (validation accuracy in [0, 1]), seeds, parameters (NaN if unknown).
+        Columns architecture, mean (of the validation scores), seeds, parameters (NaN if unknown).
     """
-    rows = scores.query("split == 'validation' and metric == 'accuracy'")
+    rows = scores.query("split == 'validation' and metric == @metric")
     ranking = rows.groupby("architecture", observed=True).agg(mean=("value", "mean"), seeds=("seed", "nunique"))
     # Reindexed, because assigning a series to an empty frame would add the rows of the series.
     ranking["parameters"] = trials.groupby("architecture", observed=True)["parameters"].max().reindex(ranking.index)
     # Rounded, because equal scores can differ in the last bits by the order of summation.
     ordered = ranking.reset_index().assign(rounded=lambda frame: frame["mean"].round(12))
-    ordered = ordered.sort_values(["rounded", "parameters", "architecture"], ascending=[False, True, True])
+    ordered = ordered.sort_values(
+        ["rounded", "parameters", "architecture"], ascending=[metric in LOWER_IS_BETTER, True, True]
+    )
     return ordered.drop(columns="rounded").reset_index(drop=True)

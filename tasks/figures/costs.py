@@ -1,4 +1,4 @@
-"""Figures of costs: training time, parameters, latency and memory, and accuracy against them."""
+"""Figures of costs: training time, parameters, latency and memory, and scores against them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.labels import in_display_order
+from tasks.evaluation.metric_record import Metric
 from tasks.figures.failures import FAILURE_CAPTION, failed_seeds, is_failed
 from tasks.figures.layout import (
     MILLISECONDS_TICKS,
@@ -18,11 +19,11 @@ from tasks.figures.layout import (
     Colors,
     Ticks,
     annotate_bar,
-    axis_limits,
     create_figure,
     format_duration,
     label_rows,
     legend_height,
+    metric_limits,
     omission_note,
     rows_height,
     seed_offsets,
@@ -31,6 +32,7 @@ from tasks.figures.layout import (
     wrap_label,
 )
 from tasks.figures.style import marker
+from tasks.statistics.main_metric import main_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,9 +79,9 @@ COST_PANELS = (
     CostPanel("peak_memory_mb", "Peak memory", "MB", 1, "{:,.0f} MB".format,
               "Peak memory is that of the whole training process."),
 )  # fmt: skip
-BELOW_AXIS = (
-    " The axis is chosen for the other seeds: a triangle at its bottom is a mean below it, with its value, and a cross "
-    "there a seed below it."
+OUTSIDE = (
+    " The axis is chosen for the other seeds: a triangle at its {} is a mean {} it, with its value, and a cross there "
+    "a seed {} it."
 )
 # These panels are always shown; the others only if a trial has a value.
 REQUIRED_COSTS = ("train_seconds", "parameters")
@@ -137,18 +139,24 @@ def plot_cost(axes: Axes, row: int, trials: pd.DataFrame, cost: CostPanel, color
 
 
 def quality_against_cost(
-    scores: pd.DataFrame, trials: pd.DataFrame, colors: Colors, summary: pd.DataFrame | None = None
+    scores: pd.DataFrame,
+    trials: pd.DataFrame,
+    colors: Colors,
+    summary: pd.DataFrame | None = None,
+    setup: pd.DataFrame | None = None,
 ) -> Figure | None:
-    """Plot test accuracy against training time and latency, with the Pareto front.
+    """Plot test scores against training time and latency, with the Pareto front.
 
     Args:
         scores: Columns architecture, seed, split, metric, value.
         trials: Columns architecture and seed, and the columns of `COST_AXES` that are known.
         colors: Architecture to color.
         summary: Columns architecture, split and failed_seeds; None if it is not known which seeds failed.
+        setup: Column metric, the main metric; None for the default.
     """
-    accuracy = scores.query("split == 'test' and metric == 'accuracy'")
-    points = accuracy.assign(percent=100 * accuracy["value"]).merge(trials, on=["architecture", "seed"])
+    metric = main_metric(setup)
+    test = scores[(scores["split"] == "test") & (scores["metric"] == metric.name)]
+    points = test.assign(score=metric.unit.factor * test["value"]).merge(trials, on=["architecture", "seed"])
     names = visible_architectures(points["architecture"], colors)
     note = omission_note(points["architecture"], names)
     points = points[points["architecture"].isin(names)]
@@ -156,21 +164,23 @@ def quality_against_cost(
     cost_axes = [cost for cost in COST_AXES if cost.column in points and has_cost(points, cost.column).any()]
     if not cost_axes:
         return None
-    failures = FAILURE_CAPTION + BELOW_AXIS if points["failed"].any() else ""
+    outside = OUTSIDE.format(*(("bottom", "below", "below") if metric.greater_is_better else ("top", "above", "above")))
+    failures = FAILURE_CAPTION + outside if points["failed"].any() else ""
     figure, (panels,) = create_figure(
         1, len(cost_axes), 8.6 if len(cost_axes) == 1 else 12, max(4.6, legend_height(names)),
-        "Test accuracy against cost",
-        "Higher is more accurate, further left is cheaper. A small marker is one seed, a large marker the mean over "
-        f"the seeds; baselines are diamonds.{failures} The gray line is the Pareto front: for every architecture below "
-        "it there is one that is at least as accurate and at least as cheap. Cost axes are logarithmic; the accuracy "
-        "axis does not start at 0." + note,
+        f"Test {metric.text} against cost",
+        f"{'Higher' if metric.greater_is_better else 'Lower'} is better, further left is cheaper. A small "
+        f"marker is one seed, a large marker the mean over the seeds; baselines are diamonds.{failures} The "
+        "gray line is the Pareto front: for every architecture "
+        f"{'below' if metric.greater_is_better else 'above'} it there is one that is at least as good and at "
+        "least as cheap. Cost axes are logarithmic; the vertical axis does not start at 0." + note,
         sharey=True,
     )  # fmt: skip
     successful = points[~points["failed"]]
-    limits = axis_limits((successful if len(successful) else points)["percent"])
-    panels[0].set(ylabel="Test accuracy (%)", ylim=limits)
+    limits = metric_limits((successful if len(successful) else points)["score"], metric)
+    panels[0].set(ylabel=metric.header("Test"), ylim=limits)
     for cost, axes in zip(cost_axes, panels, strict=True):
-        plot_quality_against_cost(axes, points[has_cost(points, cost.column)], cost, colors)
+        plot_quality_against_cost(axes, points[has_cost(points, cost.column)], cost, colors, metric)
     handles = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside right center")
     return figure
@@ -179,32 +189,34 @@ def quality_against_cost(
 def has_cost(points: pd.DataFrame, column: str) -> pd.Series:
     """Return which points have a score and a cost above 0, as a logarithmic axis requires."""
     costs = points[column].astype(float)
-    return np.isfinite(points["percent"]) & np.isfinite(costs) & (costs > 0)
+    return np.isfinite(points["score"]) & np.isfinite(costs) & (costs > 0)
 
 
-def plot_quality_against_cost(axes: Axes, points: pd.DataFrame, cost: CostAxis, colors: Colors) -> None:
-    """Plot seeds, means and the Pareto front of accuracy against one cost."""
-    means = points.groupby("architecture")[[cost.column, "percent"]].mean()
+def plot_quality_against_cost(axes: Axes, points: pd.DataFrame, cost: CostAxis, colors: Colors, metric: Metric) -> None:
+    """Plot seeds, means and the Pareto front of scores against one cost."""
+    means, sign = points.groupby("architecture")[[cost.column, "score"]].mean(), 1 if metric.greater_is_better else -1
+    edge = axes.get_ylim()[0 if sign > 0 else 1]  # at the worst scores
+    clip = np.maximum if sign > 0 else np.minimum
     for name in (name for name in in_display_order(means.index) if name in colors):
         seeds, mean, color, shape = points[points["architecture"] == name], means.loc[name], colors[name], marker(name)
-        failed, bottom = seeds[seeds["failed"]], axes.get_ylim()[0]
-        others = seeds[~seeds["failed"]]
-        axes.scatter(others[cost.column], others["percent"], s=18, color=color, marker=shape, alpha=0.6, linewidths=0,
+        failed, others = seeds[seeds["failed"]], seeds[~seeds["failed"]]
+        axes.scatter(others[cost.column], others["score"], s=18, color=color, marker=shape, alpha=0.6, linewidths=0,
                      zorder=3, clip_on=False)  # fmt: skip
         if len(failed):
-            axes.scatter(failed[cost.column], np.maximum(failed["percent"], bottom), s=40, color=color, marker="X",
+            axes.scatter(failed[cost.column], clip(failed["score"], edge), s=40, color=color, marker="X",
                          linewidths=0, zorder=5, clip_on=False)  # fmt: skip
-        is_below = mean["percent"] < bottom
-        axes.scatter(mean[cost.column], max(mean["percent"], bottom), s=110, color=color,
-                     marker="v" if is_below else shape, edgecolors="white", zorder=4, clip_on=False,
-                     label=wrap_label(name))  # fmt: skip
-        if is_below:
-            axes.annotate(f"{mean['percent']:.1f}", (mean[cost.column], bottom), (0, 9), textcoords="offset points",
-                          ha="center", fontsize=8.5)  # fmt: skip
-    front = means.iloc[pareto_front(means[cost.column].to_numpy(), means["percent"].to_numpy())]
+        is_outside = sign * mean["score"] < sign * edge
+        axes.scatter(mean[cost.column], clip(mean["score"], edge), s=110, color=color,
+                     marker=("v" if sign > 0 else "^") if is_outside else shape, edgecolors="white", zorder=4,
+                     clip_on=False, label=wrap_label(name))  # fmt: skip
+        if is_outside:
+            axes.annotate(f"{mean['score']:.{metric.unit.digits - 1}f}", (mean[cost.column], edge), (0, 9 * sign),
+                          textcoords="offset points", ha="center", va="bottom" if sign > 0 else "top",
+                          fontsize=8.5)  # fmt: skip
+    front = means.iloc[pareto_front(means[cost.column].to_numpy(), sign * means["score"].to_numpy())]
     # The line continues to the right edge: the best at some cost is also available at a higher one.
     ends = [*front[cost.column], 2 * points[cost.column].max()]
-    heights = [*front["percent"], front["percent"].iloc[-1]]
+    heights = [*front["score"], front["score"].iloc[-1]]
     axes.plot(ends, heights, color="#BDBDBD", drawstyle="steps-post", zorder=1, lw=2)
     set_log_axis(axes, points[cost.column], cost.ticks)
     axes.set_xlabel(cost.label)
@@ -225,19 +237,22 @@ def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
     return [int(i) for place, i in enumerate(order) if place == 0 or values[i] > best[place - 1]]
 
 
-def expected_best(expected: pd.DataFrame, colors: Colors) -> Figure | None:
-    """Plot the expected best validation accuracy of n runs against their total training time.
+def expected_best(expected: pd.DataFrame, colors: Colors, setup: pd.DataFrame | None = None) -> Figure | None:
+    """Plot the expected best validation score of n runs against their total training time.
 
     Source: Dodge et al. 2019, "Show Your Work: Improved Reporting of Experimental Results".
 
     Args:
-        expected: Columns architecture, runs, expected (in [0, 1]) and train_seconds; rows without train_seconds are
+        expected: Columns architecture, runs, expected (score) and train_seconds; rows without train_seconds are
             left out.
         colors: Architecture to color.
+        setup: Column metric, the main metric; None for the default.
 
     Returns:
         The figure; None if every architecture has one run only.
     """
+    metric = main_metric(setup)
+    factor = metric.unit.factor
     rows = expected[
         np.isfinite(expected["expected"]) & np.isfinite(expected["train_seconds"]) & (expected["train_seconds"] > 0)
     ]
@@ -245,20 +260,21 @@ def expected_best(expected: pd.DataFrame, colors: Colors) -> Figure | None:
     if not names or rows["runs"].max() < 2:
         return None
     figure, ((axes,),) = create_figure(
-        1, 1, 9.6, max(4.6, legend_height(names)), "Expected best validation accuracy",
-        "Expected validation accuracy of the best of n runs against the total training time of the n runs; the first "
-        "marker of a line is n = 1, the second n = 2, and so on. At equal training time, the higher line is "
-        "preferable. A flat line gains nothing from further seeds. The figure is about selecting a seed by validation "
-        "accuracy, not about test accuracy. The time axis is logarithmic; the accuracy axis does not start at 0."
+        1, 1, 9.6, max(4.6, legend_height(names)), f"Expected best validation {metric.text}",
+        f"Expected validation {metric.text} of the best of n runs against the total training time of the n runs; the "
+        "first marker of a line is n = 1, the second n = 2, and so on. At equal training time, the "
+        f"{'higher' if metric.greater_is_better else 'lower'} line is preferable. A flat line gains nothing from "
+        "further seeds. The figure is about selecting a seed by its validation score, not about test scores. The time "
+        "axis is logarithmic; the vertical axis does not start at 0."
         + omission_note(rows["architecture"], names),
     )  # fmt: skip
     for name in names:
         line = rows[rows["architecture"] == name].sort_values("runs")
-        axes.plot(line["train_seconds"], 100 * line["expected"], color=colors[name], marker=marker(name), markersize=6,
-                  markeredgecolor="white", lw=1.6, label=wrap_label(name))  # fmt: skip
+        axes.plot(line["train_seconds"], factor * line["expected"], color=colors[name], marker=marker(name),
+                  markersize=6, markeredgecolor="white", lw=1.6, label=wrap_label(name))  # fmt: skip
     visible = rows[rows["architecture"].isin(names)]
     set_log_axis(axes, visible["train_seconds"], SECONDS_TICKS)
-    axes.set_ylim(*axis_limits(100 * visible["expected"]))
-    axes.set(xlabel="Total training time of all runs", ylabel="Expected best validation accuracy (%)")
+    axes.set_ylim(*metric_limits(factor * visible["expected"], metric))
+    axes.set(xlabel="Total training time of all runs", ylabel=metric.header("Expected best validation"))
     figure.legend(loc="outside right center")
     return figure

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.labels import in_display_order, label
+from tasks.evaluation.metric_record import PERCENT, Metric, Unit
 from tasks.figures.failures import failed_counts
 from tasks.figures.layout import (
     MUTED_COLOR,
@@ -22,6 +23,7 @@ from tasks.figures.layout import (
     visible_architectures,
 )
 from tasks.figures.verdict_labels import verdict_label
+from tasks.statistics.main_metric import main_metric
 from tasks.statistics.ranking import PairDifference, differences_to
 
 if TYPE_CHECKING:
@@ -61,54 +63,61 @@ def differences(
     setup: pd.DataFrame | None = None,
     training_pairs: pd.DataFrame | None = None,
 ) -> Figure:
-    """Plot the difference in test accuracy of each architecture to the best one, and how far each source varies it.
+    """Plot the difference in the test score of each architecture to the best one, and how far each source varies it.
 
     Args:
         pairs: Columns first, second, metric, difference, low, high, verdict; seed_variance and item_variance (squared
             fractions) if they are known.
         groups: Columns architecture, best.
         colors: Architecture to color.
-        setup: Column margin, the half-width of the equivalence band; None for `DEFAULT_MARGIN`.
+        setup: Columns metric, the main metric, and margin, the half-width of the equivalence band; None for the default
+            metric and `DEFAULT_MARGIN`.
         training_pairs: The same differences with intervals that contain the variance between training reviews, and the
             column training_variance; None without resamples of the training reviews.
     """
     best = str(groups.loc[groups["best"], "architecture"].iloc[0])
-    to_best = {best: PairDifference(0.0, 0.0, 0.0, "best"), **differences_to(pairs, best, "accuracy")}
+    metric = main_metric(setup)
+    unit = metric.unit
+    to_best = {best: PairDifference(0.0, 0.0, 0.0, "best"), **differences_to(pairs, best, metric.name)}
     rows = [name for name in groups["architecture"] if name in to_best and name != best]
     rows = in_display_order([*visible_architectures(rows, colors), best])
-    margin = 100 * (DEFAULT_MARGIN if setup is None else float(setup["margin"].iloc[0]))
-    trained = training_differences(training_pairs, best)
-    deviations = difference_deviations(add_training_variance(pairs, training_pairs), best, rows)
+    margin = unit.factor * (DEFAULT_MARGIN if setup is None else float(setup["margin"].iloc[0]))
+    band = f" The gray band is the equivalence margin of ±{margin:g} {unit.difference}." if metric.has_margin else ""
+    trained = training_differences(training_pairs, best, metric)
+    deviations = difference_deviations(add_training_variance(pairs, training_pairs), best, rows, metric)
     notes = failed_counts(pairs)
     figure, (panels,) = create_figure(
         1, 2 if deviations else 1, 13 if deviations else 10.2, 1.9 + rows_height(rows, notes),
-        "Differences in test accuracy to the best architecture",
-        f"Test accuracy minus that of {label(best)} (star), the architecture with the highest validation accuracy, in "
-        "percentage points. A bar is the 95% confidence interval of the difference."
-        f"{TRAINING_CAPTION if trained else ''} The gray band is the equivalence margin of ±{margin:g} points. The "
-        "column beside it states the result of the significance test; it is corrected for the number of pairs. Values "
-        "outside the axis are marked at its edge."
-        f"{SOURCES_CAPTION if deviations else ''}{omission_note(groups['architecture'], rows)}",
+        f"Differences in test {metric.text} to the best architecture",
+        f"Test {metric.text} minus that of {label(best)} (star), the architecture with the {metric.best} validation "
+        f"{metric.text}, in {unit.long_difference}.{metric.direction} A bar is the 95% confidence interval of the "
+        f"difference.{TRAINING_CAPTION if trained else ''}{band} The column beside it states the result of the "
+        "significance test; it is corrected for the number of pairs. Values outside the axis are marked at its "
+        f"edge.{SOURCES_CAPTION if deviations else ''}{omission_note(groups['architecture'], rows)}",
         sharey=True, **({"width_ratios": [2.2, 1]} if deviations else {}),
     )  # fmt: skip
     axes = panels[0]
-    axes.axvspan(-margin, margin, color="#EDEDED", zorder=0, label=f"Equivalence margin (±{margin:g} points)")
+    if metric.has_margin:
+        text = f"Equivalence margin (±{margin:g} {unit.difference})"
+        axes.axvspan(-margin, margin, color="#EDEDED", zorder=0, label=text)
     axes.axvline(0, color=MUTED_COLOR, lw=1.2, zorder=1)
-    axes.set_xlim(*difference_limits([*(to_best[name] for name in rows), *trained.values()]))
+    axes.set_xlim(*difference_limits([*(to_best[name] for name in rows), *trained.values()], unit))
     for row, name in enumerate(rows):
-        plot_difference(axes, row, to_best[name], colors[name], trained.get(name))
+        plot_difference(axes, row, to_best[name], colors[name], unit, trained.get(name))
     if deviations:
-        plot_deviations(panels[1], rows, deviations)
+        plot_deviations(panels[1], rows, deviations, unit)
     label_rows(panels, rows, best, notes)
-    annotate_beside(axes, (1, 1), "Points", "Result", height=8, xycoords="axes fraction", fontweight="bold")
-    axes.set_xlabel("Difference in test accuracy (percentage points)")
+    annotate_beside(
+        axes, (1, 1), unit.difference.capitalize(), "Result", height=8, xycoords="axes fraction", fontweight="bold"
+    )
+    axes.set_xlabel(f"Difference in test {metric.text} ({unit.long_difference})")
     add_difference_legend(figure, with_training=bool(trained))
     return figure
 
 
-def training_differences(training_pairs: pd.DataFrame | None, best: str) -> dict[str, PairDifference]:
+def training_differences(training_pairs: pd.DataFrame | None, best: str, metric: Metric) -> dict[str, PairDifference]:
     """Return the differences to the best architecture whose interval for other training reviews is known."""
-    rows = {} if training_pairs is None else differences_to(training_pairs, best, "accuracy")
+    rows = {} if training_pairs is None else differences_to(training_pairs, best, metric.name)
     return {name: row for name, row in rows.items() if np.isfinite(row.low)}
 
 
@@ -132,28 +141,31 @@ def add_difference_legend(figure: Figure, *, with_training: bool) -> None:
     figure.legend(handles, labels, loc="outside lower left", ncols=3 if with_training else 4)
 
 
-def difference_deviations(pairs: pd.DataFrame, best: str, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def difference_deviations(
+    pairs: pd.DataFrame, best: str, names: Sequence[str], metric: Metric
+) -> dict[str, dict[str, float]]:
     """Return how far each known source varies the difference of an architecture to the best one.
 
     Returns:
-        Source (`SOURCES`) to architecture to the standard deviation of the difference of a single run, in points; NaN
-        where it is not known. Sources that are not in the frame, or not known for any pair, are left out.
+        Source (`SOURCES`) to architecture to the standard deviation of the difference of a single run, in the unit of
+        the metric; NaN where it is not known. Sources that are not known for any pair are left out.
     """
-    rows = pairs[(pairs["metric"] == "accuracy") & ((pairs["first"] == best) | (pairs["second"] == best))]
+    rows = pairs[(pairs["metric"] == metric.name) & ((pairs["first"] == best) | (pairs["second"] == best))]
     others = rows["first"].where(rows["second"] == best, rows["second"]).map(str)
-    points = {column: 100 * rows[column] ** 0.5 for column in SOURCES if column in rows}
+    shown = {column: metric.unit.factor * rows[column] ** 0.5 for column in SOURCES if column in rows}
     deviations = {
         column: {name: value for name, value in zip(others, values.astype(float), strict=True) if name in names}
-        for column, values in points.items()
+        for column, values in shown.items()
     }
     return {column: values for column, values in deviations.items() if np.isfinite([*values.values()]).any()}
 
 
-def plot_deviations(axes: Axes, rows: Sequence[str], deviations: Mapping[str, Mapping[str, float]]) -> None:
-    """Plot a bar per architecture and source of variance: the standard deviation of the difference, in points."""
+def plot_deviations(axes: Axes, rows: Sequence[str], deviations: Mapping[str, Mapping[str, float]], unit: Unit) -> None:
+    """Plot a bar per architecture and source of variance: the standard deviation of the difference, in a unit."""
+    smallest, largest = (limit * unit.factor / 100 for limit in (MIN_DEVIATION_LIMIT, MAX_DEVIATION_LIMIT))
     height = 0.66 / len(deviations)
     all_values = np.array([value for values in deviations.values() for value in values.values()])
-    limit = min(1.1 * max(all_values[np.isfinite(all_values)].max(), MIN_DEVIATION_LIMIT), MAX_DEVIATION_LIMIT)
+    limit = min(1.1 * max(all_values[np.isfinite(all_values)].max(), smallest), largest)
     for place, (source, values) in enumerate(deviations.items()):
         name, color = SOURCES[source]
         known = [(row, values[each]) for row, each in enumerate(rows) if np.isfinite(values.get(each, np.nan))]
@@ -161,29 +173,32 @@ def plot_deviations(axes: Axes, rows: Sequence[str], deviations: Mapping[str, Ma
         axes.barh([row + shift for row, _ in known], [value for _, value in known], height=0.85 * height, color=color,
                   label=name, zorder=2)  # fmt: skip
         for row, value in ((row, value) for row, value in known if value > limit):
-            axes.annotate(f"▸ {value:.1f}", (limit, row + shift), (2, 0), textcoords="offset points", va="center",
-                          fontsize=8)  # fmt: skip
+            axes.annotate(f"▸ {value:.{unit.digits - 1}f}", (limit, row + shift), (2, 0), textcoords="offset points",
+                          va="center", fontsize=8)  # fmt: skip
         for row in (row for row, each in enumerate(rows) if np.isnan(values.get(each, 0))):
             axes.annotate("not known", (0, row + shift), (4, 0), textcoords="offset points", va="center", fontsize=8,
                           color=color)  # fmt: skip
-    axes.set(title="Sources of variance", xlabel="Standard deviation of the\ndifference of one run (points)")
+    axes.set(
+        title="Sources of variance", xlabel=f"Standard deviation of the\ndifference of one run ({unit.difference})"
+    )
     axes.set_xlim(0, limit)
     axes.locator_params(axis="x", nbins=5)
 
 
-def difference_limits(rows: Sequence[PairDifference]) -> tuple[float, float]:
-    """Return limits of an axis of differences around 0, in points, within ±`MAX_DIFFERENCE_LIMIT`."""
-    known = 100 * np.array([[row.low, row.difference, row.high] for row in rows], dtype=float)
+def difference_limits(rows: Sequence[PairDifference], unit: Unit = PERCENT) -> tuple[float, float]:
+    """Return limits of an axis of differences around 0, in a unit, within `MAX_DIFFERENCE_LIMIT` points or 0.1 nats."""
+    smallest, largest = (limit * unit.factor / 100 for limit in (MIN_DIFFERENCE_LIMIT, MAX_DIFFERENCE_LIMIT))
+    known = unit.factor * np.array([[row.low, row.difference, row.high] for row in rows], dtype=float)
     known = known[np.isfinite(known)]
     low, high = min(known, default=0.0), max(known, default=0.0)
     return (
-        max(1.08 * min(low, -MIN_DIFFERENCE_LIMIT), -MAX_DIFFERENCE_LIMIT),
-        min(1.08 * max(high, MIN_DIFFERENCE_LIMIT), MAX_DIFFERENCE_LIMIT),
+        max(1.08 * min(low, -smallest), -largest),
+        min(1.08 * max(high, smallest), largest),
     )
 
 
 def plot_difference(
-    axes: Axes, row: int, to_best: PairDifference, color: str, trained: PairDifference | None = None
+    axes: Axes, row: int, to_best: PairDifference, color: str, unit: Unit, trained: PairDifference | None = None
 ) -> None:
     """Plot one difference to the best with its intervals, and write it and its verdict beside the axis.
 
@@ -192,20 +207,21 @@ def plot_difference(
         row: Row of the architecture.
         to_best: Its difference to the best.
         color: Its color.
+        unit: Unit of the differences.
         trained: The same with the interval for other training reviews, which is never narrower; None if it is unknown.
     """
-    difference, (left, right) = 100 * to_best.difference, axes.get_xlim()
-    low, high = 100 * to_best.low, 100 * to_best.high
+    difference, (left, right) = unit.factor * to_best.difference, axes.get_xlim()
+    low, high = unit.factor * to_best.low, unit.factor * to_best.high
     axes.plot(np.clip([low, high], left, right), [row, row], color=color, **BAR)
     if trained is not None:
-        low, high = 100 * trained.low, 100 * trained.high
+        low, high = unit.factor * trained.low, unit.factor * trained.high
         axes.plot(np.clip([low, high], left, right), [row, row], color=color, **THIN_LINE)
     for edge, outside, arrow in ((left, low < left, "<"), (right, high > right, ">")):
         if outside:
             axes.plot(edge, row, arrow, color=color, markersize=7, clip_on=False, zorder=4)
     if left <= difference <= right:
         axes.scatter(difference, row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4)
-    number = "" if to_best.verdict == "best" else f"{difference:+z.2f}".replace("-", "−")
+    number = "" if to_best.verdict == "best" else f"{difference:+z.{unit.digits}f}".replace("-", "−")
     verdict = verdict_label(to_best.verdict)
     annotate_beside(axes, (1, row), number, verdict, xycoords=("axes fraction", "data"), va="center")
 

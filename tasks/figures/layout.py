@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.labels import in_display_order, label
+from tasks.evaluation.metric_record import PERCENT, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -179,15 +180,23 @@ def seed_offsets(seeds: pd.Series) -> np.ndarray:
     return np.asarray(seeds.map(offsets), dtype=float)
 
 
-def axis_limits(values: Iterable[float], min_span: float = MIN_SPAN) -> tuple[float, float]:
-    """Return limits of an axis around percentages, at least `min_span` apart and within 0 and 100; NaN is ignored."""
+def metric_limits(values: Iterable[float], metric: Metric) -> tuple[float, float]:
+    """Return limits of an axis around scores in the unit of a metric; NaN is ignored."""
+    unit, percent = metric.unit, PERCENT.factor
+    scaled = np.asarray(list(values), dtype=float) * (percent / unit.factor)
+    low, high = axis_limits(scaled, highest=percent * metric.highest)
+    return low * unit.factor / percent, high * unit.factor / percent
+
+
+def axis_limits(values: Iterable[float], min_span: float = MIN_SPAN, highest: float = 100.0) -> tuple[float, float]:
+    """Return limits of an axis around percentages, at least `min_span` apart, from 0 to `highest`; NaN is ignored."""
     known = np.asarray(list(values), dtype=float)
     known = known[np.isfinite(known)]
     if not len(known):
         return 0.0, 100.0
     low, high = float(known.min()), float(known.max())
     margin = max((min_span - (high - low)) / 2, 0.08 * (high - low))
-    return max(low - margin, 0.0), min(high + margin, max(100.0, high))
+    return max(low - margin, 0.0), min(high + margin, max(highest, high))
 
 
 def set_log_axis(axes: Axes, values: Iterable[float], ticks: Ticks) -> None:

@@ -8,63 +8,80 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_display_order, label
+from tasks.config.labels import in_display_order
+from tasks.evaluation.metric_record import PERCENT, Metric
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.scores import rank_by_validation
 from tasks.figures.failures import FAILURE_CAPTION, FailedSeeds, failed_seeds, failure_notes, is_failed
 from tasks.figures.layout import (
     MUTED_COLOR,
     TEXT_COLOR,
     Colors,
-    axis_limits,
     create_figure,
     label_rows,
+    metric_limits,
     rows_height,
     seed_offsets,
 )
+from tasks.statistics.main_metric import main_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PLOTTED_METRICS = ("accuracy", "f1", "auc")
+PANELS = 3
 
 
 def scores_on_test(
-    scores: pd.DataFrame, trials: pd.DataFrame, colors: Colors, summary: pd.DataFrame | None = None
+    scores: pd.DataFrame,
+    trials: pd.DataFrame,
+    colors: Colors,
+    summary: pd.DataFrame | None = None,
+    setup: pd.DataFrame | None = None,
 ) -> Figure | None:
-    """Plot test accuracy, F1 and AUC: a dot per seed, the mean, its interval if it is known, and seeds that failed.
+    """Plot test scores in three metrics: a dot per seed, the mean, its interval if it is known, and seeds that failed.
 
     Args:
         scores: Columns architecture, seed, split, metric, value.
-        trials: Columns architecture, seed, status and parameters; parameters break ties of validation accuracy.
+        trials: Columns architecture, seed, status and parameters; parameters break ties of validation scores.
         colors: Architecture to color.
         summary: Intervals: columns architecture, split, metric, low, high, and failed_seeds if it is known.
+        setup: Column metric, the main metric; None for the default.
     """
+    main = main_metric(setup)
     test = scores[(scores["split"] == "test") & np.isfinite(scores["value"])]
     failed = failed_seeds(summary)
     notes = failure_notes(trials, failed)
     rows = [name for name in in_display_order([*test["architecture"], *notes]) if name in colors]
-    metrics = [metric for metric in PLOTTED_METRICS if (test["metric"] == metric).any()]
+    metrics = plotted_metrics(test, main)
     if not metrics:
         return None
-    ranking = rank_by_validation(scores, trials)["architecture"]
+    ranking = rank_by_validation(scores, trials, main.name)["architecture"]
     interval = "" if summary is None else " A bar is the 95% confidence interval of the mean."
     failures = FAILURE_CAPTION if notes else ""
     figure, panels = create_figure(
         1, len(metrics), 11, 1.5 + rows_height(rows, notes), "Scores on the test reviews",
         f"A small dot is one seed, a large dot the mean over the seeds.{interval}{failures} The star marks the "
-        "architecture with the highest validation accuracy. The axes do not start at 0; a value below "
-        "an axis is written at its edge.",
+        f"architecture with the {main.best} validation {main.text}.{main.direction} The axes do not start at 0; a "
+        "value outside an axis is written at its edge.",
         sharey=True,
     )  # fmt: skip
     for metric, axes in zip(metrics, panels[0], strict=True):
-        rows_of_metric = test[test["metric"] == metric]
-        intervals = None if summary is None else summary.query("split == 'test' and metric == @metric")
-        plot_scores(axes, rows_of_metric, rows, colors, intervals, failed)
-        axes.set(title=label(metric), xlabel=f"Test {label(metric) if metric != 'accuracy' else metric} (%)")
+        intervals = None
+        if summary is not None:
+            intervals = summary[(summary["split"] == "test") & (summary["metric"] == metric.name)]
+        plot_scores(axes, test[test["metric"] == metric.name], rows, colors, intervals, failed, metric)
+        axes.set(title=metric.label, xlabel=metric.header("Test"))
     label_rows(panels[0], rows, None if ranking.empty else ranking.iloc[0], notes)
     add_dot_legend(figure, intervals=summary is not None, failed=any(failed.values()))
     return figure
+
+
+def plotted_metrics(scores: pd.DataFrame, main: Metric) -> list[Metric]:
+    """Return the metrics of the panels that have scores: the main metric, then others whose scores are in percent."""
+    others = [each for each in METRICS.values() if each.unit == PERCENT and not each.is_for_imbalance]
+    metrics = [main, *(each for each in others if each.contributions and each != main)][:PANELS]
+    return [metric for metric in metrics if (scores["metric"] == metric.name).any()]
 
 
 def add_dot_legend(figure: Figure, *, intervals: bool, failed: bool) -> None:
@@ -88,10 +105,12 @@ def plot_scores(
     colors: Colors,
     intervals: pd.DataFrame | None,
     failed: FailedSeeds,
+    metric: Metric,
 ) -> None:
-    """Plot the seeds, means and intervals of one metric, a row per architecture, in percent."""
-    bounds = None if intervals is None else intervals.set_index("architecture")[["low", "high"]] * 100
-    axes.set_xlim(*score_limits(scores, bounds, failed))
+    """Plot the seeds, means and intervals of one metric, a row per architecture, in its unit."""
+    factor = metric.unit.factor
+    bounds = None if intervals is None else intervals.set_index("architecture")[["low", "high"]] * factor
+    axes.set_xlim(*score_limits(scores, bounds, failed, metric))
     for row, name in enumerate(rows):
         seeds = scores[scores["architecture"] == name]
         if not len(seeds):
@@ -101,11 +120,11 @@ def plot_scores(
         if bounds is not None and name in bounds.index:
             axes.plot(bounds.loc[name], [row, row], color=colors[name], lw=3, alpha=0.5, solid_capstyle="butt",
                       zorder=2)  # fmt: skip
-        plot_seeds(axes, row, seeds, colors[name], is_failed(seeds, failed))
+        plot_seeds(axes, row, seeds, colors[name], is_failed(seeds, failed), metric)
 
 
-def plot_seeds(axes: Axes, row: int, seeds: pd.DataFrame, color: str, failed: np.ndarray) -> None:
-    """Plot the seeds of one architecture and their mean; what is below the axis is written at its edge.
+def plot_seeds(axes: Axes, row: int, seeds: pd.DataFrame, color: str, failed: np.ndarray, metric: Metric) -> None:
+    """Plot the seeds of one architecture and their mean; what is worse than the axis shows is written at its edge.
 
     Args:
         axes: The panel.
@@ -113,35 +132,40 @@ def plot_seeds(axes: Axes, row: int, seeds: pd.DataFrame, color: str, failed: np
         seeds: Columns seed and value.
         color: Color of the architecture.
         failed: (seeds,) bool, whether the training failed.
+        metric: Metric of the scores.
     """
-    left, values, heights = axes.get_xlim()[0], 100 * seeds["value"].to_numpy(), row + seed_offsets(seeds["seed"])
-    inside = values >= left
+    values, heights = metric.unit.factor * seeds["value"].to_numpy(), row + seed_offsets(seeds["seed"])
+    edge, sign = (axes.get_xlim()[0], 1) if metric.greater_is_better else (axes.get_xlim()[1], -1)
+    inside, digits = sign * values >= sign * edge, metric.unit.digits - 1
     # Not clipped: a score of 100% is on the edge of the axis.
     for chosen, shape, size in ((inside & ~failed, "o", 22), (inside & failed, "X", 40)):
         if chosen.any():
             axes.scatter(values[chosen], heights[chosen], s=size, color=color, marker=shape, edgecolors="white",
                          linewidths=0.6, zorder=5, clip_on=False)  # fmt: skip
-    mean, below = values.mean(), sorted(values[failed & ~inside])
-    if mean >= left:
+    mean, outside = values.mean(), sorted(values[failed & ~inside])
+    if sign * mean >= sign * edge:
         axes.scatter(mean, row, s=75, color=color, edgecolors="white", linewidths=1.2, zorder=4, clip_on=False)
-    texts = [f"{value:.1f} ✖" for value in below] if len(below) < 3 else [f"{len(below)} ✖"]
-    if mean < left:
-        texts.insert(0, f"mean {mean:.1f}" if len(values) > 1 else f"{mean:.1f}")
+    texts = [f"{value:.{digits}f} ✖" for value in outside] if len(outside) < 3 else [f"{len(outside)} ✖"]
+    if sign * mean < sign * edge:
+        texts.insert(0, f"mean {mean:.{digits}f}" if len(values) > 1 else f"{mean:.{digits}f}")
     if texts:
         # Below the bar of the interval, which may reach the edge; in the middle of the row if there is none.
         place = row + 0.37 if inside.any() else row
-        axes.annotate(f"◂ {', '.join(texts)}", (left, place), (4, 0), textcoords="offset points", va="center",
-                      color=MUTED_COLOR, fontsize=8, zorder=6)  # fmt: skip
+        text = f"◂ {', '.join(texts)}" if sign > 0 else f"{', '.join(texts)} ▸"
+        axes.annotate(text, (edge, place), (4 * sign, 0), textcoords="offset points", va="center", zorder=6,
+                      ha="left" if sign > 0 else "right", color=MUTED_COLOR, fontsize=8)  # fmt: skip
 
 
-def score_limits(scores: pd.DataFrame, bounds: pd.DataFrame | None, failed: FailedSeeds) -> tuple[float, float]:
-    """Return axis limits for scores and interval bounds in percent.
+def score_limits(
+    scores: pd.DataFrame, bounds: pd.DataFrame | None, failed: FailedSeeds, metric: Metric
+) -> tuple[float, float]:
+    """Return axis limits for scores and for interval bounds in the unit of the metric.
 
     The majority class, failed seeds, and intervals of means that contain failed seeds would hide the differences
     between all others. They count only if there is nothing else.
     """
     others = scores[(scores["architecture"] != "majority") & ~is_failed(scores, failed)]
-    values = 100 * (others if len(others) else scores)["value"].to_numpy()
+    values = metric.unit.factor * (others if len(others) else scores)["value"].to_numpy()
     if bounds is not None:
         values = np.concatenate([values, bounds.drop(index=["majority", *failed], errors="ignore").to_numpy().ravel()])
-    return axis_limits(values)
+    return metric_limits(values, metric)

@@ -12,15 +12,16 @@ from tasks.config.labels import in_display_order, label
 from tasks.figures.layout import (
     TEXT_COLOR,
     Colors,
-    axis_limits,
     centered_offsets,
     create_figure,
     legend_height,
+    metric_limits,
     omission_note,
     visible_architectures,
     wrap_label,
 )
 from tasks.figures.style import BASELINE_COLORS, marker
+from tasks.statistics.main_metric import main_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,38 +107,42 @@ def plot_training_curve(axes: Axes, lines: Lines, metric: str, color: str, best_
     axes.plot(epochs[kept], values[kept], "o", color=color, markersize=5, markeredgecolor="white")
 
 
-def learning_curve(learning_curve: pd.DataFrame, colors: Colors) -> Figure | None:
-    """Plot test accuracy against the number of training reviews, with 95% intervals.
+def learning_curve(learning_curve: pd.DataFrame, colors: Colors, setup: pd.DataFrame | None = None) -> Figure | None:
+    """Plot test scores against the number of training reviews, with 95% intervals.
 
     Args:
-        learning_curve: Columns architecture, train_reviews, mean, low, high (accuracies in [0, 1]; an unknown bound is
-            NaN).
+        learning_curve: Columns architecture, train_reviews, mean, low, high (scores; an unknown bound is NaN).
         colors: Architecture to color.
+        setup: Column metric, the main metric; None for the default.
     """
+    metric = main_metric(setup)
+    factor = metric.unit.factor
     rows = learning_curve[np.isfinite(learning_curve["mean"])]
     names = visible_architectures(rows["architecture"], colors)
     if not names:
         return None
     figure, ((axes,),) = create_figure(
         1, 1, 9.6, max(4.8, legend_height(names)), "Learning curve",
-        "Test accuracy after training on subsets of the training reviews. Bars are 95% confidence intervals; points "
-        "are shifted horizontally so that bars do not overlap. If a line still rises at its right end, more training "
-        "reviews are likely to help. Baselines are dashed. The horizontal axis is logarithmic; the accuracy axis does "
-        "not start at 0." + omission_note(rows["architecture"], names),
+        f"Test {metric.text} after training on subsets of the training "
+        f"reviews.{metric.direction} Bars are 95% confidence intervals; "
+        "points are shifted horizontally so that bars do not overlap. If "
+        "a line is not yet level at its right end, more training reviews "
+        "are likely to help. Baselines are dashed. The horizontal axis "
+        "is logarithmic; the vertical axis does not start at 0." + omission_note(rows["architecture"], names),
     )  # fmt: skip
     visible = rows[rows["architecture"].isin(names)]
     reach = shift_of_bars(visible["train_reviews"], len(names))
     for name, shift in zip(names, centered_offsets(len(names), reach), strict=True):
         points = rows[rows["architecture"] == name].sort_values("train_reviews")
-        mean = 100 * points["mean"].to_numpy()
-        bars = [mean - 100 * points["low"], 100 * points["high"] - mean]
+        mean = factor * points["mean"].to_numpy()
+        bars = [mean - factor * points["low"], factor * points["high"] - mean]
         # errorbar refuses negative lengths; rounding errors can put a mean outside of its interval.
         axes.errorbar(points["train_reviews"] * np.exp(shift), mean, yerr=np.maximum(bars, 0), color=colors[name],
                       marker=marker(name), markersize=5, lw=1.6, elinewidth=1.1, capsize=2.5,
                       linestyle="--" if name in BASELINE_COLORS else "-", label=wrap_label(name))  # fmt: skip
     set_size_axis(axes, visible["train_reviews"], reach)
-    axes.set_ylim(*axis_limits(100 * visible[["mean", "low", "high"]].to_numpy().ravel()))
-    axes.set(xlabel="Training reviews", ylabel="Test accuracy (%)")
+    axes.set_ylim(*metric_limits(factor * visible[["mean", "low", "high"]].to_numpy().ravel(), metric))
+    axes.set(xlabel="Training reviews", ylabel=metric.header("Test"))
     figure.legend(loc="outside right center")
     return figure
 

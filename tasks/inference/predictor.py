@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
-from tasks.config.labels import BASELINE_NAMES, label
+from tasks.config.labels import BASELINE_NAMES, label, label_in_sentence
 from tasks.config.recipe import Recipe
 from tasks.data.tokenization import UNKNOWN, normalize_text, text_array, tokenize
 from tasks.evaluation.calibration import apply_temperature
 from tasks.inference.model_card import VOCABULARY_FILE, WEIGHTS_FILE, ModelCard, read_model_card
 from tasks.inference.selection import ModelSelection, SelectedModel, select_models
 from tasks.models.baselines import Baseline
+from tasks.reporting.verdict_format import format_score
 from tasks.storage.runs import RunRecord, open_run
 from tasks.storage.s3 import results_place
 from tasks.training.batches import Split
@@ -158,13 +159,13 @@ def load_predictor(selection: ModelSelection) -> Predictor:
 
 
 def describe_models(run: RunRecord, models: Sequence[SelectedModel]) -> str:
-    """Return a sentence with architecture, seeds, run and validation accuracy of models."""
-    architecture = models[0].architecture
-    accuracy = 100 * np.mean([model.accuracy for model in models])
+    """Return a sentence with architecture, seeds, run and validation score of models."""
+    architecture, metric = models[0].architecture, run.info.metric
+    score = format_score(float(np.mean([model.score for model in models])), metric)
     numbers = ", ".join(str(model.seed) for model in models)
     seeds = "" if architecture in BASELINE_NAMES else f", seed{'s' * (len(models) > 1)} {numbers}"
     return escape_terminal(
-        f"Model: {label(architecture)}{seeds} of run {run.name}, validation accuracy {accuracy:.2f}%."
+        f"Model: {label(architecture)}{seeds} of run {run.name}, validation {label_in_sentence(metric)} {score}."
     )
 
 

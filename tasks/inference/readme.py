@@ -8,14 +8,14 @@ from typing import Any
 
 from tasks.config.escape import escape_markdown
 from tasks.config.labels import label
+from tasks.config.metric_names import METRIC_NAMES
+from tasks.evaluation.metrics import METRICS
 from tasks.inference.model_card import ModelCard
 from tasks.inference.prediction_steps import format_steps
 from tasks.inference.worked_examples import WorkedExample
-from tasks.reporting.verdict_format import pluralize
+from tasks.reporting.verdict_format import format_score, pluralize
 from tasks.storage.runs import RunRecord
 from tasks.storage.trials import read_result
-
-SHOWN_METRICS = ("accuracy", "f1", "auc", "log_loss")
 
 
 def format_readme(run: RunRecord, card: ModelCard, examples: Sequence[WorkedExample], onnx: bool = False) -> str:
@@ -57,7 +57,8 @@ def _format_data(run: RunRecord) -> list[str]:
 def _format_scores(run: RunRecord, card: ModelCard) -> list[str]:
     summary = run.table("summary")
     rows = summary[(summary["architecture"] == card.architecture) & (summary["split"] == "test")]
-    scores = [_format_score(row) for row in rows.to_dict("records") if row["metric"] in SHOWN_METRICS]
+    shown = [name for name in METRIC_NAMES if name == run.info.metric or not METRICS[name].is_for_imbalance]
+    scores = [_format_score(row) for row in rows.to_dict("records") if row["metric"] in shown]
     return [
         "## Scores on the test split",
         "Mean of the architecture over its seeds, with the 95% confidence interval.",
@@ -78,8 +79,7 @@ def _describe_temperature(card: ModelCard) -> str:
 
 
 def _format_score(row: Mapping[Any, Any]) -> str:
-    factor, unit, digits = (1, "", 4) if row["metric"] == "log_loss" else (100, "%", 2)
-    mean, low, high = (f"{factor * row[name]:.{digits}f}{unit}" for name in ("mean", "low", "high"))
+    mean, low, high = (format_score(row[name], row["metric"]) for name in ("mean", "low", "high"))
     return f"- {label(row['metric'])}: {mean} [{low}, {high}], {pluralize(int(row['seeds']), 'seed')}"
 
 

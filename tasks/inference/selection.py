@@ -36,11 +36,11 @@ Model = Annotated[
 ]
 Architecture = Annotated[
     str | None,
-    Field(description="Architecture or baseline; by default the one with the highest validation accuracy."),
+    Field(description="Architecture or baseline; by default the one with the best validation score."),
 ]
 Seed = Annotated[
     int | None,
-    Field(ge=0, description="Seed of the architecture; by default the one with the highest validation accuracy."),
+    Field(ge=0, description="Seed of the architecture; by default the one with the best validation score."),
 ]
 Ensemble = Annotated[bool, Field(description="Use all seeds of the architecture: the mean of their probabilities.")]
 Threshold = Annotated[float, Field(ge=0, le=1, description="Probability above which a text is positive.")]
@@ -86,6 +86,7 @@ class SelectedModel:
         architecture: Architecture or baseline.
         seed: Seed of the training.
         accuracy: Accuracy on the validation split, in [0, 1].
+        score: Score on the validation split in the main metric of the run.
         temperature: Divisor of the log-odds that calibrates the probabilities; fitted on the validation split.
         threshold: Threshold with the highest accuracy on the validation split, for probabilities before calibration.
     """
@@ -94,6 +95,7 @@ class SelectedModel:
     architecture: str
     seed: int
     accuracy: float
+    score: float
     temperature: float
     threshold: float
 
@@ -110,10 +112,10 @@ def select_models(run: RunRecord, selection: ModelSelection) -> list[SelectedMod
         raise UserError(
             f"seed: received {selection.seed} with `ensemble`, which uses all seeds. Leave one of them out."
         )
-    means = run.trials.groupby("architecture", sort=False)["accuracy"].mean()
+    means = run.trials.groupby("architecture", sort=False)["score"].mean()
     costs = mean_costs(run.trials).reindex(means.index)
     # Ties are broken as in the report.
-    architecture = selection.architecture or rank_architectures(means, costs, "accuracy")[0]
+    architecture = selection.architecture or rank_architectures(means, costs, run.info.metric)[0]
     trials = run.trials[run.trials["architecture"] == architecture]
     if trials.empty:
         raise UserError(
@@ -121,17 +123,19 @@ def select_models(run: RunRecord, selection: ModelSelection) -> list[SelectedMod
             f"Choose from: {escape_terminal(', '.join(means.index))}."
         )
     if not selection.ensemble:
-        trials = _select_seed(trials, selection.seed)
+        trials = _select_seed(trials, selection.seed, run.info.metric)
     columns = [field.name for field in fields(SelectedModel)]
     return [
         SelectedModel(**{str(name): value for name, value in row.items()}) for row in trials[columns].to_dict("records")
     ]
 
 
-def _select_seed(trials: pd.DataFrame, seed: int | None) -> pd.DataFrame:
-    """Return the row of a seed, or the one with the highest validation accuracy."""
+def _select_seed(trials: pd.DataFrame, seed: int | None, metric: str) -> pd.DataFrame:
+    """Return the row of a seed, or the one with the best validation score in a metric."""
+    from tasks.evaluation.metrics import LOWER_IS_BETTER
+
     if seed is None:
-        return trials.loc[[trials["accuracy"].idxmax()]]
+        return trials.loc[[trials["score"].idxmin() if metric in LOWER_IS_BETTER else trials["score"].idxmax()]]
     selected = trials[trials["seed"] == seed]
     if selected.empty:
         seeds = ", ".join(trials["seed"].astype(str))

@@ -8,8 +8,8 @@ The losses of new trials are compared with those of earlier nightly runs, for ea
 - Slow drift: a self-starting CUSUM (Page 1954; Hawkins 1987).
 - Training times: see `time_alarms`.
 
-A deterioration below a practical limit (`MIN_DETERIORATION`) raises no alarm, however significant it is. An alarm is
-raised once; the history of the architectures that became worse then starts again with that nightly run.
+A deterioration below a practical limit (`Metric.min_deterioration`) raises no alarm, however significant it is. An
+alarm is raised once; the history of the architectures that became worse then starts again with that nightly run.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tasks.nightly.loss_comparison import (
     median,
     summarize_earlier,
 )
-from tasks.nightly.losses import MIN_DETERIORATION, QUALITY_METRICS, LossHistory, RunIndices
+from tasks.nightly.losses import LossHistory, RunIndices
 from tasks.statistics.multiple_testing import holm_adjust
 
 ALL_ARCHITECTURES = "all"  # in the place of an architecture's name
@@ -49,7 +49,7 @@ class Alarm:
     Attributes:
         run: Position of the nightly run, from 0.
         architecture: Name, or `ALL_ARCHITECTURES`.
-        metric: Name in `MONITORED_METRICS`.
+        metric: Name of a metric or time.
         detector: "last nightly run" or "last 3 nightly runs" (tests), or "drift" (CUSUM).
         deterioration: Increase of the loss, see `LossComparison`.
         new_values: Number of new values.
@@ -103,12 +103,14 @@ def detect_alarms(losses: LossHistory) -> list[Alarm]:
 
 
 def check_runs(losses: LossHistory) -> Iterator[RunCheck]:
-    """Check one nightly run after another; the losses are those of `QUALITY_METRICS`."""
+    """Check one nightly run after another; the losses are those of metrics, without times."""
     shape = losses.array.shape[1], losses.array.shape[3]
     start = np.zeros(shape, dtype=int)  # first run of the history of each architecture and metric
     cusum = Cusum(np.zeros((shape[0] + 1, shape[1])), np.zeros((shape[0] + 1, shape[1]), dtype=int))
     for run in range(len(losses.array)):
-        long_history = summarize_earlier(_between(losses, np.maximum(start, run - LONG_WINDOW), run))
+        long_history = summarize_earlier(
+            _between(losses, np.maximum(start, run - LONG_WINDOW), run), losses.min_deterioration
+        )
         rates = failure_rates(long_history)
         sudden, earlier, compared = detect_sudden_changes(losses, start, run, rates)
         cusum, drift = update_cusum(cusum, losses, start, run, (long_history, rates))
@@ -123,8 +125,8 @@ def _affected_rows(alarm: Alarm, losses: LossHistory, compared: LossComparison) 
     """Return which rows begin anew: that of the alarm, and after an alarm for all each architecture that is worse."""
     if alarm.architecture != ALL_ARCHITECTURES:
         return np.array([name == alarm.architecture for name in [*losses.architectures, ALL_ARCHITECTURES]])
-    column = QUALITY_METRICS.index(alarm.metric)
-    return np.append(compared.deterioration[:-1, column] >= MIN_DETERIORATION[column], True)
+    column = losses.metrics.index(alarm.metric)
+    return np.append(compared.deterioration[:-1, column] >= losses.min_deterioration[column], True)
 
 
 def _between(losses: LossHistory, first: RunIndices, end: int | RunIndices) -> Floats:
@@ -146,7 +148,8 @@ def detect_sudden_changes(
         baselines.append(_recent_baseline(losses, start, first_new))
         comparisons.append(compare_losses(_between(losses, first_new, run + 1), baselines[-1], failure_rate))
     adjusted = _adjust(np.stack([np.where(each.new_values < MIN_NEW_VALUES, np.nan, each.p) for each in comparisons]))
-    significant = (adjusted < ALPHA) & (np.stack([each.deterioration for each in comparisons]) >= MIN_DETERIORATION)
+    is_large = np.stack([each.deterioration for each in comparisons]) >= losses.min_deterioration
+    significant = (adjusted < ALPHA) & is_large
     best_span = np.where(significant, adjusted, np.inf).argmin(0)
     alarms = [
         _alarm(losses, run, (row, column), format_detector(SPANS[span := best_span[row, column]]), comparisons[span],
@@ -163,7 +166,8 @@ def _recent_baseline(losses: LossHistory, start: RunIndices, end: RunIndices) ->
     the `LONG_WINDOW` runs before.
     """
     recent, longer = (
-        summarize_earlier(_between(losses, np.maximum(start, end - window), end)) for window in (WINDOW, LONG_WINDOW)
+        summarize_earlier(_between(losses, np.maximum(start, end - window), end), losses.min_deterioration)
+        for window in (WINDOW, LONG_WINDOW)
     )
     return replace(recent, std=np.fmax(recent.std, longer.std))  # fmax ignores NaN
 
@@ -193,7 +197,7 @@ def update_cusum(
 
     Returns:
         The new state, and an alarm where a sum exceeds the limit and the median of the last three runs deteriorated by
-        at least `MIN_DETERIORATION`.
+        at least the limit of its metric.
     """
     compared = compare_losses(_between(losses, np.maximum(start, run), run + 1), *history)
     z = np.clip(-ndtri(compared.p), -MAX_Z, MAX_Z)
@@ -202,7 +206,7 @@ def update_cusum(
     if not (sums > CUSUM_LIMIT).any():
         return updated, []
     deterioration = _deterioration_by_drift(losses, start, updated.first, run)
-    over = (sums > CUSUM_LIMIT) & (deterioration >= MIN_DETERIORATION)
+    over = (sums > CUSUM_LIMIT) & (deterioration >= losses.min_deterioration)
     shown = replace(compared, deterioration=deterioration)
     return updated, [
         _alarm(losses, run, (row, column), DRIFT, shown) for row, column in zip(*np.nonzero(over), strict=True)
@@ -220,7 +224,8 @@ def _deterioration_by_drift(losses: LossHistory, start: RunIndices, first: RunIn
     increases = []
     for end in (own, common):
         recent = _between(losses, np.maximum(end, run - max(SPANS) + 1), run + 1)
-        earlier = summarize_earlier(_between(losses, np.maximum(start, end - LONG_WINDOW), end))
+        before = _between(losses, np.maximum(start, end - LONG_WINDOW), end)
+        earlier = summarize_earlier(before, losses.min_deterioration)
         increases.append(median(recent) - earlier.mean)
     return np.vstack([increases[0], median(increases[1])])
 
@@ -231,6 +236,6 @@ def _alarm(
 ) -> Alarm:  # fmt: skip
     row, column = place
     return Alarm(
-        run, [*losses.architectures, ALL_ARCHITECTURES][row], QUALITY_METRICS[column], detector,
+        run, [*losses.architectures, ALL_ARCHITECTURES][row], losses.metrics[column], detector,
         float(compared.deterioration[place]), int(compared.new_values[place]), int(compared.earlier_values[place]), p,
     )  # fmt: skip

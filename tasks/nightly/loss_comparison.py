@@ -17,10 +17,9 @@ import numpy as np
 from scipy.special import comb, ndtr, ndtri, stdtr
 
 from tasks.evaluation.metrics import Floats
-from tasks.nightly.losses import MIN_DETERIORATION
 
 MIN_EARLIER_VALUES = 4  # with fewer, the standard deviation is not known well enough
-MIN_STD = MIN_DETERIORATION / 5  # a few values may be equal by chance
+MIN_STD = 1 / 5  # of the smallest deterioration that raises an alarm; a few values may be equal by chance
 OUTLIER_DISTANCE = 5.0  # in robust standard deviations, for many values
 PRIOR_VALUES = 20  # weight of the failure rate of all architectures in that of one, as a number of values
 MAX_Z = 3.0
@@ -33,7 +32,7 @@ class Baseline:
 
     Attributes:
         mean: Mean; NaN without values.
-        std: Standard deviation, at least `MIN_STD`; NaN for a single value.
+        std: Standard deviation, at least that of `MIN_STD`; NaN for a single value.
         count: Number of values.
         outliers: Number of outliers, which are not counted.
     """
@@ -76,19 +75,25 @@ def median(values: Floats) -> Floats:
     return np.take_along_axis(ordered, middle, axis=0).mean(0)
 
 
-def summarize_earlier(losses: Floats) -> Baseline:
-    """Compute mean and standard deviation of losses (values, architectures, metrics) without outliers."""
+def summarize_earlier(losses: Floats, min_deterioration: Floats) -> Baseline:
+    """Compute mean and standard deviation of losses (values, architectures, metrics) without outliers.
+
+    Args:
+        losses: The losses; NaN is a missing value.
+        min_deterioration: (metrics,) smallest deterioration that raises an alarm.
+    """
+    min_std = MIN_STD * min_deterioration
     count = np.isfinite(losses).sum(0)
     center = median(losses)
     spread = MAD_TO_STD * median(np.abs(losses - center))
     # The median deviation of a few values can be small by chance.
-    limit = OUTLIER_DISTANCE * (1 + 4 / np.maximum(count, 1)) * np.maximum(spread, MIN_STD)
+    limit = OUTLIER_DISTANCE * (1 + 4 / np.maximum(count, 1)) * np.maximum(spread, min_std)
     outlier = np.abs(losses - center) > limit
     kept = np.isfinite(losses) & ~outlier
     n = kept.sum(0)
     mean = np.where(kept, losses, 0).sum(0) / np.where(n > 0, n, np.nan)
     squares = np.where(kept, (losses - mean) ** 2, 0).sum(0)
-    std = np.maximum(np.sqrt(squares / np.where(n > 1, n - 1, np.nan)), MIN_STD)
+    std = np.maximum(np.sqrt(squares / np.where(n > 1, n - 1, np.nan)), min_std)
     return Baseline(mean, std, n.astype(float), outlier.sum(0).astype(float))
 
 

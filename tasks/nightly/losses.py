@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config.labels import in_display_order
-from tasks.evaluation.metrics import Floats
+from tasks.config.metric_names import DEFAULT_METRIC
+from tasks.evaluation.metrics import METRICS, Floats
 
 RunIndices = NDArray[np.int_]  # (architectures, metrics), positions in the sequence of nightly runs
 
@@ -27,25 +28,29 @@ class MonitoredMetric:
 
 
 MIN_LONGER_TIME = float(np.log(1.1))  # 10%
-MONITORED_METRICS = {
-    "accuracy": MonitoredMetric(np.negative, 0.005),
-    "f1": MonitoredMetric(np.negative, 0.005),
-    "auc": MonitoredMetric(np.negative, 0.005),
-    "log_loss": MonitoredMetric(np.positive, 0.02),  # nats
-    "cpu_seconds": MonitoredMetric(np.log, MIN_LONGER_TIME),
-    "relative_seconds": MonitoredMetric(np.log, MIN_LONGER_TIME),
-}
 CPU_TIME, RELATIVE_TIME = "cpu_seconds", "relative_seconds"
 TIMES = (CPU_TIME, RELATIVE_TIME)  # tested differently, see `time_alarms`
-QUALITY_METRICS = [name for name in MONITORED_METRICS if name not in TIMES]
-MIN_DETERIORATION = np.array([MONITORED_METRICS[name].min_deterioration for name in QUALITY_METRICS])  # (metrics,)
 
 
-def loss_array(trials: pd.DataFrame) -> Floats:
+def quality_metrics(main: str = DEFAULT_METRIC) -> list[str]:
+    """Return the metrics that are checked: the main metric of a run, and those that always are."""
+    return [name for name, metric in METRICS.items() if metric.is_monitored or name == main]
+
+
+def monitored(name: str) -> MonitoredMetric:
+    """Return how a metric or a time is checked."""
+    if name in TIMES:
+        return MonitoredMetric(np.log, MIN_LONGER_TIME)
+    metric = METRICS[name]
+    return MonitoredMetric(np.negative if metric.greater_is_better else np.positive, metric.min_deterioration)
+
+
+def loss_array(trials: pd.DataFrame, metrics: Sequence[str]) -> Floats:
     """Return the losses of trials, grouped by nightly run and architecture.
 
     Args:
-        trials: New trials, with the columns night, architecture and one per monitored metric.
+        trials: New trials, with the columns night, architecture and one per metric.
+        metrics: Names of metrics and times.
 
     Returns:
         (runs, architectures, trials, metrics) float; NaN where a group has fewer trials or a value is missing.
@@ -53,10 +58,10 @@ def loss_array(trials: pd.DataFrame) -> Floats:
     position = trials.groupby(["night", "architecture"]).cumcount().to_numpy()
     run = pd.factorize(trials["night"], sort=True)[0]
     names = in_display_order(trials["architecture"])
-    shape = (run.max(initial=-1) + 1, len(names), position.max(initial=-1) + 1, len(MONITORED_METRICS))
+    shape = (run.max(initial=-1) + 1, len(names), position.max(initial=-1) + 1, len(metrics))
     losses = np.full(shape, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        columns = [metric.to_loss(trials[name].to_numpy(dtype=float)) for name, metric in MONITORED_METRICS.items()]
+        columns = [monitored(name).to_loss(trials[name].to_numpy(dtype=float)) for name in metrics]
     architecture = trials["architecture"].map(names.index).to_numpy(dtype=int)
     losses[run, architecture, position] = np.stack(columns, axis=-1)
     return np.where(np.isfinite(losses), losses, np.nan)
@@ -69,10 +74,17 @@ class LossHistory:
     Attributes:
         array: (runs, architectures, trials, metrics) float; NaN is a missing value.
         architectures: Names, in the order of the second axis.
+        metrics: Names, in the order of the last axis.
     """
 
     array: Floats
     architectures: Sequence[str]
+    metrics: Sequence[str]
+
+    @property
+    def min_deterioration(self) -> Floats:
+        """Return the smallest increase of each metric that raises an alarm: (metrics,)."""
+        return np.array([monitored(name).min_deterioration for name in self.metrics])
 
     def between(self, first: RunIndices, end: RunIndices) -> Floats:
         """Return the losses of runs `first` to `end` - 1, which may differ by architecture and metric.

@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
+from tasks.config.metric_names import DEFAULT_METRIC, METRIC_NAMES
 from tasks.evaluation.metrics import Floats
 from tasks.nightly.alarm_table import alarm_table, check_training_times
 from tasks.nightly.detectability import detectability
@@ -24,28 +25,37 @@ TREND_COLUMNS = [
 ]  # fmt: skip
 
 
-def nightly_tables(history: pd.DataFrame, partition: HistoryPartition) -> dict[str, pd.DataFrame]:
+def nightly_tables(
+    history: pd.DataFrame, partition: HistoryPartition, metric: str = DEFAULT_METRIC
+) -> dict[str, pd.DataFrame]:
     """Return the tables `nights` (see `trend_table`) and `alarms` (see `alarm_table`).
 
     Args:
         history: The whole history.
         partition: Data set and configuration to report on.
+        metric: Main metric. The history has the scores of all metrics, so it may change between runs.
 
     Returns:
         The tables by name. The column `changed` of the alarms lists what changed since the previous run.
     """
     own = partition.select(history)
-    alarms = alarm_table(select_first_occurrences(own))
+    alarms = alarm_table(select_first_occurrences(own), metric)
     changed = {night: "; ".join(list_changes(history, partition, night)) for night in set(alarms["night"])}
-    return {"nights": trend_table(own), "alarms": alarms.assign(changed=alarms["night"].map(changed))}
+    return {"nights": trend_table(own, metric), "alarms": alarms.assign(changed=alarms["night"].map(changed))}
 
 
-def trend_table(history: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy of each network over the nightly runs of one data set and configuration.
+def metric_of_last_run(history: pd.DataFrame) -> str:
+    """Return the main metric of the last run in a history; the default if it was not recorded."""
+    metric = json.loads(history["settings"].iloc[-1]).get("metric")
+    return metric if metric in METRIC_NAMES else DEFAULT_METRIC
+
+
+def trend_table(history: pd.DataFrame, metric: str = DEFAULT_METRIC) -> pd.DataFrame:
+    """Return the score of each network over the nightly runs of one data set and configuration.
 
     Returns:
         One row per date and architecture: seeds (with a score, in the run of that date with the most scores), their
-        mean test accuracy with its 95% interval over the seeds (mean, low, high), number, mean accuracy and mean
+        mean test score with its 95% interval over the seeds (mean, low, high), number, mean score and mean
         times of the trials that first occurred on that date (new_trials, new_mean, cpu_seconds, relative_seconds), and
         number of trials without a score (missing). For the last nightly run also whether the times were tested
         (time_tested), whether these were CPU times (cpu_time_tested), and what `detectability` returns; missing for
@@ -56,16 +66,16 @@ def trend_table(history: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (night, name), trials in networks.groupby(["night", "architecture"], sort=False):
         new = new_trials[(new_trials["night"] == night) & (new_trials["architecture"] == name)]
-        rows.append({"night": night, "architecture": name, **_trend_values(trials, new)})
-    return _with_last_check(pd.DataFrame(rows, columns=TREND_COLUMNS), new_trials)
+        rows.append({"night": night, "architecture": name, **_trend_values(trials, new, metric)})
+    return _with_last_check(pd.DataFrame(rows, columns=TREND_COLUMNS), new_trials, metric)
 
 
-def _with_last_check(trend: pd.DataFrame, new_trials: pd.DataFrame) -> pd.DataFrame:
+def _with_last_check(trend: pd.DataFrame, new_trials: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Add what the check of the last nightly run could test and detect."""
     if trend.empty:
         return trend
     last = trend["night"] == trend["night"].max()
-    checked = detectability(new_trials).set_index("architecture").astype(float)
+    checked = detectability(new_trials, metric).set_index("architecture").astype(float)
     times = check_training_times(new_trials)
     checked["time_tested"] = np.array(times.tested, dtype=float)
     checked["cpu_time_tested"] = np.array(times.by_cpu_time, dtype=float)
@@ -75,15 +85,15 @@ def _with_last_check(trend: pd.DataFrame, new_trials: pd.DataFrame) -> pd.DataFr
     return trend.assign(**{name: values.astype(float).where(last) for name, values in columns.items()})
 
 
-def _trend_values(trials: pd.DataFrame, new: pd.DataFrame) -> dict[str, float]:
+def _trend_values(trials: pd.DataFrame, new: pd.DataFrame, metric: str) -> dict[str, float]:
     """Return the values of `trend_table` for the trials of one architecture on one date."""
-    scores = trials.groupby("started")["accuracy"].count()
-    fullest = trials[trials["started"] == scores[::-1].idxmax()]["accuracy"]  # the last one with the most scores
-    accuracies = fullest.dropna().to_numpy()
-    low, high = mean_interval(accuracies)
+    counts = trials.groupby("started")[metric].count()
+    fullest = trials[trials["started"] == counts[::-1].idxmax()][metric]  # the last one with the most scores
+    scores = fullest.dropna().to_numpy()
+    low, high = mean_interval(scores)
     return {
-        "seeds": len(accuracies), "mean": accuracies.mean() if len(accuracies) else np.nan, "low": low, "high": high,
-        "new_trials": len(new), "new_mean": new["accuracy"].mean(),
+        "seeds": len(scores), "mean": scores.mean() if len(scores) else np.nan, "low": low, "high": high,
+        "new_trials": len(new), "new_mean": new[metric].mean(),
         **{name: new[name].mean() for name in TIMES}, "missing": int(fullest.isna().sum()),
     }  # fmt: skip
 

@@ -2,10 +2,13 @@
 
 import textwrap
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import pandas as pd
 
 from tasks.config.labels import in_display_order, label
+from tasks.evaluation.metric_record import Unit
+from tasks.evaluation.metrics import METRICS
 from tasks.figures.verdict_labels import verdict_label
 from tasks.reporting.formatting import (
     FormattedNumber,
@@ -27,13 +30,14 @@ def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     Args:
         pairs: The frame pairs.
-        metric: A metric whose scores are in [0, 1]; differences are in percentage points.
+        metric: The metric; differences are in its unit.
     """
+    factor = METRICS[metric].unit.factor
     rows = pairs[(pairs["metric"] == metric) & _without_majority(pairs)]
     columns = {
         "first": rows["first"],
         "second": rows["second"],
-        "Difference [95% interval]": format_intervals(rows, "difference", "low", "high"),
+        "Difference [95% interval]": format_intervals(rows, "difference", "low", "high", factor),
         "p (Holm)": rows["p_holm"].map(format_p_value),
         "Result": rows["verdict"].map(verdict_label),
         "p, sign-flip test": rows["p_sign_flip"].map(format_p_value),
@@ -49,15 +53,15 @@ def pair_table(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def other_metrics_table(pairs: pd.DataFrame, omitted: Collection[str] = ()) -> pd.DataFrame:
-    """Tabulate differences and results of each pair in all metrics except accuracy, one column per metric.
+def other_metrics_table(pairs: pd.DataFrame, metrics: Collection[str]) -> pd.DataFrame:
+    """Tabulate differences and results of each pair in several metrics, one column per metric.
 
     Args:
         pairs: The frame pairs.
-        omitted: Metrics without a column.
+        metrics: The metrics.
     """
-    rows = pairs[~pairs["metric"].isin({"accuracy", *omitted}) & _without_majority(pairs)]
-    factors = rows["metric"].map(lambda name: 1 if name == "log_loss" else 100)
+    rows = pairs[pairs["metric"].isin(metrics) & _without_majority(pairs)]
+    factors = rows["metric"].map(lambda name: METRICS[name].unit.factor)
     values = zip(*(rows[name] for name in ("difference", "low", "high")), factors, strict=True)
     intervals = [format_interval(*value, factor=factor) for *value, factor in values]
     cells = [
@@ -79,45 +83,49 @@ def omnibus_table(omnibus: pd.DataFrame) -> pd.DataFrame:
     return omnibus.assign(p=omnibus["p"].map(format_p_value)).rename(columns={"p": "p-value"})
 
 
-def variance_table(summary: pd.DataFrame, components: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Tabulate the standard deviation of a single run's test accuracy, by source, in percentage points.
+def variance_table(summary: pd.DataFrame, metric: str, components: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Tabulate the standard deviation of a single run's test score, by source.
 
     Args:
         summary: The frame summary.
+        metric: Metric of the score.
         components: The frame variance_components; None without resamples of the training reviews.
     """
-    rows = summary.query("split == 'test' and metric == 'accuracy'").set_index("architecture")
-    columns = {"Seed": _standard_deviations(rows["seed_variance"])}
+    rows = summary.query("split == 'test' and metric == @metric").set_index("architecture")
+    format_std = partial(_standard_deviations, unit=METRICS[metric].unit)
+    columns = {"Seed": format_std(rows["seed_variance"])}
     if components is not None:
-        own = components.query("metric == 'accuracy'").set_index("architecture").loc[rows.index]
-        columns |= {"Training reviews": _standard_deviations(own["training_variance"]), "Resamples": own["resamples"]}
-    columns |= {"Sampling of test reviews": _standard_deviations(rows["item_variance"]), "Note": rows["note"]}
+        own = components.query("metric == @metric").set_index("architecture").loc[rows.index]
+        columns |= {"Training reviews": format_std(own["training_variance"]), "Resamples": own["resamples"]}
+    columns |= {"Sampling of test reviews": format_std(rows["item_variance"]), "Note": rows["note"]}
     return pd.DataFrame(columns).loc[in_display_order(rows.index)].reset_index()
 
 
-def _standard_deviations(variances: pd.Series) -> pd.Series:
-    return variances.map(lambda value: format_number(value**0.5, 2, 100))
+def _standard_deviations(variances: pd.Series, unit: Unit) -> pd.Series:
+    return variances.map(lambda value: format_number(value**0.5, unit.digits, unit.factor))
 
 
-def training_pair_table(pairs: pd.DataFrame, training_pairs: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the differences in accuracy with and without the variance between training reviews.
+def training_pair_table(pairs: pd.DataFrame, training_pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Tabulate the differences in one metric with and without the variance between training reviews.
 
     Args:
         pairs: The frame pairs.
         training_pairs: The frame training_pairs.
+        metric: The metric.
 
     Returns:
-        One row per pair without the majority class, in percentage points.
+        One row per pair without the majority class, in the unit of the metric.
     """
+    factor = METRICS[metric].unit.factor
     keys = ["first", "second", "metric"]
     rows = training_pairs.merge(pairs[[*keys, "low", "high"]], on=keys, how="left", suffixes=("", "_without"))
-    rows = rows[(rows["metric"] == "accuracy") & _without_majority(rows)]
+    rows = rows[(rows["metric"] == metric) & _without_majority(rows)]
     columns = {
         "first": rows["first"],
         "second": rows["second"],
-        "Difference [95% interval]": format_intervals(rows, "difference", "low_without", "high_without"),
+        "Difference [95% interval]": format_intervals(rows, "difference", "low_without", "high_without", factor),
         "Result": rows["claimed"].map(verdict_label),
-        "With other training reviews [95% interval]": format_intervals(rows, "difference", "low", "high"),
+        "With other training reviews [95% interval]": format_intervals(rows, "difference", "low", "high", factor),
         "p (Holm), with other training reviews": rows["p_holm"].map(format_p_value),
         "Result, with other training reviews": rows["verdict"].map(verdict_label),
         "Shared resamples": rows["resamples"],

@@ -80,17 +80,18 @@ def format_interval(
     )
 
 
-def format_intervals(frame: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
-    """Format the value and, on a second line, the interval in each row of a frame, in percent or points.
+def format_intervals(frame: pd.DataFrame, value: str, low: str, high: str, factor: float = 100) -> pd.Series:
+    """Format the value and, on a second line, the interval in each row of a frame.
 
     Args:
         frame: Rows to format.
         value: Column of the values.
         low: Column of the lower limits.
         high: Column of the upper limits.
+        factor: Factor to the shown unit, see `format_interval`.
     """
     rows = frame[[value, low, high]].to_numpy()
-    return pd.Series([format_interval(*row, separator="\n") for row in rows], frame.index, dtype=object)
+    return pd.Series([format_interval(*row, factor=factor, separator="\n") for row in rows], frame.index, dtype=object)
 
 
 def format_p_value(p: float) -> FormattedNumber:
@@ -102,12 +103,6 @@ def format_p_value(p: float) -> FormattedNumber:
 def format_percentages(shares: pd.DataFrame) -> pd.DataFrame:
     """Format shares in [0, 1] as percentages with two decimals."""
     return shares.map(lambda share: format_number(float(share), 2, 100))
-
-
-def label_in_sentence(name: str) -> str:
-    """Return the display name of a metric as it is written within a sentence: `log-loss`, but `F1`."""
-    text = label(name)
-    return text if text[:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]
 
 
 def text_table(frame: pd.DataFrame) -> TextTable:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tasks.config.labels import in_display_order, label
+from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.formatting import TextTable, format_number
 from tasks.reporting.sections import Section
 from tasks.reporting.summary_tables import summary_table
-from tasks.reporting.verdict_format import pluralize
+from tasks.reporting.verdict_format import join_texts, pluralize
 from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.main_metric import main_metric
 from tasks.storage.run_info import RunInfo
 
 
@@ -101,7 +103,7 @@ def report_content(report: Report) -> ReportContent:
         nightly=report.nightly,
         best=str(summary.rows[0][0]) if summary.rows else None,
         summary=summary,
-        summary_note=summary_note(intervals="summary" in report.frames),
+        summary_note=summary_note(report.frames),
         sections=report.sections,
         architectures=list(dict.fromkeys(map(label, in_display_order(trials["architecture"])))),
         duration=f"{format_number(info.seconds, 0)} seconds",
@@ -124,11 +126,16 @@ def format_value(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
-def summary_note(*, intervals: bool) -> str:
-    """Return the note on how to read the summary; `intervals` tells whether it contains confidence intervals."""
-    interval = " [95% confidence interval]" if intervals else ""
+def summary_note(frames: Frames) -> str:
+    """Return the note on how to read the summary."""
+    interval = " [95% confidence interval]" if "summary" in frames else ""
+    metric, lower = (
+        main_metric(frames.get("setup")),
+        join_texts([METRICS[name].text for name in sorted(LOWER_IS_BETTER)]),
+    )
     return (
         f"Scores are mean ± standard deviation over the seeds{interval}; a single seed has no standard deviation. Rows "
-        "are ordered by validation accuracy; test scores do not affect the order. Lower log-loss is better. Training "
-        "time is the mean per seed and includes compiling the network, which takes most of it if there are few reviews."
+        f"are ordered by validation {metric.text}; test scores do not affect the order. Lower {lower} is better. "
+        "Training time is the mean per seed and includes compiling the network, which takes most of it if there are "
+        "few reviews."
     )

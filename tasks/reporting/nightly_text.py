@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_display_order, label
+from tasks.config.labels import in_display_order, label, label_in_sentence
+from tasks.evaluation.metric_record import PERCENT, Metric, Unit
+from tasks.evaluation.metrics import METRICS
 from tasks.nightly.alarm_detection import ALL_ARCHITECTURES, DRIFT, WINDOW
+from tasks.nightly.detectability import examined_drop
 from tasks.nightly.loss_comparison import MIN_EARLIER_VALUES
 from tasks.nightly.losses import CPU_TIME, RELATIVE_TIME, TIMES
 from tasks.nightly.repeated_looks import level_of_look
 from tasks.nightly.time_alarms import MIN_EARLIER_RUNS, SPAN
-from tasks.reporting.formatting import FormattedNumber, combine, format_number, label_in_sentence
-from tasks.reporting.verdict_format import join_labels, pluralize
+from tasks.reporting.formatting import FormattedNumber, combine, format_number
+from tasks.reporting.verdict_format import format_size, join_labels, pluralize
+from tasks.statistics.main_metric import main_metric
 from tasks.statistics.significance import FIRST_BETTER, SECOND_BETTER
 
 MAX_PAIRS = 5  # in a sentence
@@ -49,9 +54,8 @@ def _describe_deterioration(metric: str, deterioration: float) -> tuple[str, str
         return "CPU time of the training is", "longer", f"{100 * np.expm1(deterioration):.0f}%"
     if metric == RELATIVE_TIME:
         return "training time relative to the matrix product is", "longer", f"{100 * np.expm1(deterioration):.0f}%"
-    if metric == "log_loss":
-        return "log-loss is", "higher", f"{deterioration:.3f}"
-    return f"{label_in_sentence(metric)} is", "lower", f"{100 * deterioration:.2f} points"
+    comparative = "lower" if METRICS[metric].greater_is_better else "higher"
+    return f"{label_in_sentence(metric)} is", comparative, format_size(deterioration, metric)
 
 
 def format_alarms(alarms: pd.DataFrame, night: date) -> list[str]:
@@ -89,11 +93,16 @@ def format_nightly_summary(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     number = nights["night"].nunique()
     summary = f"After {number} nightly runs: {fewest}{pluralize(int(seeds.max()), 'seed')}."
     alarms = format_alarms(frames["alarms"], last["night"].iloc[0])
-    return [summary, *alarms, *format_check(frames), *format_repeated_looks(frames, number)]
+    check = format_check(frames, main_metric(frames.get("setup")))
+    return [summary, *alarms, *check, *format_repeated_looks(frames, number)]
 
 
-def format_check(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+def format_check(frames: Mapping[str, pd.DataFrame], metric: Metric) -> list[str]:
     """Format what the check of the last nightly run tested, what it could not test, and how certain it is.
+
+    Args:
+        frames: The tables nights and alarms.
+        metric: Main metric.
 
     Returns:
         Sentences; none if there are fewer than two nightly runs.
@@ -103,7 +112,7 @@ def format_check(frames: Mapping[str, pd.DataFrame]) -> list[str]:
         return []
     last = nights[nights["night"] == nights["night"].max()]
     alarm = bool((frames["alarms"]["night"] == last["night"].iloc[0]).any())
-    return [*format_tested(last, alarm=alarm), *format_detectable(last)]
+    return [*format_tested(last, alarm=alarm), *format_detectable(last, metric)]
 
 
 def format_tested(last: pd.DataFrame, *, alarm: bool) -> list[str]:
@@ -157,19 +166,20 @@ def _format_untested(row: Mapping[Any, Any]) -> str:
     )
 
 
-def format_detectable(last: pd.DataFrame) -> list[str]:
-    """Format how likely a drop of one point is detected, for each architecture from the spread of its own seeds."""
+def format_detectable(last: pd.DataFrame, metric: Metric) -> list[str]:
+    """Format how likely a drop is detected, for each architecture from the spread of its own seeds."""
     known = last[np.isfinite(last["detection_rate"])]
     if known.empty:
         return []
     rates = [
-        f"{label(row['architecture'])} {100 * row['detection_rate']:.0f}% (seeds spread by {100 * row['spread']:.2f} "
-        f"points{_format_outliers(row)})"
+        f"{label(row['architecture'])} {100 * row['detection_rate']:.0f}% (seeds spread by "
+        f"{format_size(row['spread'], metric.name)}{_format_outliers(row)})"
         for row in known.to_dict("records")
     ]
     sentence = (
-        "Estimated probability that a drop of one point in the accuracy of one architecture is detected within three "
-        f"nightly runs with one new seed each: {', '.join(rates)}."
+        f"Estimated probability that {'a drop' if metric.greater_is_better else 'an increase'} of "
+        f"{format_size(examined_drop(metric.name), metric.name)} in the {metric.text} of one architecture is detected "
+        f"within three nightly runs with one new seed each: {', '.join(rates)}."
     )
     overall = known["detection_rate_all"].iloc[0]
     if not np.isfinite(overall):
@@ -202,18 +212,22 @@ def format_repeated_looks(frames: Mapping[str, pd.DataFrame], looks: int) -> lis
     return [sentence, f"{held}. Significant at one look only: {shown}." if names else f"{held}."]
 
 
-def nightly_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def nightly_table(frames: Mapping[str, pd.DataFrame], unit: Unit = PERCENT) -> pd.DataFrame:
     """Return the trend as text, the newest nightly run first.
 
+    Args:
+        frames: The tables nights and alarms.
+        unit: Unit of the scores.
+
     Returns:
-        Columns Date, Seeds, one per architecture (test accuracy and half the width of its 95% interval,
-        in percent), and Alarms (with the number of trials without a score).
+        Columns Date, Seeds, one per architecture (test score and half the width of its 95% interval), and
+        Alarms (with the number of trials without a score).
     """
     nights, alarms = frames["nights"], frames["alarms"]
     rows = []
     for night, group in nights.groupby("night", sort=False):
         row: dict[str, object] = {"Date": str(night), "Seeds": int(group["seeds"].max())}
-        row |= {label(each["architecture"]): _with_half_width(each) for each in group.to_dict("records")}
+        row |= {label(each["architecture"]): _with_half_width(each, unit) for each in group.to_dict("records")}
         sentences = [format_alarm(alarm) for alarm in alarms[alarms["night"] == night].to_dict("records")]
         missing = [f"{group['missing'].sum()} trials without a score."] if group["missing"].sum() else []
         rows.append(row | {"Alarms": " ".join([*missing, *sentences])})
@@ -221,7 +235,8 @@ def nightly_table(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).fillna("").iloc[::-1].reset_index(drop=True)
 
 
-def _with_half_width(row: Mapping[Any, Any]) -> str | FormattedNumber:
+def _with_half_width(row: Mapping[Any, Any], unit: Unit) -> str | FormattedNumber:
     half_width = (row["high"] - row["low"]) / 2
-    mean = format_number(row["mean"], 2, 100) if np.isfinite(row["mean"]) else "–"
-    return combine("{} ± {}", mean, format_number(half_width, 2, 100)) if np.isfinite(half_width) else mean
+    shown = partial(format_number, digits=unit.digits, factor=unit.factor)
+    mean = shown(row["mean"]) if np.isfinite(row["mean"]) else "–"
+    return combine("{} ± {}", mean, shown(half_width)) if np.isfinite(half_width) else mean

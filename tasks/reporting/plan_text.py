@@ -8,7 +8,10 @@ import pandas as pd
 
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import label
-from tasks.reporting.verdict_format import join_labels, join_texts, pluralize
+from tasks.config.metric_names import DEFAULT_METRIC
+from tasks.evaluation.metric_record import Metric
+from tasks.evaluation.metrics import METRICS
+from tasks.reporting.verdict_format import format_size, join_labels, join_texts, pluralize
 from tasks.statistics.durations import TrainingTimes, resample_seconds, run_seconds, without_time
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.planned_resamples import MAX_RESAMPLES, TrainingVariance, resample_needs
@@ -49,6 +52,7 @@ class Plan:
         times: Expected seconds of one training.
         training: Known variances of pairs between samples of training reviews.
         training_source: Where they come from, or why there are none, in words.
+        metric: Metric of the differences.
     """
 
     goal: Goal
@@ -63,6 +67,7 @@ class Plan:
     times: TrainingTimes
     training: Mapping[frozenset[str], TrainingVariance] = field(default_factory=dict)
     training_source: str = "the variances do not contain them"
+    metric: Metric = METRICS[DEFAULT_METRIC]
 
 
 def format_plan(plan: Plan) -> str:
@@ -92,7 +97,9 @@ def plan_table(plan: Plan, needs: Sequence[PairNeeds]) -> pd.DataFrame:
 def _table_row(plan: Plan, needs: Sequence[PairNeeds], seeds: int) -> dict[str, str]:
     row = {"Seeds": f"{seeds:,}"}
     for each, kind in zip(needs, KINDS, strict=False):
-        row[f"{kind}: points"] = _format_points(detectable_difference(each.pair, seeds, plan.goal))
+        row[f"{kind}: {plan.metric.unit.difference}"] = _format_number(
+            plan, detectable_difference(each.pair, seeds, plan.goal)
+        )
         row[f"{kind}: power (%)"] = f"{100 * planned_power(each.pair, seeds, plan.goal):.0f}"
     return row | {"Minutes": _format_minutes(plan, seeds)}
 
@@ -103,13 +110,13 @@ def _format_setting(plan: Plan) -> str:
     unknown = without_time(plan.times, plan.architectures)
     margin = ComparisonOptions().margin
     equivalent = (
-        f" A difference within {_format_points(margin)} points may be called equivalent instead of significant."
-        if goal.difference < margin else ""
+        f" A difference within {format_size(margin, plan.metric.name)} may be called equivalent instead of significant."
+        if goal.difference < margin and plan.metric.has_margin else ""
     )  # fmt: skip
     missing = f" The time of {join_labels(unknown)} is unknown and not included." if unknown else ""
     return "\n".join(
         [
-            f"Plan: detect a true difference of {_goal_points(goal)} in test accuracy with a power of "
+            f"Plan: detect a true difference of {_goal(plan)} in test {plan.metric.text} with a power of "
             f"{_percent(goal.power)}, on {goal.reviews:,} test reviews ({escape_terminal(plan.data_source)}).",
             f"Networks: {join_labels(plan.architectures)}.",
             f"Variances: {plan.variances_source}.",
@@ -132,8 +139,8 @@ def _format_pairs(plan: Plan, shown: Sequence[PairVariance], count: int) -> str:
     if failed := [name for name in plan.failed if any(name in pair.names for pair in shown)]:
         lines.append(f"Seeds of {join_labels(failed)} failed in that run, which makes its pairs noisier.")
     lines.append(
-        f"Points: smallest true difference that is detected with a power of {_percent(plan.goal.power)}. "
-        f"Power: for {_goal_points(plan.goal)}."
+        f"{plan.metric.unit.difference.capitalize()}: smallest true difference that is detected with a power of "
+        f"{_percent(plan.goal.power)}. Power: for {_goal(plan)}."
     )
     return "\n".join(lines)
 
@@ -144,8 +151,7 @@ def _format_current(plan: Plan, shown: Sequence[PairVariance]) -> str:
     if plan.seeds < MIN_SEEDS:
         return f"With {seeds}, nothing can be detected: at least {MIN_SEEDS} seeds are needed."
     found = [
-        f"{_format_points(detectable_difference(pair, plan.seeds, plan.goal))} points for {_names(pair)}"
-        for pair in shown
+        f"{_format_size(plan, detectable_difference(pair, plan.seeds, plan.goal))} for {_names(pair)}" for pair in shown
     ]
     return f"With {seeds}, the smallest difference that is detected is {join_texts(found)}."
 
@@ -153,7 +159,7 @@ def _format_current(plan: Plan, shown: Sequence[PairVariance]) -> str:
 def _format_needs(plan: Plan, needs: PairNeeds) -> str:
     """Format the seeds, or seeds and test reviews, that a pair needs."""
     goal = plan.goal
-    target = f"To detect {_goal_points(goal)} with {_percent(goal.power)} power between {_names(needs.pair)}"
+    target = f"To detect {_goal(plan)} with {_percent(goal.power)} power between {_names(needs.pair)}"
     if math.isfinite(needs.seeds.point):
         seeds = int(needs.seeds.point)
         return (
@@ -164,7 +170,7 @@ def _format_needs(plan: Plan, needs: PairNeeds) -> str:
         return f"{target}: more than {MAX_SEEDS:,} seeds, at {goal.reviews:,} test reviews."
     sampling = (
         f"no number of seeds suffices. The sampling of {goal.reviews:,} test reviews alone limits what can be detected "
-        f"to {_format_points(needs.limit)} points"
+        f"to {_format_size(plan, needs.limit)}"
     )
     if needs.reviews is None:
         return f"{target}, {sampling}, and even with unlimited test reviews more than {MAX_SEEDS:,} seeds are needed."
@@ -187,17 +193,17 @@ def _format_pair_resamples(plan: Plan, needs: PairNeeds, training: TrainingVaria
     """Format the seeds and resamples that a pair needs."""
     names = _names(needs.pair)
     varies = (
-        f"The sample of training reviews varies the difference by {training.std_points:.2f} points (standard "
-        f"deviation, from {pluralize(training.resamples, 'resample')} of {plan.training_source})."
+        f"The sample of training reviews varies the difference by {_format_size(plan, training.variance**0.5)} "
+        f"(standard deviation, from {pluralize(training.resamples, 'resample')} of {plan.training_source})."
     )
     if not math.isfinite(needs.seeds.point):
         return f"For other training reviews, the difference between {names} is even harder to detect. {varies}"
     found = resample_needs(needs.pair, training, max(int(needs.seeds.point), plan.seeds), plan.goal)
-    start = f"For {_goal_points(plan.goal)} between {names} to hold for other training reviews as well"
+    start = f"For {_goal(plan)} between {names} to hold for other training reviews as well"
     if found.resamples is None:
         return (
             f"{start}, {MAX_RESAMPLES} resamples and {pluralize(found.seeds, 'seed')} do not suffice: they detect "
-            f"{_format_points(found.detectable)} points. {varies}"
+            f"{_format_size(plan, found.detectable)}. {varies}"
         )
     return (
         f"{start}: {pluralize(found.seeds, 'seed')} and {pluralize(found.resamples, 'resample')} "
@@ -227,13 +233,21 @@ def _format_seconds(plan: Plan, seconds: Range) -> str:
     return f"over {low}" if without_time(plan.times, plan.architectures) else f"{point} ({low} to {high})"
 
 
-def _format_points(difference: float) -> str:
-    return NONE if math.isnan(difference) else f"{100 * difference:.2f}"
+def _format_size(plan: Plan, difference: float) -> str:
+    """Format a difference with its unit, which is `NONE` if no difference is detected."""
+    unit = plan.metric.unit.difference
+    return f"{NONE} {unit}" if math.isnan(difference) else format_size(difference, plan.metric.name)
 
 
-def _goal_points(goal: Goal) -> str:
-    points = f"{100 * goal.difference:g}"
-    return f"{points} point{'s' * (points != '1')}"
+def _format_number(plan: Plan, difference: float) -> str:
+    return _format_size(plan, difference).split()[0]
+
+
+def _goal(plan: Plan) -> str:
+    """Format the difference to detect as it was given: `1 point`, `0.5 points`, `0.01 nats`."""
+    unit = plan.metric.unit
+    number = f"{unit.factor * plan.goal.difference:g}"
+    return f"{number} {unit.difference.removesuffix('s') if number == '1' else unit.difference}"
 
 
 def _percent(share: float) -> str:

@@ -1,6 +1,7 @@
 """Compare two runs on the same data set, such as before and after a change."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ ALPHA = 0.05  # family-wise error rate over all architectures
 DIFF_COLUMNS = [
     "architecture", "before", "after", "difference", "low", "high", "p", "seeds", "verdict", "noise",
     "minimum_detectable_difference", "before_failed", "after_failed", "test_reviews", "test_groups", "slower",
-    "cpu_slower",
+    "cpu_slower", "metric",
 ]  # fmt: skip
 # Settings that do not affect the results.
 IGNORED_SETTINGS = {"run_name", "results", "nightly_date"}
@@ -26,7 +27,9 @@ Row = dict[str, Any]
 
 
 def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
-    """Compare the test accuracy of each architecture that two runs share, by the statistics of the report.
+    """Compare the test score of each architecture that two runs share, by the statistics of the report.
+
+    The metric is the main metric of the second run.
 
     Seeds and reviews are paired if both runs have them. Each architecture is tested at `ALPHA` divided by the number of
     architectures (Bonferroni correction). The majority class is left out.
@@ -36,12 +39,12 @@ def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
         after: The other run.
 
     Returns:
-        One row per architecture: before, after (mean accuracy in [0, 1]), difference (after minus before) with its 95%
+        One row per architecture: before, after (mean score), difference (after minus before) with its 95%
         interval low and high, p (of the pair, not corrected), seeds (shared), verdict (of after compared with before,
         see `PairDifference`), noise ("seeds and reviews", or "reviews" if the seed variance is unknown or there is
         none), minimum_detectable_difference (with a power of 80%; NaN if nothing was tested), before_failed and
-        after_failed (failed and diverged seeds), test_reviews, test_groups (that count as independent), and slower and
-        cpu_slower (training time and CPU time after divided by those before; NaN if unknown).
+        after_failed (failed and diverged seeds), test_reviews, test_groups (that count as independent), slower and
+        cpu_slower (training time and CPU time after divided by those before; NaN if unknown), and metric.
 
     Raises:
         UserError: If the runs are on different data, or share no architecture.
@@ -55,8 +58,10 @@ def compare_runs(before: RunRecord, after: RunRecord) -> pd.DataFrame:
     runs = {"before": before, "after": after}
     predictions = {when: run.table("predictions") for when, run in runs.items()}
     trials = {when: run.table("trials") for when, run in runs.items()}
+    metric = after.info.metric
+    options = ComparisonOptions(metric=metric, alpha=ALPHA / len(names))
     rows = [
-        {"architecture": name, **_compare_architecture(name, predictions, trials, alpha=ALPHA / len(names)),
+        {"architecture": name, "metric": metric, **_compare_architecture(name, predictions, trials, options),
          "slower": _ratio(name, trials, "train_seconds"), "cpu_slower": _ratio(name, trials, "cpu_seconds")}
         for name in names
     ]  # fmt: skip
@@ -73,7 +78,10 @@ def _check_same_data(before: RunRecord, after: RunRecord) -> None:
 
 
 def _compare_architecture(
-    name: str, predictions: Mapping[str, pd.DataFrame], trials: Mapping[str, pd.DataFrame], *, alpha: float
+    name: str,
+    predictions: Mapping[str, pd.DataFrame],
+    trials: Mapping[str, pd.DataFrame],
+    options: ComparisonOptions,
 ) -> Row:
     """Compare the predictions of one architecture, as if "before" and "after" were two architectures."""
 
@@ -84,11 +92,12 @@ def _compare_architecture(
         return pd.concat(own, ignore_index=True)
 
     deterministic = ("before", "after") if name in BASELINE_NAMES else ()
-    options = ComparisonOptions(alpha=alpha, deterministic=deterministic)
+    options = replace(options, deterministic=deterministic)
     frames = compare(select(predictions), select(trials)[["architecture", "seed", "status"]], options)
-    (pair,) = frames["pairs"].query("metric == 'accuracy'").to_dict("records")
-    change = differences_to(frames["pairs"], "before", "accuracy")["after"]
-    test = frames["summary"].query("split == 'test' and metric == 'accuracy'").set_index("architecture")["mean"]
+    metric = options.metric
+    (pair,) = frames["pairs"].query("metric == @metric").to_dict("records")
+    change = differences_to(frames["pairs"], "before", metric)["after"]
+    test = frames["summary"].query("split == 'test' and metric == @metric").set_index("architecture")["mean"]
     failed = {pair["first"]: pair["first_failed"], pair["second"]: pair["second_failed"]}
     return {
         "before": test["before"], "after": test["after"], "difference": change.difference, "low": change.low,

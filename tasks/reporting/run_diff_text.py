@@ -8,15 +8,22 @@ import pandas as pd
 
 from tasks.config.escape import escape_markdown
 from tasks.config.labels import BASELINE_NAMES, label
+from tasks.evaluation.metrics import METRICS
 from tasks.figures.verdict_labels import verdict_label
 from tasks.reporting.formatting import format_p_value
 from tasks.reporting.run_diff import ALPHA, list_changes, list_missing
-from tasks.reporting.verdict_format import format_difference, format_limits, format_size, join_labels, pluralize
+from tasks.reporting.verdict_format import (
+    format_difference,
+    format_limits,
+    format_score,
+    format_size,
+    join_labels,
+    pluralize,
+)
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.significance import EQUIVALENT, INCONCLUSIVE, MIN_SEEDS, NOT_SIGNIFICANT
 from tasks.storage.runs import RunRecord
 
-METRIC = "accuracy"
 Row = Mapping[Any, Any]
 
 
@@ -31,18 +38,21 @@ def format_diff(
         after: The other run.
         escape: Escapes names and sentences; on a terminal nothing is Markdown syntax.
     """
-    rows = table.to_dict("records")
+    rows, metric = table.to_dict("records"), METRICS[table["metric"].iloc[0]]
+    unit = metric.unit
     changes = list_changes(before, after) or ["nothing that the runs recorded"]
     findings = [*format_result(rows), *format_scope(rows, list_missing(before, after)), *format_certainty(rows)]
     lines = [
         f"# {escape(before.name)} → {escape(after.name)}", "",
         escape(before.info.source), "",
         *_bullets(findings, escape),
-        "| Architecture | Before (%) | After (%) | Difference (points) [95% interval] | p | Seeds | Result | Time |",
+        f"| Architecture | Before ({unit.symbol}) | After ({unit.symbol}) | Difference ({unit.difference}) "
+        "[95% interval] | p | Seeds | Result | Time |",
         "|---|---:|---:|---|---:|---:|---|---:|",
         *(_format_row(row, escape) for row in rows), "",
         "Changed:", "", *_bullets(changes, escape),
-        "Test accuracy. Intervals and p-values are those of a single architecture. Time is the CPU time of the "
+        f"Test {metric.text}.{metric.direction} Intervals and p-values are those of a single architecture. Time is the "
+        "CPU time of the "
         "training after divided by that before; (d) is the ratio of the durations, where CPU time is not known.", "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -57,8 +67,8 @@ def format_result(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for verdict in ("worse", "better"):
         changed = [
-            f"{label(row['architecture'])} ({format_difference(row['difference'], METRIC)}, 95% interval "
-            f"{format_limits(row['low'], row['high'], METRIC)})"
+            f"{label(row['architecture'])} ({format_difference(row['difference'], row['metric'])}, 95% interval "
+            f"{format_limits(row['low'], row['high'], row['metric'])})"
             for row in rows if row["verdict"] == verdict
         ]  # fmt: skip
         if changed:
@@ -112,9 +122,10 @@ def _format_detectable(tested: Sequence[Row]) -> list[str]:
     sentences = []
     same = [row["architecture"] for row in tested if row["verdict"] == EQUIVALENT]
     if same:
-        sentences.append(f"Equivalent within {format_size(ComparisonOptions.margin, METRIC)}: {join_labels(same)}.")
+        margin = format_size(ComparisonOptions.margin, tested[0]["metric"])
+        sentences.append(f"Equivalent within {margin}: {join_labels(same)}.")
     sizes = [
-        f"{label(row['architecture'])} {format_size(row['minimum_detectable_difference'], METRIC)}"
+        f"{label(row['architecture'])} {format_size(row['minimum_detectable_difference'], row['metric'])}"
         for row in tested
         if row["verdict"] == NOT_SIGNIFICANT and np.isfinite(row["minimum_detectable_difference"])
     ]
@@ -154,11 +165,21 @@ def _format_failures(rows: Sequence[Row]) -> list[str]:
 
 def _format_row(row: Row, escape: Callable[[object], str]) -> str:
     cells = [
-        escape(label(row["architecture"])), f"{100 * row['before']:.2f}", f"{100 * row['after']:.2f}",
-        f"{100 * row['difference']:+z.2f} [{100 * row['low']:+z.2f}, {100 * row['high']:+z.2f}]", _format_p(row),
+        escape(label(row["architecture"])), _format_score(row, "before"), _format_score(row, "after"),
+        _format_change(row), _format_p(row),
         _format_seeds(row), verdict_label(row["verdict"]), _format_time(row),
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+def _format_score(row: Row, when: str) -> str:
+    return format_score(row[when], row["metric"]).removesuffix(METRICS[row["metric"]].unit.sign)
+
+
+def _format_change(row: Row) -> str:
+    metric = row["metric"]
+    difference = format_difference(row["difference"], metric).split()[0]
+    return f"{difference} {format_limits(row['low'], row['high'], metric)}"
 
 
 def _format_p(row: Row) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tasks.evaluation.metric_record import NATS, PERCENT
+from tasks.evaluation.metrics import METRICS
 from tasks.reporting.comparison_tables import (
     EXCERPT_CHARACTERS,
     calibration_table,
@@ -22,14 +24,15 @@ from tasks.reporting.formatting import TextTable, text_table
 from tasks.reporting.nightly_text import nightly_table
 from tasks.reporting.summary_tables import (
     DEFAULT_CLASSES,
-    IMBALANCE_METRICS,
     class_table,
     cost_table,
     gap_table,
-    has_rare_class,
     learning_curve_table,
+    shown_metrics,
 )
+from tasks.reporting.verdict_format import join_texts
 from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.main_metric import main_metric
 
 INTERVALS = "Intervals are 95% confidence intervals."
 
@@ -79,55 +82,69 @@ def score_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
         ),
     ]
     if "learning_curve" in frames:
-        table = text_table(learning_curve_table(frames["learning_curve"]))
-        note = f"Test accuracy (%) after training on subsets of the training reviews. {INTERVALS}"
+        table = text_table(learning_curve_table(frames["learning_curve"], main_metric(frames.get("setup"))))
+        metric = main_metric(frames.get("setup"))
+        note = f"{metric.header('Test')} after training on subsets of the training reviews. {INTERVALS}"
         sections.append(Section("Learning curve", table, note))
     return sections
 
 
 def comparison_sections(frames: Frames) -> list[Section]:
     """Return the sections on pairwise comparisons, omnibus tests and sources of variance."""
+    metric = main_metric(frames["setup"])
+    others = [name for name in shown_metrics(frames) if name != metric.name]
     return [
         Section(
-            "Pairwise comparison of test accuracy",
-            text_table(pair_table(frames["pairs"], "accuracy")),
-            "Difference is first minus second, in percentage points. The result is based on p (Holm), the p-value of "
-            "a paired t test with seed and review variance, after Holm’s correction over all pairs; intervals are not "
-            "corrected. The other tests and the effect sizes do not affect the result.",
+            f"Pairwise comparison of test {metric.text}",
+            text_table(pair_table(frames["pairs"], metric.name)),
+            f"Difference is first minus second, in {metric.unit.long_difference}.{metric.direction} The result is "
+            "based on p (Holm), the p-value of a paired t test with seed and review variance, after Holm’s correction "
+            "over all pairs; intervals are not corrected. The other tests and the effect sizes do not affect the "
+            "result.",
         ),
         Section(
             "Pairwise comparison of other metrics",
-            text_table(other_metrics_table(frames["pairs"], () if has_rare_class(frames) else IMBALANCE_METRICS)),
-            f"Difference is first minus second: log-loss in nats, other metrics in percentage points. {INTERVALS} "
-            "A difference is significant only if the difference in accuracy is significant as well.",
+            text_table(other_metrics_table(frames["pairs"], others)),
+            f"Difference is first minus second{describe_units(others)}. {INTERVALS} "
+            f"A difference is significant only if the difference in {metric.text} is significant as well.",
         ),
         Section(
             "Omnibus tests",
             text_table(omnibus_table(frames["omnibus"])),
-            "Null hypothesis: all architectures are equally accurate. Cochran’s Q compares predictions on the test "
-            "reviews; Friedman’s test compares the scores of the shared seeds.",
+            "Null hypothesis: all architectures are equally good. Cochran’s Q compares the share of correct "
+            f"predictions on the test reviews; Friedman’s test compares the {metric.text} of the shared seeds.",
         ),
         *variance_sections(frames),
     ]
 
 
+def describe_units(metrics: Sequence[str]) -> str:
+    """Return the units of differences in some metrics, as the end of a sentence."""
+    other = [METRICS[name].text for name in metrics if METRICS[name].unit != PERCENT]
+    if not other:
+        return f", in {PERCENT.long_difference}"
+    return f": {join_texts(other)} in {NATS.long_difference}, other metrics in {PERCENT.long_difference}"
+
+
 def variance_sections(frames: Frames) -> list[Section]:
     """Return the section on sources of variance and, with resamples, that on differences with all of them."""
-    note = "Standard deviation of the test accuracy of a single run, in percentage points."
+    metric = main_metric(frames["setup"])
+    unit = metric.unit.long_difference
+    note = f"Standard deviation of the test {metric.text} of a single run, in {unit}."
     if "variance_components" not in frames:
-        return [Section("Sources of variance", text_table(variance_table(frames["summary"])), note)]
+        return [Section("Sources of variance", text_table(variance_table(frames["summary"], metric.name)), note)]
     components, pairs = frames["variance_components"], frames["training_pairs"]
     return [
         Section(
             "Sources of variance",
-            text_table(variance_table(frames["summary"], components)),
+            text_table(variance_table(frames["summary"], metric.name, components)),
             f"{note} That of the training reviews is estimated from models that were trained on bootstrap resamples of "
             "them. With five resamples, an estimate may be wrong by a factor of two.",
         ),
         Section(
             "Differences with other training reviews",
-            text_table(training_pair_table(frames["pairs"], pairs)),
-            "Difference in test accuracy, first minus second, in percentage points. The first interval is about models "
+            text_table(training_pair_table(frames["pairs"], pairs, metric.name)),
+            f"Difference in test {metric.text}, first minus second, in {unit}. The first interval is about models "
             "that are trained on the training reviews of this run: it contains the variance of seeds and test reviews. "
             "The second one also contains the variance of training reviews.",
         ),
@@ -173,5 +190,6 @@ def nightly_sections(frames: Frames) -> list[Section]:
     """Return the section on the nightly runs; none if there are fewer than two."""
     if "nights" not in frames or frames["nights"]["night"].nunique() < 2:
         return []
-    note = "Mean test accuracy (%) of all seeds so far ± half the width of the 95% confidence interval over the seeds."
-    return [Section("Nightly runs", text_table(nightly_table(frames)), note)]
+    metric = main_metric(frames.get("setup"))
+    note = f"Mean {metric.header('test')} of all seeds so far ± half the width of its 95% confidence interval."
+    return [Section("Nightly runs", text_table(nightly_table(frames, metric.unit)), note)]

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from tasks.config.labels import in_display_order, label
+from tasks.config.labels import in_display_order, label, label_in_sentence
+from tasks.config.metric_names import METRIC_NAMES
 from tasks.data.balance import is_imbalanced
+from tasks.evaluation.metric_record import Metric
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.scores import CLASS_NAMES, generalization_gaps, rank_by_validation
 from tasks.reporting.formatting import (
     Cell,
@@ -15,12 +18,11 @@ from tasks.reporting.formatting import (
     combine,
     format_intervals,
     format_number,
-    label_in_sentence,
 )
 from tasks.statistics.evaluation_tables import Frames
+from tasks.statistics.main_metric import main_metric
 
 DEFAULT_CLASSES = tuple(CLASS_NAMES.values())
-IMBALANCE_METRICS = ("balanced_accuracy", "average_precision")  # shown if one class is rare
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def summary_table(frames: Frames) -> TextTable:
     """
     scores, trials = frames["scores"], frames["trials"]
     # The same order as in the verdict, also if scores are tied.
-    ranking = frames["groups"] if "groups" in frames else rank_by_validation(scores, trials)
+    main = main_metric(frames.get("setup")).name
+    ranking = frames["groups"] if "groups" in frames else rank_by_validation(scores, trials, main)
     ranked = list(ranking["architecture"])
     names = [*ranked, *in_display_order(set(trials["architecture"]) - set(ranked))]
     columns = summary_columns(frames)
@@ -66,10 +69,25 @@ def summary_table(frames: Frames) -> TextTable:
 
 
 def summary_columns(frames: Frames) -> list[ScoreColumn]:
-    """Return the score columns of the summary; imbalanced test reviews add balanced accuracy and PR-AUC."""
-    imbalance_metrics = IMBALANCE_METRICS if has_rare_class(frames) else ()
-    test = [ScoreColumn("test", metric) for metric in ("accuracy", *imbalance_metrics, "f1", "auc")]
-    return [*test, ScoreColumn("test", "log_loss", digits=3, factor=1), ScoreColumn("validation", "accuracy")]
+    """Return the score columns of the summary: all metrics that are shown on the test split, the main one first.
+
+    The last column is the main metric on the validation split, by which the architectures are ranked.
+    """
+    main = main_metric(frames.get("setup")).name
+    names = sorted(shown_metrics(frames), key=lambda name: name != main)
+    return [*(score_column("test", name) for name in names), score_column("validation", main)]
+
+
+def shown_metrics(frames: Frames) -> list[str]:
+    """Return the metrics that a report shows: some of them only for imbalanced reviews, or as the main metric."""
+    main, imbalanced = main_metric(frames.get("setup")).name, has_rare_class(frames)
+    return [name for name in METRIC_NAMES if imbalanced or name == main or not METRICS[name].is_for_imbalance]
+
+
+def score_column(split: str, metric: str) -> ScoreColumn:
+    """Return the column of a metric; nats have three decimals."""
+    factor = METRICS[metric].unit.factor
+    return ScoreColumn(split, metric, digits=2 if factor == 100 else 3, factor=factor)
 
 
 def format_score(frames: Frames, architecture: str, column: ScoreColumn) -> FormattedNumber:
@@ -186,17 +204,20 @@ def _latencies(means: pd.DataFrame) -> list[FormattedNumber]:
     return [median if low.value is None else combine("{} [{}, {}]", median, low, high) for median, low, high in cells]
 
 
-def learning_curve_table(curve: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate test accuracy by number of training reviews, and the gain of the last step in points.
+def learning_curve_table(curve: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Tabulate the test score by number of training reviews, and the change by the last step.
 
     Args:
         curve: Columns architecture, train_reviews, mean, low, high, gain, gain_low, gain_high.
+        metric: Metric of the score.
     """
-    points = curve.assign(value=format_intervals(curve, "mean", "low", "high"))
+    unit = metric.unit
+    points = curve.assign(value=format_intervals(curve, "mean", "low", "high", unit.factor))
     points = points.sort_values("train_reviews", kind="stable")
     table = points.pivot_table(
         index="architecture", columns="train_reviews", values="value", sort=False, aggfunc="first"
     )
     table.columns = pd.Index([f"{reviews:,} reviews" for reviews in table.columns])
-    gains = format_intervals(curve.groupby("architecture").last(), "gain", "gain_low", "gain_high")
-    return table.assign(**{"Gain of the last step (points)": gains}).loc[in_display_order(table.index)].reset_index()
+    gains = format_intervals(curve.groupby("architecture").last(), "gain", "gain_low", "gain_high", unit.factor)
+    header = f"{'Gain of' if metric.greater_is_better else 'Change by'} the last step ({unit.difference})"
+    return table.assign(**{header: gains}).loc[in_display_order(table.index)].reset_index()

@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from tasks.config.labels import BASELINE_NAMES, label
-from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.config.labels import BASELINE_NAMES, label, label_in_sentence
+from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from tasks.figures.verdict_labels import verdict_label
-from tasks.reporting.formatting import label_in_sentence
 from tasks.reporting.verdict_format import format_difference, format_limits, format_size, join_labels, pluralize
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.ranking import differences_to
@@ -87,19 +86,21 @@ def learning_curve_sentences(frames: Frames, groups: pd.DataFrame, metric: str) 
     if len(rows) < 2 or pd.isna(rows["gain"].iloc[-1]):
         return []
     before, last = rows.iloc[-2], rows.iloc[-1]
+    name, record = label_in_sentence(metric), METRICS[metric]
     sentence = (
-        f"From {before['train_reviews']:,} to {last['train_reviews']:,} training reviews, the test accuracy of "
-        f"{label(best)} changed by {100 * last['gain']:+z.2f} points (95% interval "
-        f"{format_limits(last['gain_low'], last['gain_high'], 'accuracy')})."
+        f"From {before['train_reviews']:,} to {last['train_reviews']:,} training reviews, the test {name} of "
+        f"{label(best)} changed by {format_difference(last['gain'], metric)} (95% interval "
+        f"{format_limits(last['gain_low'], last['gain_high'], metric)})."
     )
-    networks = groups[~groups["architecture"].isin(BASELINE_NAMES)].sort_values("test_mean")
-    if metric != "accuracy" or networks.empty or networks["architecture"].iloc[0] == best:
+    networks = groups[~groups["architecture"].isin(BASELINE_NAMES)]
+    networks = networks.sort_values("test_mean", ascending=record.greater_is_better)
+    if networks.empty or networks["architecture"].iloc[0] == best:
         return [sentence]
-    lowest = networks.iloc[0]
-    distance = last["mean"] - lowest["test_mean"]
+    worst = networks.iloc[0]
+    distance = last["mean"] - worst["test_mean"]
     return [
-        f"{sentence} With {last['train_reviews']:,} training reviews, the network with the lowest test accuracy, "
-        f"{label(lowest['architecture'])}, is {format_size(distance, 'accuracy')} "
+        f"{sentence} With {last['train_reviews']:,} training reviews, the network with the {record.worst} test {name}, "
+        f"{label(worst['architecture'])}, is {format_size(distance, metric)} "
         f"{'below' if distance >= 0 else 'above'} it."
     ]
 

@@ -3,33 +3,37 @@
 from collections.abc import Sequence
 
 from tasks.config.labels import label
-from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.evaluation.metrics import METRICS
 
 
 def format_score(value: float, metric: str) -> str:
-    """Format a score: percent with two decimals, log-loss with four."""
-    return f"{value:.4f}" if metric in LOWER_IS_BETTER else f"{100 * value:.2f}%"
+    """Format a score with the decimals of its unit, such as `89.40%`."""
+    unit = METRICS[metric].unit
+    return f"{unit.factor * value:.{unit.digits}f}{unit.sign}"
 
 
 def format_size(difference: float, metric: str) -> str:
-    """Format the absolute value of a difference: percentage points with two decimals, log-loss in nats with four."""
-    return f"{abs(difference):.4f} nats" if metric in LOWER_IS_BETTER else f"{100 * abs(difference):.2f} points"
+    """Format the absolute value of a difference, such as `0.50 points` or `0.0123 nats`."""
+    unit = METRICS[metric].unit
+    return f"{unit.factor * abs(difference):.{unit.digits}f} {unit.difference}"
 
 
 def format_difference(difference: float, metric: str) -> str:
     """Format a difference with its sign, in the unit of `format_size`."""
-    return f"{difference:+z.4f} nats" if metric in LOWER_IS_BETTER else f"{100 * difference:+z.2f} points"
+    unit = METRICS[metric].unit
+    return f"{unit.factor * difference:+z.{unit.digits}f} {unit.difference}"
 
 
 def format_limits(low: float, high: float, metric: str) -> str:
     """Format the limits of an interval of differences, in the unit of `format_size`."""
-    low, high = clip_limits(low, high, metric)
-    return f"[{low:+z.4f}, {high:+z.4f}]" if metric in LOWER_IS_BETTER else f"[{100 * low:+z.2f}, {100 * high:+z.2f}]"
+    unit = METRICS[metric].unit
+    low, high = (unit.factor * limit for limit in clip_limits(low, high, metric))
+    return f"[{low:+z.{unit.digits}f}, {high:+z.{unit.digits}f}]"
 
 
 def clip_limits(low: float, high: float, metric: str) -> tuple[float, float]:
     """Clip the limits of an interval of differences to what is possible: two scores in [0, 1] differ by at most 1."""
-    return (low, high) if metric in LOWER_IS_BETTER else (max(low, -1.0), min(high, 1.0))
+    return max(low, -METRICS[metric].highest), min(high, METRICS[metric].highest)
 
 
 def join_labels(names: Sequence[str]) -> str:

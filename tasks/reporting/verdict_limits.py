@@ -1,8 +1,10 @@
 """What a run could not detect, and what would resolve it."""
 
-from tasks.config.labels import label
-from tasks.reporting.formatting import label_in_sentence
-from tasks.reporting.verdict_format import format_score, format_size, join_labels, pluralize
+from tasks.config.labels import label, label_in_sentence
+from tasks.config.metric_names import DEFAULT_METRIC, METRIC_NAMES
+from tasks.data.balance import MIN_RELATIVE_SHARE
+from tasks.evaluation.metrics import METRICS
+from tasks.reporting.verdict_format import format_score, format_size, join_labels, join_texts, pluralize
 from tasks.reporting.verdict_record import SeedFailures, Verdict
 from tasks.reporting.verdict_resamples import TrainingSamples
 from tasks.reporting.verdict_undecided import Undecided
@@ -113,13 +115,21 @@ def _failure_sentence(failure: SeedFailures, metric: str) -> str:
 
 
 def rare_class_sentences(verdict: Verdict) -> list[str]:
-    """Format what accuracy does not show if one class is rare."""
-    if verdict.rare_class is None:
-        return []
-    return [
-        f"{100 * verdict.rare_class.share:.1f}% of the test reviews are of the rarer class, so accuracy says little "
-        "about it. Look at balanced accuracy and PR-AUC in the summary, and at recall by class."
-    ]
+    """Format what accuracy does not show if one class is rare, and why another metric is the default."""
+    sentences, default = [], label_in_sentence(DEFAULT_METRIC)
+    if verdict.rare_class is not None:
+        shown = [label_in_sentence(name) for name in METRIC_NAMES if METRICS[name].is_for_imbalance]
+        sentences.append(
+            f"{100 * verdict.rare_class.share:.1f}% of the test reviews are of the rarer class, so {default} says "
+            f"little about it. Look at {join_texts(shown)} in the summary, and at recall by class."
+        )
+    if verdict.is_imbalance_default:
+        sentences.append(
+            f"The architectures are compared by {label_in_sentence(verdict.metric)} instead of {default}, because the "
+            f"rarest class has less than {100 * MIN_RELATIVE_SHARE:g}% of the reviews that it would have if all "
+            "classes were equally frequent. The option --metric chooses another metric."
+        )
+    return sentences
 
 
 def diverged_resample_sentences(verdict: Verdict) -> list[str]:

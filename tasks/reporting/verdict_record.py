@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.config.metric_names import IMBALANCED_METRIC
 from tasks.reporting.summary_tables import has_rare_class
 from tasks.reporting.verdict_resamples import TrainingSamples, training_samples
 from tasks.reporting.verdict_undecided import Undecided, undecided_pairs
@@ -81,6 +82,7 @@ class Verdict:
 
     Attributes:
         metric: Main metric.
+        is_imbalance_default: Whether it is the default for imbalanced test reviews, and was not chosen.
         alpha: Family-wise error rate over all pairs.
         margin: Equivalence margin.
         min_seeds: Smallest number of shared seeds for a test.
@@ -112,6 +114,7 @@ class Verdict:
     """
 
     metric: str
+    is_imbalance_default: bool
     alpha: float
     margin: float
     min_seeds: int
@@ -169,7 +172,8 @@ def verdict_record(frames: Frames) -> Verdict:
     }
     tied = others["validation_mean"].round(12) == round(best["validation_mean"], 12)
     return Verdict(
-        metric=metric, alpha=setup["alpha"], margin=setup["margin"], min_seeds=int(setup["min_seeds"]),
+        metric=metric, is_imbalance_default=bool(setup.get("metric_is_default")) and metric == IMBALANCED_METRIC,
+        alpha=setup["alpha"], margin=setup["margin"], min_seeds=int(setup["min_seeds"]),
         recommended=name, ties=tuple(others.loc[tied, "architecture"].map(str)),
         validation_score=best["validation_mean"], test_score=best["test_mean"], test_low=score["low"],
         test_high=score["high"], seed_variance_known=bool(np.isfinite(score["seed_variance"])),
@@ -243,7 +247,7 @@ def _rare_class(frames: Frames, name: str) -> RareClass | None:
     support = rows.groupby("class", sort=False)["support"].mean()
     rare = str(support.idxmin())
     recall = rows[rows["class"] == rare].groupby("architecture", observed=True)["recall"].mean()
-    balanced = frames["scores"].query("split == 'validation' and metric == 'balanced_accuracy'")
+    balanced = frames["scores"].query("split == 'validation' and metric == @IMBALANCED_METRIC")
     means = balanced.groupby("architecture", observed=True)["value"].mean()
     share = float(support.min() / support.sum())
     above_chance = [each for each in frames["groups"]["architecture"] if round(means.get(each, 0), 12) > 0.5]

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from tasks.config.labels import label
-from tasks.evaluation.metrics import LOWER_IS_BETTER
-from tasks.reporting.formatting import label_in_sentence
+from tasks.config.labels import label, label_in_sentence
+from tasks.config.metric_names import IMBALANCED_METRIC
+from tasks.data.balance import min_class_share
+from tasks.evaluation.metrics import METRICS
 from tasks.reporting.summary_tables import DEFAULT_CLASSES
 from tasks.reporting.verdict_format import format_score, format_size, join_labels, join_texts, pluralize
 from tasks.reporting.verdict_record import Cost, Verdict
@@ -27,12 +28,11 @@ def verdict_sentences(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES
 def recommendation_sentence(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES) -> str:
     """Format which architecture to use, with its scores."""
     name, metric = label(verdict.recommended), label_in_sentence(verdict.metric)
-    rank = "lowest" if verdict.metric in LOWER_IS_BETTER else "highest"
     validation_score, test_score, low, high = (
         format_score(score, verdict.metric)
         for score in (verdict.validation_score, verdict.test_score, verdict.test_low, verdict.test_high)
     )
-    validation = f"{rank} validation {metric} ({validation_score}{_ties(verdict)})"
+    validation = f"{METRICS[verdict.metric].best} validation {metric} ({validation_score}{_ties(verdict)})"
     rare = rare_class_clause(verdict, classes)
     if verdict.recommended == MAJORITY_BASELINE:
         return (
@@ -64,15 +64,22 @@ def rare_class_clause(verdict: Verdict, classes: Sequence[str]) -> str:
         return ""
     name = dict(zip(DEFAULT_CLASSES, classes, strict=True))[rare.name]
     share, recall = (f"{100 * value:.1f}%" for value in (rare.share, rare.recall))
-    rarer = f"the rarer class {name} ({share} of the test reviews)"
+    rarer = f"the rarer class {name} ({share} of the test reviews{_default_clause(verdict)})"
     if rare.best in (None, verdict.recommended):
         subject = "it" if verdict.is_recommended else label(verdict.recommended)
         return f"; {subject} finds {recall} of {rarer}"
     return (
-        f"; if {rarer} matters, consider {label(str(rare.best))}, which has the highest balanced accuracy on "
-        f"validation ({100 * rare.best_score:.1f}%) and finds {100 * rare.best_recall:.1f}% of it on test "
-        f"({label(verdict.recommended)}: {recall})"
+        f"; if {rarer} matters, consider {label(str(rare.best))}, which has the highest "
+        f"{label_in_sentence(IMBALANCED_METRIC)} on validation ({100 * rare.best_score:.1f}%) and finds "
+        f"{100 * rare.best_recall:.1f}% of it on test ({label(verdict.recommended)}: {recall})"
     )
+
+
+def _default_clause(verdict: Verdict) -> str:
+    """Format why the metric is not accuracy, if it was not chosen."""
+    if not verdict.is_imbalance_default:
+        return ""
+    return f"; below {100 * min_class_share():g}%, the default metric is {label_in_sentence(verdict.metric)}"
 
 
 def certainty_sentence(verdict: Verdict) -> str:
@@ -127,10 +134,10 @@ def training_clauses(verdict: Verdict) -> list[str]:
         names = training.not_tested
         clauses.append(f"{_results_for(names)} {_is(names)} not tested for other training reviews ({few})")
     if training.compared:
-        rank = "lowest" if verdict.metric in LOWER_IS_BETTER else "highest"
         clauses.append(
             f"on {training.best} of {pluralize(training.compared, 'resample')} of the training reviews, "
-            f"{label(verdict.recommended)} has the {rank} validation {label_in_sentence(verdict.metric)}"
+            f"{label(verdict.recommended)} has the {METRICS[verdict.metric].best} validation "
+            f"{label_in_sentence(verdict.metric)}"
         )
     return clauses
 

@@ -1,8 +1,8 @@
 """Table below the verdict: how each architecture compares with the recommended one, and what it costs."""
 
 from tasks.config.labels import label
-from tasks.evaluation.metrics import LOWER_IS_BETTER
-from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number, label_in_sentence
+from tasks.evaluation.metrics import METRICS
+from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number
 from tasks.reporting.verdict_format import clip_limits, format_size
 from tasks.reporting.verdict_record import Cost, Verdict, read_cost
 from tasks.statistics.evaluation_tables import Frames
@@ -29,26 +29,31 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
     Returns:
         The table, the recommended architecture first. Architectures of which every trial diverged are last.
     """
-    metric, factor = verdict.metric, 1 if verdict.metric in LOWER_IS_BETTER else 100
+    metric, unit = verdict.metric, METRICS[verdict.metric].unit
     rows: list[list[Cell]] = []
     for row in frames["groups"].to_dict("records"):
         cost = read_cost(row)
-        score = format_number(row["test_mean"], 2 if factor == 100 else 4, factor)
+        score = format_number(row["test_mean"], unit.digits, unit.factor)
         rows.append([label(row["architecture"]), score, _difference(row, metric), _word(row, verdict), *_costs(cost)])
     for name in verdict.without_scores:
         unknown = format_number(None)
         rows.append([label(name), unknown, unknown, FAILED, *_costs(Cost(parameters=_parameters(frames, name)))])
-    unit = " (%)" if factor == 100 else ""
-    points = "points" if factor == 100 else "nats"
-    difference = f"Difference to {label(verdict.recommended)} ({points}) [95% interval]"
-    score_name = f"Test {label_in_sentence(metric)}{unit}"
-    header = ["Architecture", score_name, difference, "Verdict", "Parameters", "Training (s)", "Prediction (ms)"]
+    difference = f"Difference to {label(verdict.recommended)} ({unit.difference}) [95% interval]"
+    header = [
+        "Architecture",
+        METRICS[metric].header("Test"),
+        difference,
+        "Verdict",
+        "Parameters",
+        "Training (s)",
+        "Prediction (ms)",
+    ]
     return TextTable(header, rows)
 
 
 def verdict_table_note(verdict: Verdict) -> str:
     """Return the unit of the differences, and the definitions of the words that are in the table."""
-    unit = "nats" if verdict.metric in LOWER_IS_BETTER else "percentage points"
+    metric = METRICS[verdict.metric]
     definitions = {
         "Better, worse: significantly different on the test reviews.": verdict.better + verdict.worse,
         f"Equivalent: within ±{format_size(verdict.margin, verdict.metric)}.": verdict.equivalent,
@@ -62,7 +67,7 @@ def verdict_table_note(verdict: Verdict) -> str:
     used = [text for text, names in definitions.items() if names]
     return " ".join(
         [
-            f"Differences are in {unit}; their intervals are not corrected.",
+            f"Differences are in {metric.unit.long_difference}; their intervals are not corrected.{metric.direction}",
             *used,
             "Training time is that of one seed and includes compiling the network, which takes most of it if there are "
             "few reviews; prediction time is that of one review.",
@@ -78,10 +83,10 @@ def _word(row: dict[object, object], verdict: Verdict) -> str:
 def _difference(row: dict[object, object], metric: str) -> Cell:
     if row["verdict"] == "best":
         return FormattedNumber("–", "–", 0.0)
-    digits, factor = (4, 1) if metric in LOWER_IS_BETTER else (2, 100)
+    unit = METRICS[metric].unit
     difference, low, high = (float(str(row[name])) for name in ("difference", "low", "high"))
     values = (difference, *clip_limits(low, high, metric))
-    return combine("{} [{}, {}]", *(format_number(value, digits, factor, sign=True) for value in values))
+    return combine("{} [{}, {}]", *(format_number(value, unit.digits, unit.factor, sign=True) for value in values))
 
 
 def _costs(cost: Cost) -> list[Cell]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.evaluation.metrics import METRICS
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.significance import INCONCLUSIVE
 
@@ -63,7 +63,7 @@ def _undecided_pair(name: str, verdict: str, row: Row, setup: Row) -> Undecided:
     deterministic = seeds < setup["min_seeds"]
     detectable, target = float(row["minimum_detectable_difference"]), float(row["target_difference"])
     # Two scores in [0, 1] differ by less than 1, whatever the estimated variance is.
-    possible = 0 < detectable < (float("inf") if setup["metric"] in LOWER_IS_BETTER else 1)
+    possible = 0 < detectable < METRICS[setup["metric"]].highest
     missed = not detectable <= target
     return Undecided(
         name, verdict, seeds, deterministic, detectable if possible else None, target,

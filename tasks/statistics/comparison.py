@@ -5,15 +5,18 @@ split is only reported.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.config.errors import UserError
+from tasks.config.metric_names import AUTO_METRIC
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.predictions import Predictions, metric_contributions, predictions_of_split
 from tasks.statistics.confidence_intervals import design_effect
+from tasks.statistics.main_metric import select_metric
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.pairs import compare_pairs
 from tasks.statistics.power import power_table, seeds_for_exact_test
@@ -53,6 +56,8 @@ def compare_splits(
 ) -> dict[str, pd.DataFrame]:
     """Compare as `compare` does, from the prediction arrays of the splits "validation" and "test"."""
     options = options or ComparisonOptions()
+    is_default = options.metric == AUTO_METRIC
+    options = replace(options, metric=select_metric(options.metric, splits))
     metric, test = options.metric, splits["test"]
     contributions = {split: metric_contributions(arrays, options.metrics) for split, arrays in splits.items()}
     _check_comparable(splits, contributions, metric)
@@ -63,7 +68,7 @@ def compare_splits(
     pairs, variances = compare_pairs(test, contributions["test"], means, options, trials)
     validation_scores = contributions["validation"][metric]
     return {
-        "setup": _setup_table(splits, summary, len(variances), options),
+        "setup": _setup_table(splits, summary, len(variances), options).assign(metric_is_default=is_default),
         "summary": summary,
         "pairs": pairs,
         "power": power_table(pairs[pairs["metric"] == metric], variances, options),

@@ -258,3 +258,18 @@ def wilson_interval(
     center = (mean + weight / 2) / (1 + weight)
     half = quantile * ((spread + weight / 4) / effective) ** 0.5 / (1 + weight)
     return max(min(center - half, mean), 0.0), min(max(center + half, mean), 1.0)
+
+
+def score_interval(mean: float, variance: VarianceComponents, *, bounded: bool, reviews: float) -> tuple[float, float]:
+    """Return the 95% interval of a score that is not negative.
+
+    Args:
+        mean: Mean score.
+        variance: Variance of the mean.
+        bounded: Whether scores are in [0, 1].
+        reviews: Number of test reviews, or the effective number of groups of them.
+    """
+    if bounded:
+        return wilson_interval(mean, variance, reviews=reviews)
+    low, high = confidence_interval(mean, variance)
+    return max(low, 0.0), high

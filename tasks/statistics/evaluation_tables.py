@@ -29,7 +29,7 @@ TABLE_COLUMNS = {
         "validation_loss loss_gap"
     ),
     "setup": "metric alpha margin pairs min_seeds seeds_for_exact_test draws validation_reviews test_reviews "
-    "validation_groups test_groups effective_test_groups groups_known design_effect",
+    "validation_groups test_groups effective_test_groups groups_known design_effect metric_is_default",
     "summary": (
         "architecture split metric mean std min max low high seeds diverged seed_variance item_variance "
         "bootstrap_low bootstrap_high median iqm failed failed_seeds failure_rate_high mean_without_failed "

@@ -53,7 +53,8 @@ def find_failed_seeds(
         present = predictions.present[index]
         scores = contributions[index][present].mean(axis=1)
         is_low = far_below(-scores if metric in LOWER_IS_BETTER else scores)
-        failed[index, present] = is_low | at_chance(predictions.labels, predictions.probabilities[index][present])
+        probabilities = predictions.probabilities[index][present]
+        failed[index, present] = is_low | at_chance(predictions.labels, probabilities, predictions.classes)
     return failed
 
 
@@ -66,25 +67,34 @@ def far_below(scores: Floats) -> NDArray[np.bool_]:
     return np.asarray(gaps > limit)
 
 
-def at_chance(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+def at_chance(labels: NDArray[np.int8], probabilities: NDArray[np.float32], classes: int = 2) -> NDArray[np.bool_]:
     """Return which seeds order the reviews no better than chance.
 
-    Accuracy would not do: with a rare class it is close to that of a constant prediction for good models as well.
+    Accuracy would not do: with a rare class it is close to that of a constant prediction for good models as well. With
+    more than two classes, the AUC is the mean over the classes, each against all others. Its standard error is at most
+    the mean of theirs.
 
     Args:
-        labels: (reviews,) int8, 0 or 1. If all are equal, no seed is at chance.
-        probabilities: (seeds, reviews) float, of class 1.
+        labels: (reviews,) int8, from 0 to `classes` - 1. If all are equal, no seed is at chance.
+        probabilities: (seeds, reviews) float, of class 1; (seeds, reviews, classes) with more than two classes.
+        classes: Number of classes.
     """
-    positives, reviews = int(labels.sum()), len(labels)
-    negatives = reviews - positives
-    if not positives or not negatives:
+    present = np.unique(labels)
+    if len(present) < 2:
         return np.zeros(len(probabilities), dtype=bool)
+    own = {1: probabilities} if classes == 2 else {value: probabilities[..., value] for value in present}
+    compared = [_areas_and_error(labels == value, values) for value, values in own.items()]
+    areas, errors = (np.mean(each, axis=0) for each in zip(*compared, strict=True))
+    return np.asarray(areas < min(MAX_CHANCE_AUC, 0.5 + CHANCE_QUANTILE * float(errors)))
+
+
+def _areas_and_error(positive: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> tuple[Floats, float]:
+    """Return the AUC of each seed, and the standard error of random predictions (Mann & Whitney 1947)."""
+    positives, reviews = int(positive.sum()), len(positive)
+    pairs = positives * (reviews - positives)
     ranks = scipy.stats.rankdata(probabilities, axis=1)
-    pairs = positives * negatives
-    areas = (ranks[:, labels == 1].sum(axis=1) - positives * (positives + 1) / 2) / pairs
-    # Standard error of the AUC of random predictions (Mann & Whitney 1947).
-    error = ((reviews + 1) / (12 * pairs)) ** 0.5
-    return np.asarray(areas < min(MAX_CHANCE_AUC, 0.5 + CHANCE_QUANTILE * error))
+    areas = (ranks[:, positive].sum(axis=1) - positives * (positives + 1) / 2) / pairs
+    return areas, ((reviews + 1) / (12 * pairs)) ** 0.5
 
 
 def failure_rate_bound(failed: int, seeds: int, *, level: float = 0.95) -> float:
@@ -108,9 +118,11 @@ def diverged_seeds(trials: pd.DataFrame | None, architecture: str) -> list[int]:
     return sorted({int(seed) for seed in rows["seed"]})
 
 
-def chance_contributions(labels: NDArray[np.int8], metric: str) -> Floats:
-    """Return the contributions (reviews,) of a constant prediction of the share of positive reviews."""
+def chance_contributions(labels: NDArray[np.int8], metric: str, classes: int = 2) -> Floats:
+    """Return the contributions (reviews,) of a constant prediction of the shares of the classes."""
     compute = METRICS[metric].contributions
     if compute is None:
         raise ValueError(f"{metric} has no contributions")
-    return np.asarray(compute(labels, np.full((1, len(labels)), labels.mean()))[0])
+    shape = (1, len(labels)) if classes == 2 else (1, len(labels), classes)
+    shares = labels.mean() if classes == 2 else np.bincount(labels, minlength=classes) / len(labels)
+    return np.asarray(compute(labels, np.broadcast_to(shares, shape), classes=classes)[0])

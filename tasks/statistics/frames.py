@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
+from tasks.config.metric_names import AUTO_METRIC
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
 from tasks.evaluation.grouping import add_groups
 from tasks.evaluation.predictions import Predictions, predictions_of_split
@@ -17,6 +19,7 @@ from tasks.evaluation.trial_evaluation import load_or_compute_evaluation, trial_
 from tasks.statistics.comparison import compare_splits
 from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
+from tasks.statistics.main_metric import main_metric
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.training_sample import compare_training_samples
 from tasks.storage import store
@@ -29,23 +32,26 @@ from tasks.storage.trials import PREDICTED_SPLITS
 EVALUATION_LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels")
 
 
-def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) -> Frames:
+def load_or_compute_frames(
+    trials: Sequence[TrialResult], reviews: str, folder: Path, metric: str = AUTO_METRIC
+) -> Frames:
     """Return the tables of `compute_frames` from the cache, or compute and store them.
 
     Args:
         trials: Results of all trials.
         reviews: File name of the reviews in the cache.
         folder: Cache folder.
+        metric: Main metric, or `AUTO_METRIC`.
 
     Raises:
-        UserError: If every network diverged.
+        UserError: If every network diverged, or if the metric is not defined for the labels.
     """
-    path = evaluation_file(folder, _evaluation_key(trials, reviews, folder))
+    path = evaluation_file(folder, _evaluation_key(trials, reviews, folder, metric))
 
     compared, computed = select_compared_trials(trials), Frames()
 
     def compute() -> Files:
-        computed.update(compute_frames(trials, reviews, folder))
+        computed.update(compute_frames(trials, reviews, folder, metric))
         # The predictions are in the files of the trials. They would be nearly all of the archive.
         return {name: store.parquet(frame) for name, frame in computed.items() if name != "predictions"}
 
@@ -62,25 +68,26 @@ def load_or_compute_frames(trials: Sequence[TrialResult], reviews: str, folder: 
     return load_or_compute(path, compute, parse)[0]
 
 
-def _evaluation_key(trials: Sequence[TrialResult], reviews: str, folder: Path) -> str:
-    """Return the cache key of an evaluation: a hash of the trials, their files, the reviews and the code."""
+def _evaluation_key(trials: Sequence[TrialResult], reviews: str, folder: Path, metric: str) -> str:
+    """Return the cache key of an evaluation: a hash of the trials, their files, the reviews, metric and code."""
     files = [file(folder, trial.name) for trial in trials for file in (history_file, predictions_file)]
     return cache_key(
         [compute_frames, parse_frames], EVALUATION_LIBRARIES, trials=[trial.model_dump() for trial in trials],
-        reviews=reviews, files=[store.checksum(file) for file in files],
+        reviews=reviews, metric=metric, files=[store.checksum(file) for file in files],
     )  # fmt: skip
 
 
-def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) -> Frames:
+def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path, metric: str = AUTO_METRIC) -> Frames:
     """Score every trial on the validation and the test split, compare the architectures and analyze their errors.
 
     Args:
         trials: Results of all trials.
         reviews: File name of the reviews in the cache.
         folder: Cache folder.
+        metric: Main metric, or `AUTO_METRIC`.
 
     Raises:
-        UserError: If every network diverged.
+        UserError: If every network diverged, or if the metric is not defined for the labels.
     """
     compared = select_compared_trials(trials)
     texts = store.frame(reviews_file(folder, reviews))
@@ -88,10 +95,11 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path) ->
     frames["gaps"] = generalization_gaps(frames["history"], frames["trials"])
     stored = reviews_file(folder, reviews)
     frames |= trial_tables([load_or_compute_evaluation(trial, folder, stored) for trial in compared])
-    frames |= learning_curve_frames(trials, folder, texts)
     splits = {split: predictions_of_split(frames["predictions"], split) for split in PREDICTED_SPLITS}
-    options = ComparisonOptions(groups_known="group" in texts)
+    options = ComparisonOptions(metric=metric, groups_known="group" in texts)
     frames |= compare_splits(splits, frames["trials"], options)
+    options = replace(options, metric=main_metric(frames["setup"]).name)
+    frames |= learning_curve_frames(trials, folder, texts, options.metric)
     frames |= training_sample_frames(trials, folder, stored, texts, splits["test"], frames, options)
     return frames | error_frames(splits["test"], texts)
 
@@ -135,7 +143,7 @@ def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
     return compared
 
 
-def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> Frames:
+def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame, metric: str) -> Frames:
     """Return the table learning_curve of all train fractions; no table if there is only one fraction."""
     trials = [trial for trial in trials if trial.resample == 0]
     fractions = sorted({trial.train_fraction for trial in trials})
@@ -146,7 +154,8 @@ def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: 
         finished = (t for t in trials if t.train_fraction == fraction and t.status == "finished")
         frames = [store.frame(predictions_file(folder, trial.name)) for trial in finished]
         predictions[fraction] = add_groups(pd.concat(frames, ignore_index=True), reviews)
-    return {"learning_curve": learning_curve(predictions, trials_table(trials), deterministic=BASELINE_NAMES)}
+    table = trials_table(trials)
+    return {"learning_curve": learning_curve(predictions, table, deterministic=BASELINE_NAMES, metric=metric)}
 
 
 def training_sample_frames(

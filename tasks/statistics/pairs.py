@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.evaluation.grouping import ReviewGroups
-from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
+from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS, Floats
 from tasks.evaluation.predictions import Predictions, correct_mean_predictions
 from tasks.statistics.confidence_intervals import (
     VarianceComponents,
@@ -170,11 +170,11 @@ def _compare_pair(
 ) -> tuple[Row, VarianceComponents]:
     """Compare two architectures in one metric."""
     table = paired_differences(contributions, pair, present)
-    bounded = metric not in LOWER_IS_BETTER
+    bounded = METRICS[metric].is_bounded
     variance = estimate_variance(table, bounded=bounded, deterministic=pair.deterministic, groups=groups)
     difference, seed_differences, seeds = float(table.mean()), table.mean(axis=1), len(pair.first_seeds)
     low, high = confidence_interval(difference, variance)
-    if metric not in LOWER_IS_BETTER:  # two scores in [0, 1] differ by at most 1
+    if bounded:  # two scores in [0, 1] differ by at most 1
         low, high = max(low, -1.0), min(high, 1.0)
     scores = [contributions[index][present[index]].mean(axis=1) for index in (pair.first, pair.second)]
     row: Row = {
@@ -213,7 +213,7 @@ def _p_value_with_diverged(
     difference = float(table.mean())
     first_better = (difference > 0) != (metric in LOWER_IS_BETTER)
     better, other = (pair.first, pair.second) if first_better else (pair.second, pair.first)
-    constant = chance_contributions(predictions.labels, metric)
+    constant = chance_contributions(predictions.labels, metric, predictions.classes)
     available = np.flatnonzero(predictions.present[other])
     runs: dict[int, Floats] = {predictions.seeds[index]: contributions[other, index] for index in available}
     # For a seed that the other architecture does not have, such as every seed of a baseline.
@@ -222,7 +222,7 @@ def _p_value_with_diverged(
     sign = 1 if first_better else -1
     if added:
         table = np.concatenate([table, sign * np.array(added)])
-    variance = estimate_variance(table, bounded=metric not in LOWER_IS_BETTER, groups=predictions.groups)
+    variance = estimate_variance(table, bounded=METRICS[metric].is_bounded, groups=predictions.groups)
     direction: Alternative = "greater" if difference > 0 else "less"
     return min(2 * p_value(float(table.mean()), variance, direction), 1.0)
 
@@ -268,7 +268,7 @@ def _win_probability(
     differences = table.mean(axis=1)
     if metric in LOWER_IS_BETTER:
         differences = -differences
-    else:  # without the part that `estimate_variance` adds for bounded scores: it would break ties
+    if METRICS[metric].is_bounded:  # without the part that `estimate_variance` adds: it would break ties
         unbounded = variance.known_variance - 1 / (table.shape[1] + 2) ** 2
         variance = replace(variance, known_variance=max(unbounded, 0.0))
     shared_variance = variance.known_variance_at(0.05)  # few groups of reviews estimate it with an error

@@ -27,17 +27,12 @@ class TrainingVariance:
     """Variance of the difference of a pair between samples of training reviews, estimated from an earlier run.
 
     Attributes:
-        variance: Variance of the difference in accuracy, without that between seeds.
+        variance: Variance of the difference, without that between seeds.
         resamples: Number of resamples that it was estimated from.
     """
 
     variance: float
     resamples: int
-
-    @property
-    def std_points(self) -> float:
-        """Return the standard deviation in points."""
-        return 100 * self.variance**0.5
 
 
 class ResampleNeeds(NamedTuple):

@@ -19,6 +19,8 @@ import numpy as np
 import scipy  # submodules load on first use
 
 from tasks.config.labels import BASELINE_NAMES
+from tasks.config.metric_names import DEFAULT_METRIC
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.predictions import Predictions, metric_contributions
 from tasks.statistics.confidence_intervals import VarianceComponents, estimate_variance
 from tasks.statistics.failed_seeds import find_failed_seeds
@@ -27,7 +29,7 @@ from tasks.statistics.pairs import match_seeds, p_value
 from tasks.statistics.power import MAX_SEEDS, minimum_detectable_difference, power, seeds_needed, std_bias_factor
 from tasks.statistics.significance import MIN_SEEDS
 
-METRIC, ALPHA = "accuracy", 0.05
+ALPHA = 0.05
 MAJORITY = "majority"
 MAX_REVIEWS = 10**9
 SMALLEST_VARIANCE = 1e-18  # far below that of one of `MAX_REVIEWS` reviews
@@ -36,7 +38,7 @@ TYPICAL_SEEDS = 10  # at which the pairs are ordered by noise
 
 @dataclass(frozen=True)
 class PairVariance:
-    """Variance of the difference in accuracy between two architectures.
+    """Variance of the difference of two architectures in one metric.
 
     Attributes:
         first: One architecture.
@@ -50,6 +52,7 @@ class PairVariance:
             reviews; None if the reviews are independent. The variances of one review then contain the design effect.
         difference: First minus second; NaN if unknown.
         p: P-value of this difference, not corrected.
+        bounded: Whether scores are in [0, 1].
     """
 
     first: str
@@ -61,6 +64,7 @@ class PairVariance:
     groups_per_review: float | None = None
     difference: float = float("nan")
     p: float = 1.0
+    bounded: bool = True
 
     @property
     def names(self) -> tuple[str, str]:
@@ -83,10 +87,15 @@ class PairVariance:
             review_variance=shared + rest,
             estimated_variance=per_seed / seeds,
             df=seeds - 1,
-            known_variance=shared + 1 / (reviews + 2) ** 2,  # as `estimate_variance` of a score in [0, 1]
+            known_variance=shared + _floor(reviews, bounded=self.bounded),
             variance_per_seed=per_seed,
             known_df=groups,
         )
+
+
+def _floor(reviews: float, *, bounded: bool) -> float:
+    """Return the variance that `estimate_variance` adds for scores in [0, 1]."""
+    return 1 / (reviews + 2) ** 2 if bounded else 0.0
 
 
 class Range(NamedTuple):
@@ -102,7 +111,7 @@ class Goal:
     """What a comparison is planned for.
 
     Attributes:
-        difference: True difference in accuracy to detect, above 0, as a fraction.
+        difference: True difference to detect, above 0, in units of the metric.
         power: Probability to detect it, in (0, 1).
         level: Level of the two-sided test of a pair.
         reviews: Number of test reviews.
@@ -134,21 +143,21 @@ class PairNeeds:
     reviews_seeds: int
 
 
-def measure_pairs(predictions: Predictions) -> list[PairVariance]:
+def measure_pairs(predictions: Predictions, metric: str = DEFAULT_METRIC) -> list[PairVariance]:
     """Measure the variance of the difference of every pair that shares at least two seeds, on the test split.
 
     The majority class is left out: nearly every difference to it is detected.
     """
-    contributions = metric_contributions(predictions, [METRIC])[METRIC]
-    measured = []
+    contributions = metric_contributions(predictions, [metric])[metric]
+    measured, bounded = [], METRICS[metric].is_bounded
     for pair in match_seeds(predictions, BASELINE_NAMES):
         names = [predictions.architectures[index] for index in (pair.first, pair.second)]
         if pair.deterministic or len(pair.first_seeds) < 2 or MAJORITY in names:
             continue
         table = contributions[pair.first][pair.first_seeds] - contributions[pair.second][pair.second_seeds]
-        variance = estimate_variance(table, bounded=True, groups=predictions.groups)
+        variance = estimate_variance(table, bounded=bounded, groups=predictions.groups)
         reviews, groups = table.shape[1], predictions.groups
-        shared = max(variance.known_variance - 1 / (reviews + 2) ** 2, 0.0)
+        shared = max(variance.known_variance - _floor(reviews, bounded=bounded), 0.0)
         rest, df = variance.review_variance - shared, len(pair.first_seeds) - 1
         measured.append(
             PairVariance(
@@ -161,15 +170,16 @@ def measure_pairs(predictions: Predictions) -> list[PairVariance]:
                 groups_per_review=None if groups is None else (variance.known_df + 1) / reviews,
                 difference=float(table.mean()),
                 p=p_value(float(table.mean()), variance),
+                bounded=bounded,
             )
         )
     return measured
 
 
-def failed_architectures(predictions: Predictions) -> list[str]:
+def failed_architectures(predictions: Predictions, metric: str = DEFAULT_METRIC) -> list[str]:
     """Return the architectures of which at least one seed with predictions failed."""
-    contributions = metric_contributions(predictions, [METRIC])[METRIC]
-    failed = find_failed_seeds(predictions, contributions, METRIC, BASELINE_NAMES)
+    contributions = metric_contributions(predictions, [metric])[metric]
+    failed = find_failed_seeds(predictions, contributions, metric, BASELINE_NAMES)
     return [name for name, seeds in zip(predictions.architectures, failed, strict=True) if seeds.any()]
 
 

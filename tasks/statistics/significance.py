@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.evaluation.metrics import LOWER_IS_BETTER
+from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from tasks.statistics.multiple_testing import holm_adjust
 from tasks.statistics.options import ComparisonOptions
 
@@ -77,8 +77,9 @@ def _adjust_p_values(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     main = (pairs["metric"] == metric).to_numpy()
     names = ("p", "p_with_diverged", "p_equivalent")
     pairs = pairs.assign(**{f"{name}_holm": 1.0 for name in names})
-    # No equivalence margin of the log-loss has the same meaning on every data set, so it is never called equivalent.
-    pairs.loc[pairs["metric"].isin(LOWER_IS_BETTER), "p_equivalent"] = 1.0
+    # No margin of the log-loss has the same meaning on every data set, so nothing is called equivalent by it.
+    without_margin = [name for name, each in METRICS.items() if not each.has_margin]
+    pairs.loc[pairs["metric"].isin(without_margin), "p_equivalent"] = 1.0
     for family in (main, ~main):
         for name in names:
             pairs.loc[family, f"{name}_holm"] = holm_adjust(pairs.loc[family, name].to_numpy())

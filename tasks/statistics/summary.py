@@ -9,13 +9,11 @@ import scipy  # submodules load on first use, so training processes do not pay f
 from numpy.typing import NDArray
 
 from tasks.evaluation.grouping import ReviewGroups
-from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
+from tasks.evaluation.metrics import METRICS, Floats
 from tasks.evaluation.predictions import Predictions
 from tasks.statistics.confidence_intervals import (
-    VarianceComponents,
-    confidence_interval,
     estimate_variance,
-    wilson_interval,
+    score_interval,
 )
 from tasks.statistics.failed_seeds import failure_rate_bound, find_failed_seeds, without_seed
 from tasks.statistics.options import ComparisonOptions
@@ -27,7 +25,7 @@ SUMMARY_COLUMNS = [
     "failure_rate_high", "mean_without_failed", "low_without_failed", "high_without_failed", "note",
 ]  # fmt: skip
 INTERVAL_COLUMNS = ("low", "high", "bootstrap_low", "bootstrap_high", "low_without_failed", "high_without_failed")
-CONSTANT_NOTE = "constant predictions: this score is 0.5 by definition and has no interval"
+CONSTANT_NOTE = "constant predictions: this score is {:g} by definition and has no interval"
 
 
 def summarize(
@@ -72,8 +70,9 @@ def summarize(
             groups=predictions.groups,
         )
         row["failed_seeds"] = ", ".join(str(predictions.seeds[seed]) for seed in np.flatnonzero(failed[index]))
-        if metric in ("auc", "balanced_accuracy") and _is_constant(predictions.probabilities[index][present]):
-            row |= {**dict.fromkeys(INTERVAL_COLUMNS, np.nan), "note": CONSTANT_NOTE}
+        if METRICS[metric].is_fixed_if_constant and _is_constant(predictions.probabilities[index][present]):
+            note = CONSTANT_NOTE.format(float(str(row["mean"])))
+            row |= {**dict.fromkeys(INTERVAL_COLUMNS, np.nan), "note": note}
         key = {"architecture": name, "split": split, "metric": metric}
         rows.append({**key, **row, "diverged": diverged})
     return pd.DataFrame(rows)[SUMMARY_COLUMNS]
@@ -92,7 +91,7 @@ def _summary_row(
     scores, seeds = table.mean(axis=1), len(table)
     variance, mean = estimate_variance(table, deterministic=deterministic, groups=groups), float(scores.mean())
     reviews = table.shape[1] if groups is None else groups.effective
-    low, high = _interval(mean, variance, metric=metric, reviews=reviews)
+    low, high = score_interval(mean, variance, bounded=METRICS[metric].is_bounded, reviews=reviews)
     weights = bootstrap_seed_weights(seeds, draws=resampled_means.shape[1], seed=seed)
     bootstrap_means = np.einsum("sd,sd->d", resampled_means, weights)
     return {
@@ -112,14 +111,6 @@ def _summary_row(
         "iqm": float(scipy.stats.trim_mean(scores, 0.25)),
         "note": _note(seeds, deterministic),
     }
-
-
-def _interval(mean: float, variance: VarianceComponents, *, metric: str, reviews: float) -> tuple[float, float]:
-    """Return the 95% interval of a mean score."""
-    if metric not in LOWER_IS_BETTER:
-        return wilson_interval(mean, variance, reviews=reviews)
-    low, high = confidence_interval(mean, variance)
-    return max(low, 0.0), high  # no such metric is negative
 
 
 def _failure_columns(
@@ -145,7 +136,7 @@ def _failure_columns(
     variance = estimate_variance(others, deterministic=deterministic, groups=groups)
     mean, count = float(others.mean()), int(failed.sum())
     reviews = table.shape[1] if groups is None else groups.effective
-    low, high = _interval(mean, variance, metric=metric, reviews=reviews)
+    low, high = score_interval(mean, variance, bounded=METRICS[metric].is_bounded, reviews=reviews)
     columns: dict[str, object] = {
         "failed": count,
         "failure_rate_high": np.nan if deterministic else failure_rate_bound(count + diverged, len(table) + diverged),
@@ -157,7 +148,7 @@ def _failure_columns(
 
 
 def _is_constant(probabilities: NDArray[np.float32]) -> bool:
-    """Return whether every seed predicts the same probability for all reviews, from (seeds, reviews)."""
+    """Return whether every seed predicts the same probability for all reviews, from (seeds, reviews, …)."""
     return bool((probabilities == probabilities[:, :1]).all())
 
 

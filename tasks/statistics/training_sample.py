@@ -34,7 +34,7 @@ import pandas as pd
 import scipy  # submodules load on first use, so training processes do not pay for them
 
 from tasks.evaluation.grouping import ReviewGroups
-from tasks.evaluation.metrics import LOWER_IS_BETTER, Floats
+from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS, Floats
 from tasks.evaluation.predictions import Predictions, metric_contributions
 from tasks.statistics.confidence_intervals import VarianceComponents, chi2_quadrature, estimate_variance
 from tasks.statistics.options import ComparisonOptions
@@ -218,7 +218,7 @@ def _compare_metric(
         names = str(row["first"]), str(row["second"])
         first, second = map(test.architectures.index, names)
         pair, matched = own[first, second], other.get(frozenset(names))
-        bounded = row["metric"] not in LOWER_IS_BETTER
+        bounded = METRICS[str(row["metric"])].is_bounded
         table = paired_differences(contributions, pair, test.present)
         seeds = estimate_variance(table, bounded=bounded, deterministic=pair.deterministic, groups=test.groups)
         differences = None
@@ -259,7 +259,7 @@ def _training_pair(
     }  # fmt: skip
     if differences is None:
         return result
-    bounded = row["metric"] not in LOWER_IS_BETTER
+    bounded = METRICS[str(row["metric"])].is_bounded
     resampled = estimate_variance(differences, bounded=bounded, groups=groups)
     total = TotalVariance.from_tables(resampled, seeds, count)
     half = margin_of_error(total)

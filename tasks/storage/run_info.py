@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.config.metric_names import DEFAULT_METRIC, METRIC_NAMES
 from tasks.config.recipe import Recipe
 from tasks.storage.safe_files import Name
 
@@ -23,6 +24,7 @@ class RunInfo(BaseModel):
         fingerprint: SHA-256 of the reviews, hexadecimal.
         classes: Names of the classes 0 and 1.
         vocabulary: File of the vocabulary in the cache; None in runs of versions that did not record it.
+        metric: Main metric; runs of versions that did not record it used the default.
         caveats: Sentences about known limits of the data and of this run.
         settings: Parameters of the run by name.
         versions: Versions of Python and of the libraries by name.
@@ -40,6 +42,7 @@ class RunInfo(BaseModel):
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
     classes: tuple[Name, Name]
     vocabulary: str | None = Field(default=None, pattern=r"^vocabulary-[0-9a-f]{16}\.parquet$")
+    metric: str = Field(default=DEFAULT_METRIC, pattern=f"^({'|'.join(METRIC_NAMES)})$")
     caveats: tuple[Text, ...] = Field(max_length=100_000)
     settings: dict[Name, Value]
     versions: dict[Name, Value]

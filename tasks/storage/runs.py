@@ -5,11 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
 from tasks.config.errors import DamagedFileError, MissingFileError, UserError
 from tasks.config.escape import escape_terminal
+from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.config.parameters import SAFE_NAME
 from tasks.config.recipe import Recipe
 from tasks.storage import layout
@@ -56,8 +58,8 @@ class RunRecord:
         recipe: Recipe of the networks.
         vocabulary_path: Vocabulary of the networks.
         trials: One row per trial that did not diverge, with the columns architecture, seed, name (of the trial),
-            accuracy (on the validation split, in [0, 1]), temperature and threshold (both fitted on the validation
-            split), and the mean costs of its architecture that the run measured (see `COSTS`).
+            accuracy and score (on the validation split, the latter in the main metric), temperature and threshold (both
+            fitted on the validation split), and the mean costs of its architecture that the run measured (see `COSTS`).
     """
 
     info: RunInfo
@@ -103,7 +105,7 @@ def open_run(results: Path, name: str | None) -> RunRecord:
         raise DamagedFileError(f"{escape_terminal(path)} is not valid: {reasons(error)}") from None
     cache = layout.cache_dir(results)
     vocabulary_path = layout.vocabulary_file(cache, info.vocabulary)
-    return RunRecord(info, run_dir, cache, recipe, vocabulary_path, _read_trials(run_dir, **tables))
+    return RunRecord(info, run_dir, cache, recipe, vocabulary_path, _read_trials(run_dir, info.metric, **tables))
 
 
 def find_runs(results: Path, fingerprint: str) -> list[tuple[str, RunInfo]]:
@@ -175,14 +177,16 @@ def _describe_old_version(run_dir: Path, info: RunInfo) -> str:
     )
 
 
-def _read_trials(run_dir: Path, trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+def _read_trials(
+    run_dir: Path, metric: str, trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame
+) -> pd.DataFrame:
     """Join the tables of a run to one row per trial.
 
     Raises:
         DamagedFileError: If the tables contradict each other, or contain impossible values.
     """
     try:
-        joined = _join_tables(trials, scores, calibration)
+        joined = _join_tables(trials, scores, calibration, metric)
     except (ValueError, TypeError, AttributeError) as error:  # pandas' MergeError is a ValueError
         raise DamagedFileError(f"The tables in {escape_terminal(run_dir)} do not belong together") from error
     weights = trials["weights"].astype(str).str.fullmatch(WEIGHTS_FILE)
@@ -190,21 +194,31 @@ def _read_trials(run_dir: Path, trials: pd.DataFrame, scores: pd.DataFrame, cali
     matches = joined["name"].str.replace(r"-seed-.*", "", regex=True) == joined["architecture"].str.replace(":", ".")
     temperature = joined["temperature"].between(0, LARGEST_TEMPERATURE) & (joined["temperature"] > 0)
     in_range = joined["accuracy"].between(0, 1) & joined["threshold"].between(0, 1) & temperature
+    in_range &= np.isfinite(joined["score"])
     if joined.empty or not weights.all() or not (matches & in_range).all():
         raise DamagedFileError(f"The tables in {escape_terminal(run_dir)} contain impossible values")
     return joined
 
 
-def _join_tables(trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
-    validation = scores[(scores["split"] == "validation") & (scores["metric"] == "accuracy")]
-    accuracy = validation[["architecture", "seed", "value"]].rename(columns={"value": "accuracy"})
+def _join_tables(
+    trials: pd.DataFrame, scores: pd.DataFrame, calibration: pd.DataFrame, metric: str = DEFAULT_METRIC
+) -> pd.DataFrame:
+    accuracy, score = (
+        _validation_scores(scores, *names) for names in ((DEFAULT_METRIC, "accuracy"), (metric, "score"))
+    )
     names = trials["weights"].str.removesuffix(".safetensors")
     costs = trials[[cost for cost in COSTS if cost in trials]].apply(pd.to_numeric, errors="coerce")
     mean_costs = costs.groupby(trials["architecture"]).transform("mean")
     named = trials[["architecture", "seed", "status"]].assign(name=names, **mean_costs.to_dict("series"))
-    joined = named.merge(accuracy, validate="one_to_one")
+    joined = named.merge(accuracy, validate="one_to_one").merge(score, validate="one_to_one")
     finished = joined[joined["status"] == "finished"].drop(columns="status")
     fitted = calibration[["architecture", "seed", "temperature", "threshold"]]
     return finished.merge(fitted, validate="one_to_one").astype(
-        {"seed": "int64", "accuracy": "float64", "temperature": "float64", "threshold": "float64"}
+        {"seed": "int64", "accuracy": "float64", "score": "float64", "temperature": "float64", "threshold": "float64"}
     )
+
+
+def _validation_scores(scores: pd.DataFrame, metric: str, name: str) -> pd.DataFrame:
+    """Return the validation scores of each trial in one metric, in a column of some name."""
+    rows = scores[(scores["split"] == "validation") & (scores["metric"] == metric)]
+    return rows[["architecture", "seed", "value"]].rename(columns={"value": name})

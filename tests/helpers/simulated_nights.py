@@ -3,9 +3,10 @@
 import numpy as np
 
 from tasks.nightly.alarm_detection import detect_alarms
-from tasks.nightly.losses import QUALITY_METRICS, LossHistory
+from tasks.nightly.losses import LossHistory, quality_metrics
 
 ARCHITECTURES = ["simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm"]
+METRICS = quality_metrics()
 STD = np.array([0.40, 0.15, 0.30, 0.15, 0.25]) / 100  # of the accuracy over seeds
 FIRST_SEEDS = 3
 FAILURE_POINTS = (3, 37)  # by which the accuracy of a failed seed is lower
@@ -27,7 +28,7 @@ def simulate_losses(
         std: Standard deviation of the accuracy over the seeds, (architectures,).
     """
     rng = np.random.default_rng(seed)
-    shape = (runs, len(std), FIRST_SEEDS + 1, len(QUALITY_METRICS))
+    shape = (runs, len(std), FIRST_SEEDS + 1, len(METRICS))
     draw = {
         "normal": rng.standard_normal,
         "heavy": lambda size: rng.standard_t(4, size) / np.sqrt(2),
@@ -62,7 +63,7 @@ def simulate_times(seed: int, runs: int, *, pace_std: float, correlation: float)
 
 def alarm_nights(losses: np.ndarray) -> set[int]:
     """Return the nightly runs that raise an alarm."""
-    return {alarm.run for alarm in detect_alarms(LossHistory(losses, ARCHITECTURES))}
+    return {alarm.run for alarm in detect_alarms(LossHistory(losses, ARCHITECTURES, METRICS))}
 
 
 def detects_drop(

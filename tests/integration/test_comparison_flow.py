@@ -1,5 +1,6 @@
 """The comparison flow as a process, on tiny data, with a real Prefect server."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,8 +11,11 @@ import httpx
 import pandas as pd
 import pytest
 
+from tasks.config.metric_names import METRIC_NAMES
+from tasks.inference.selection import ModelSelection, select_models
 from tasks.models.baselines import BASELINES
-from tests.conftest import Command, command
+from tasks.storage.runs import open_run
+from tests.conftest import Command, command, tiny_reviews
 from tests.helpers import runs
 from tests.helpers.subcommands import run_subcommand
 
@@ -234,3 +238,37 @@ def test_signature_of_the_flow_equals_the_settings_model() -> None:
     assert {name: parameter.default for name, parameter in signature.items()} == Parameters().model_dump()
     schema = imdb_compare.parameters.properties
     assert all(schema[name].get("description") for name in Parameters.model_fields)
+
+
+@pytest.mark.parametrize(("metric", "unit"), [("log_loss", "nats"), ("f1", "points")])
+def test_chosen_metric_ranks_the_same_trials(finished: Path, compare: Command, metric: str, unit: str) -> None:
+    done = compare("--results", str(finished), "--seeds", "2", "--run-name", metric, "--metric", metric)
+    assert done.returncode == 0, done.stderr
+    assert count_trained(done) == 0
+    run = finished / "runs" / metric
+    groups, setup, summary = (
+        pd.read_parquet(run / "tables" / f"{name}.parquet") for name in ("groups", "setup", "summary")
+    )
+    assert setup[["metric", "metric_is_default"]].iloc[0].tolist() == [metric, False]
+    own = summary.query("split == 'validation' and metric == @metric").set_index("architecture")["mean"]
+    assert groups.loc[groups["best"], "validation_mean"].item() == (own.min() if metric == "log_loss" else own.max())
+    assert set(summary["metric"]) == set(METRIC_NAMES)
+    assert json.loads((run / "run.json").read_text())["metric"] == metric
+    assert f"in {unit}" in done.stdout
+    (model,) = select_models(open_run(finished, metric), ModelSelection())
+    assert model.architecture == groups.loc[groups["best"], "architecture"].item()
+    history = pd.read_parquet(sorted(finished.glob("history/**/*.parquet"), key=lambda file: file.stat().st_mtime)[-1])
+    assert {json.loads(settings)["metric"] for settings in history["settings"]} == {metric}
+    assert history[list(METRIC_NAMES)].notna().all(axis=None)
+
+
+@pytest.mark.slow
+def test_default_metric_of_imbalanced_data_is_balanced_accuracy(compare: Command, tmp_path: Path) -> None:
+    reviews = pd.read_csv(tiny_reviews(tmp_path / "all.csv"))
+    rare = pd.concat([reviews[reviews["label"] == 0], reviews[reviews["label"] == 1].head(60)])
+    rare.to_csv(tmp_path / "rare.csv", index=False)
+    done = compare("--results", str(tmp_path / "results"), "--data", str(tmp_path / "rare.csv"), "--run-name", "rare")
+    assert done.returncode == 0, done.stderr
+    setup = pd.read_parquet(tmp_path / "results" / "runs" / "rare" / "tables" / "setup.parquet")
+    assert setup[["metric", "metric_is_default"]].iloc[0].tolist() == ["balanced_accuracy", True]
+    assert "the default metric is balanced accuracy" in " ".join(done.stdout.replace("│", " ").split())

@@ -10,9 +10,9 @@ Simulated models with known true accuracies are compared like real ones, with 5 
   three points; also if the seeds are noisy. The interval of the power contains it.
 - **Coverage.** The 95% interval of an accuracy contains the true accuracy in 93 to 97% of cases. There are so many
   simulations that the share that was found must be in these limits, not only its interval.
-- **Groups and rare classes.** If the reviews of a group are alike, or if 5% of the reviews are positive, the interval
-  of a score contains the true score in 93 to 97%, in every metric, and two equal models differ at a level of 5% in at
-  most 5%.
+- **Groups, rare classes and more classes.** If the reviews of a group are alike, if 5% of the reviews are positive, or
+  with 3 or 10 classes, the interval of a score contains the true score in 93 to 97%, in every metric, and two equal
+  models differ at a level of 5% in at most 5%.
 - **Seeds**, **training samples** and **nightly runs.** See `seed_claims`, `training_claims` and `nightly_claims`;
   `--only-nightly` checks the last only.
 
@@ -40,7 +40,7 @@ from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.power import power_table
 from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
-from tests.simulations import groups, nightly_claims, seed_claims, training_claims
+from tests.simulations import classes, groups, nightly_claims, seed_claims, training_claims
 from tests.simulations.claims import (
     Allowed,
     Claim,
@@ -70,6 +70,12 @@ GROUPED: dict[str, dict[str, Any]] = {
     **{f"groups of {size}": {"group_size": size} for size in groups.GROUP_SIZES},
     "5% positive": {"positive_share": groups.RARE_SHARE},
     "5% positive, groups of 30": {"positive_share": groups.RARE_SHARE, "group_size": 30},
+}
+# The same for more than two classes.
+CLASSES: dict[str, dict[str, Any]] = {
+    f"{count} classes{name}": {"classes": count, **options}
+    for count in (3, 10)
+    for name, options in {"": {}, ", groups of 30": {"group_size": 30}}.items()
 }
 ALLOWED: Allowed = {
     "family_wise_rate": (0, 0.05), "coverage": (0.93, 0.97), "group_coverage": (0.93, 0.97),
@@ -137,7 +143,7 @@ def run_simulations(
         accuracies: Number of intervals of an accuracy, for each number of seeds.
         coverages: Number of simulations of each claim about seeds or training samples.
         reviews: Number of test reviews.
-        grouped: Number of simulations with each size of groups.
+        grouped: Number of simulations with each size of groups, and with each number of classes.
         seeds: Numbers of seeds.
 
     Returns:
@@ -168,9 +174,10 @@ def run_simulations(
             false_positives = map_range(functools.partial(has_false_positive, case=name, **options), range(equal))
             add("family_wise_rate", case + name, estimate_rate(false_positives))
         seed_claims.run_seed_claims(map_range, add, estimate_rate, estimate_mean, simulations=coverages, **options)
-    for case, options in GROUPED.items():
+    simulated = [(case, groups, options) for case, options in GROUPED.items()]
+    for case, module, options in [*simulated, *((case, classes, options) for case, options in CLASSES.items())]:
         for name, simulate in (
-            ("group_coverage", groups.covers_true_scores), ("group_differences", groups.equal_models_differ),
+            ("group_coverage", module.covers_true_scores), ("group_differences", module.equal_models_differ),
         ):  # fmt: skip
             outcomes = list(map_range(functools.partial(simulate, **options), range(grouped)))
             for metric in outcomes[0]:

@@ -33,7 +33,9 @@ def test_result_has_every_number_by_seeds_with_its_interval(result) -> None:
     assert all(set(result[name]) == {c + n for c in cases for n in prove.SEED_STDS} for name in POWERS)
     others = KEYS - POWERS - GROUPED - {"family_wise_rate", "expected_best", *training_claims.ALLOWED}
     assert all(set(result[name]) == cases for name in others)
-    groups = ("groups of 1", "groups of 7", "groups of 30", "5% positive", "5% positive, groups of 30")
+    groups = (
+        "groups of 1", "groups of 7", "groups of 30", "5% positive", "5% positive, groups of 30", *prove.CLASSES
+    )  # fmt: skip
     for name in GROUPED:
         assert set(result[name]) == {f"{metric}, {case}" for metric in METRICS for case in groups}
     simulations = {
@@ -218,3 +220,13 @@ def test_claims_about_nightly_runs_have_rates_and_means(monkeypatch) -> None:
     assert {found["simulations"] for found in result["nightly_alarm_rate"].values()} == {20}
     assert {found["simulations"] for found in result["nightly_detection_rate"].values()} == {2}
     assert {"mean" in found for found in result["promised_minus_detected"].values()} == {True}
+
+
+def test_more_classes_have_the_scores_of_their_strength() -> None:
+    truth = {classes: prove.classes.true_scores(classes) for classes in (3, 10)}
+    assert truth[3]["accuracy"] > truth[10]["accuracy"] > 0.6
+    strengths = np.full((1, 1), prove.classes.STRENGTH)
+    test = prove.classes.simulate(strengths, classes=10, reviews=40_000, seed=0, group_size=3)
+    assert np.bincount(test.labels) / 40_000 == pytest.approx(prove.classes.class_shares(10), abs=0.01)
+    for metric, values in prove.metric_contributions(test).items():
+        assert values.mean() == pytest.approx(truth[10][metric], abs=0.02), metric

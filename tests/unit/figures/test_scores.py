@@ -11,6 +11,8 @@ from matplotlib.markers import MarkerStyle
 from tasks.config import labels
 from tasks.figures import layout, registry, style
 from tasks.figures.verdict_labels import verdict_label
+from tasks.statistics.comparison import compare
+from tasks.statistics.options import ComparisonOptions
 from tests.helpers import synthetic
 
 
@@ -169,7 +171,7 @@ def test_difference_beyond_axis_is_written_but_not_plotted():
 
 def test_band_is_as_wide_as_the_equivalence_margin():
     given = make_comparison(ROWS)
-    for more, half in (({}, 0.5), ({"setup": pd.DataFrame({"margin": [0.02]})}, 2.0)):
+    for more, half in (({}, 0.5), ({"setup": pd.DataFrame({"metric": ["accuracy"], "margin": [0.02]})}, 2.0)):
         axes = plot_axes("differences", {**given, **more})
         assert axes.patches[0].get_x() == pytest.approx(-half)
         assert axes.patches[0].get_width() == pytest.approx(2 * half)
@@ -260,3 +262,48 @@ def test_differences_match_frame_groups(frames):
     assert [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 6] == list(range(7))
     verdicts = [verdict_label(verdict) for verdict in groups.loc[rows, "verdict"]]
     assert texts_of(axes)[1 : 2 * len(rows) : 2] == verdicts
+
+
+@pytest.fixture(scope="module")
+def loss_frames(frames):
+    options = ComparisonOptions(metric="log_loss", draws=20)
+    compared = compare(frames["predictions"], frames["trials"], options)
+    loss = frames["scores"].query("split == 'test' and metric == 'log_loss'").groupby("architecture")["value"].mean()
+    curve = frames["learning_curve"].assign(**dict.fromkeys(("mean", "low", "high"), 0.4))
+    nights = frames["nights"].assign(mean=0.35, low=0.34, high=0.36, new_mean=0.35)
+    return {**frames, **compared, "learning_curve": curve, "nights": nights}, loss
+
+
+MAIN_METRIC_FIGURES = (
+    "scores_on_test", "differences", "quality_against_cost", "expected_best", "learning_curve", "nights"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAIN_METRIC_FIGURES)
+def test_figures_show_the_main_metric_in_its_unit(loss_frames, name):
+    frames, _ = loss_frames
+    figure = registry.plot_figures(frames, [name])[name]
+    label = " ".join(each for axes in figure.axes[:1] for each in (axes.get_xlabel(), axes.get_ylabel()))
+    assert "log-loss (nats)" in label
+    assert "%" not in label
+    low, high = figure.axes[0].get_xlim() if name in MAIN_METRIC_FIGURES[:2] else figure.axes[0].get_ylim()
+    assert -0.2 < low < high < 2
+
+
+def test_differences_in_log_loss_are_those_of_the_pairs(loss_frames):
+    frames, loss = loss_frames
+    axes = registry.plot_figures(frames, ["differences"])["differences"].axes[0]
+    best = frames["groups"].loc[frames["groups"]["best"], "architecture"].item()
+    texts = [text.get_text() for text in axes.texts]
+    for name in loss.index.drop([best, "majority"], errors="ignore"):
+        assert f"{loss[name] - loss[best]:+.4f}".replace("-", "−") in texts
+    assert not axes.patches or not any("Equivalence" in str(patch.get_label()) for patch in axes.patches)
+
+
+def test_worst_log_loss_is_written_at_the_right_edge(loss_frames):
+    frames, loss = loss_frames
+    axes = registry.plot_figures(frames, ["scores_on_test"])["scores_on_test"].axes[0]
+    assert loss["majority"] > axes.get_xlim()[1]
+    (text,) = [text for text in axes.texts if "▸" in text.get_text()]
+    assert f"{loss['majority']:.3f}" in text.get_text()
+    assert text.xy[0] == axes.get_xlim()[1]

@@ -11,7 +11,7 @@ from tasks.storage.runs import RunRecord, _join_tables
 from tests.helpers.report_inputs import make_run_info
 
 
-def make_run(accuracies: dict[str, float], **costs: dict[str, float]) -> RunRecord:
+def make_run(accuracies: dict[str, float], metric: str = "accuracy", **costs: dict[str, float]) -> RunRecord:
     """Make the record of a run with two seeds of each architecture."""
     trials = pd.DataFrame(
         [
@@ -24,8 +24,10 @@ def make_run(accuracies: dict[str, float], **costs: dict[str, float]) -> RunReco
     )
     keys = trials[["architecture", "seed"]]
     scores = keys.assign(split="validation", metric="accuracy", value=keys["architecture"].map(accuracies))
-    joined = _join_tables(trials, scores, keys.assign(temperature=1.0, threshold=0.5))
-    return RunRecord(make_run_info(), Path(), Path(), Recipe(), Path(), joined)
+    if metric != "accuracy":
+        scores = pd.concat([scores, scores.assign(metric=metric, value=1 - scores["value"] + 0.01 * scores["seed"])])
+    joined = _join_tables(trials, scores, keys.assign(temperature=1.0, threshold=0.5), metric)
+    return RunRecord(make_run_info(metric=metric), Path(), Path(), Recipe(), Path(), joined)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,11 @@ def test_ties_are_broken_by_cost_then_by_name_as_in_the_report(accuracies, costs
     run = make_run(accuracies, **costs)
     models = select_models(run, ModelSelection(ensemble=True))
     assert [(model.architecture, model.seed) for model in models] == [(expected, 0), (expected, 1)]
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("accuracy", "lstm"), ("log_loss", "lstm"), ("f1", "gru")])
+def test_default_is_the_best_by_the_metric_of_the_run(metric: str, expected: str) -> None:
+    run = make_run({"gru": 0.8, "lstm": 0.9}, metric)  # the other metrics are 0.2 and 0.1, and higher for the seed 1
+    (model,) = select_models(run, ModelSelection())
+    assert model.architecture == expected
+    assert model.seed == (1 if metric == "f1" else 0)

@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 from tasks.nightly import alarm_detection
 from tasks.nightly.alarm_detection import ALL_ARCHITECTURES
 from tasks.nightly.alarm_table import alarm_table, quality_losses
-from tasks.nightly.detectability import detectability
+from tasks.nightly.detectability import detectability, examined_drop
 from tasks.nightly.loss_comparison import (
     Baseline,
     combine_architectures,
@@ -21,7 +21,7 @@ from tasks.nightly.loss_comparison import (
     summarize_earlier,
 )
 from tasks.nightly.losses import LossHistory
-from tests.helpers.simulated_nights import ARCHITECTURES, STD, alarm_nights, detection_rate, simulate_losses
+from tests.helpers.simulated_nights import ARCHITECTURES, METRICS, STD, alarm_nights, detection_rate, simulate_losses
 
 UNCHANGED = {
     "normal": {}, "failing 2%": {"failure_rate": 0.02}, "failing 10%": {"failure_rate": 0.1},
@@ -101,8 +101,9 @@ def baseline(mean: float, std: float, count: int, outliers: int = 0, shape: tupl
 
 def test_p_value_of_a_new_value_matches_hand_computation() -> None:
     # Before: 0.89, 0.90, 0.90, 0.91, so s = 0.01 sqrt(2/3); 0.86 is 0.04 below, and t = 0.04 / (s sqrt(1 + 1/4)).
-    losses = quality_losses(make_trials([0.89, 0.90, 0.90, 0.91], [0.86])).array
-    earlier = summarize_earlier(losses[0].swapaxes(0, 1))
+    history = quality_losses(make_trials([0.89, 0.90, 0.90, 0.91], [0.86]))
+    losses = history.array
+    earlier = summarize_earlier(losses[0].swapaxes(0, 1), history.min_deterioration)
     compared = compare_losses(losses[1].swapaxes(0, 1)[:1], earlier, np.full((1, 4), 0.1))
     assert compared.deterioration[0, 0] == pytest.approx(0.04)
     t = 0.04 / (0.01 * np.sqrt(2 / 3) * np.sqrt(1.25))
@@ -134,7 +135,7 @@ def test_failure_rate_of_an_architecture_is_drawn_to_that_of_all() -> None:
 
 def test_outliers_are_left_out_of_earlier_losses() -> None:
     values = np.array([0.0, 0.1, -0.1, 0.2, -0.2, 0.1, 9.0, np.nan])
-    found = summarize_earlier(np.tile(values[:, None, None], (1, 1, 4)))
+    found = summarize_earlier(np.tile(values[:, None, None], (1, 1, 4)), np.full(4, 0.005))
     assert (found.count == 6).all()
     assert (found.outliers == 1).all()
     np.testing.assert_allclose(found.mean, values[:6].mean())
@@ -151,7 +152,7 @@ def test_median_matches_numpy() -> None:
 
 
 def test_losses_between_runs_match_slices() -> None:
-    losses = LossHistory(simulate_losses(3, 7), ARCHITECTURES)
+    losses = LossHistory(simulate_losses(3, 7), ARCHITECTURES, METRICS)
     first = np.full((5, 4), 2)
     first[1, 2] = 4
     found = losses.between(first, np.full((5, 4), 6))
@@ -277,3 +278,32 @@ def test_nothing_is_detectable_without_earlier_values() -> None:
     assert not found["tested"].any()
     assert found[["detection_rate", "detection_rate_all"]].isna().all(axis=None)
     assert detectability(make_trials([0.9]).head(0)).empty
+
+
+def with_metric(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Let a metric vary instead of the accuracy: log-loss by four times as much, in the other direction."""
+    changed = 0.3 - 4 * (trials["accuracy"] - 0.89) if metric == "log_loss" else trials["accuracy"]
+    return trials.assign(**({"accuracy": 0.89, "f1": 0.89} | {metric: changed}))
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "average_precision", "log_loss"])
+def test_main_metric_is_checked_in_its_direction(metric: str) -> None:
+    stable = [[0.89] * 4, *[[0.89]] * 12]
+    worse, better = (with_metric(make_all(*stable, [value]), metric) for value in (0.875, 0.905))
+    assert set(alarm_table(worse, metric)["metric"]) == {metric}
+    assert alarm_table(better, metric).empty
+
+
+def test_changed_main_metric_raises_no_alarm() -> None:
+    trials = make_all([0.89] * 4, *[[0.89]] * 12).assign(balanced_accuracy=0.7, average_precision=0.4)
+    for metric in ("accuracy", "balanced_accuracy", "average_precision", "auc", "log_loss"):
+        assert alarm_table(trials, metric).empty
+
+
+def test_a_deterioration_of_the_main_metric_has_its_own_detection_rate() -> None:
+    trials = make_all([0.89] * 4, *[[0.89]] * 12)
+    changed = with_metric(trials, "log_loss")
+    assert (examined_drop("accuracy"), examined_drop("log_loss")) == (0.01, 0.04)
+    found = detectability(changed, "log_loss")
+    assert (found["detection_rate"] > 0.9).all()
+    assert found["spread"].mean() == pytest.approx(4 * detectability(trials)["spread"].mean(), rel=1e-6)

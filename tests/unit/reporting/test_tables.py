@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.evaluation.metrics import balanced_accuracy
+from tasks.evaluation.metrics import METRICS, balanced_accuracy
 from tasks.evaluation.scores import score_trials
 from tasks.figures.verdict_labels import verdict_label
 from tasks.reporting.comparison_tables import error_table, other_metrics_table, pair_table, unscaled_note
@@ -66,7 +66,7 @@ def test_differences_are_in_points(frames):
     assert str(row["Difference [95% interval]"]) == text
     assert row["Result"] == verdict_label(pair["verdict"])
     loss = frames["pairs"].query(f"metric == 'log_loss' and {query}").iloc[0]
-    cell = other_metrics_table(frames["pairs"]).query(query).iloc[0]["log_loss"]
+    cell = other_metrics_table(frames["pairs"], ["f1", "log_loss"]).query(query).iloc[0]["log_loss"]
     assert str(cell).startswith(f"{loss['difference']:,.4f} [")
 
 
@@ -90,7 +90,7 @@ def test_latency_is_shown_with_its_quartiles_where_they_are_known(frames):
 
 def test_learning_curve_has_one_column_per_size(frames):
     curve = frames["learning_curve"].query("architecture == 'lstm'")
-    table = learning_curve_table(frames["learning_curve"]).set_index("architecture").map(str)
+    table = learning_curve_table(frames["learning_curve"], METRICS["accuracy"]).set_index("architecture").map(str)
     sizes = [f"{reviews:,} reviews" for reviews in sorted(curve["train_reviews"])]
     assert list(table.columns[:-1]) == sizes
     assert table.loc["lstm", sizes[-1]].startswith(f"{100 * curve.iloc[-1]['mean']:.2f}\n[")

@@ -10,8 +10,17 @@ import pandas as pd
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    roc_auc_score,
+)
 
 from tasks.config.labels import label
+from tasks.config.metric_names import METRIC_NAMES
 from tasks.evaluation.scores import classification_reports, score_trials
 from tasks.reporting.summary_tables import summary_table
 from tasks.reporting.verdict import format_verdict, verdict
@@ -52,7 +61,15 @@ class Model:
     copy: bool = False
 
 
-def make_run(models: Mapping[str, Model], *, seeds: int, reviews: int, positives: int, seed: int = 0) -> Frames:
+def make_run(
+    models: Mapping[str, Model],
+    *,
+    seeds: int,
+    reviews: int,
+    positives: int,
+    seed: int = 0,
+    metric: str = "accuracy",
+) -> Frames:
     """Return the frames of a run that the verdict reads; one trial at least has predictions."""
     rng, tables, trials = np.random.default_rng(seed), [], []
     for name, model in models.items():
@@ -73,23 +90,42 @@ def make_run(models: Mapping[str, Model], *, seeds: int, reviews: int, positives
                 ids = [f"{split}-{each}" for each in range(reviews)]
                 columns = {"architecture": name, "seed": number, "split": split, "review_id": ids, "label": labels}
                 tables.append(pd.DataFrame(columns | {"probability": (1 / (1 + np.exp(-margins))).astype(np.float32)}))
-    return finish_run(pd.concat(tables, ignore_index=True), pd.DataFrame(trials))
+    return finish_run(pd.concat(tables, ignore_index=True), pd.DataFrame(trials), metric)
 
 
-def finish_run(predictions: pd.DataFrame, trials: pd.DataFrame) -> Frames:
+def finish_run(predictions: pd.DataFrame, trials: pd.DataFrame, metric: str = "accuracy") -> Frames:
     """Add the tables of a comparison to predictions and trials."""
     frames = {"predictions": predictions, "trials": trials, "scores": score_trials(predictions)}
     frames["classes"] = classification_reports(predictions)
-    return frames | compare(predictions, trials, ComparisonOptions(draws=20))
+    return frames | compare(predictions, trials, ComparisonOptions(metric=metric, draws=20))
 
 
 # The independent implementation: plain loops over predictions, trials and pairs; it uses neither `groups` nor the code
 # of the verdict.
 
 
-def accuracy(predictions: pd.DataFrame, name: str, split: str) -> float:
+SCORES = {
+    "accuracy": lambda y, p: accuracy_score(y, p > 0.5),
+    "balanced_accuracy": lambda y, p: balanced_accuracy_score(y, p > 0.5),
+    "average_precision": average_precision_score,
+    "f1": lambda y, p: f1_score(y, p > 0.5, zero_division=0),
+    "auc": roc_auc_score,
+    "log_loss": lambda y, p: log_loss(y, p.astype(float)),
+}
+
+
+def seed_scores(predictions: pd.DataFrame, name: str, split: str, metric: str) -> list[float]:
+    """Return the score of each seed."""
     own = predictions[(predictions["architecture"] == name) & (predictions["split"] == split)]
-    return float(np.mean([((t["probability"] >= 0.5) == (t["label"] == 1)).mean() for _, t in own.groupby("seed")]))
+    tables = [(table["label"].to_numpy(), table["probability"].to_numpy()) for _, table in own.groupby("seed")]
+    return [float(SCORES[metric](*table)) for table in tables]
+
+
+def main_metric(frames: Frames, chosen: str) -> str:
+    """Return the metric of a run: the chosen one, or by the share of the rarer class in the test reviews."""
+    labels = frames["predictions"].query("split == 'test'").drop_duplicates("review_id")["label"]
+    default = "balanced_accuracy" if min(labels.mean(), 1 - labels.mean()) < 0.4 else "accuracy"
+    return default if chosen == "auto" else chosen
 
 
 def recalls(predictions: pd.DataFrame, name: str, split: str, value: int) -> list[float]:
@@ -98,12 +134,12 @@ def recalls(predictions: pd.DataFrame, name: str, split: str, value: int) -> lis
     return [float(((t["probability"] >= 0.5) == value).mean()) for _, t in predictions[rows].groupby("seed")]
 
 
-def count_failed(predictions: pd.DataFrame, name: str) -> int:
+def count_failed(predictions: pd.DataFrame, name: str, metric: str) -> int:
     """Return how many seeds order the test reviews no better than chance, or are far below the other seeds."""
     rows = predictions[(predictions["architecture"] == name) & (predictions["split"] == "test")]
     tables = [table for _, table in rows.groupby("seed")]
-    scores = [float(((table["probability"] >= 0.5) == (table["label"] == 1)).mean()) for table in tables]
-    gaps = np.median(scores) - scores
+    scores = np.array(seed_scores(predictions, name, "test", metric))
+    gaps = (np.median(scores) - scores) * (-1 if metric == "log_loss" else 1)
     limit = max(0.05, 5 * 1.4826 * np.median(abs(gaps))) if len(scores) > 2 else np.inf
     count = 0
     for table, gap in zip(tables, gaps, strict=True):
@@ -116,9 +152,9 @@ def count_failed(predictions: pd.DataFrame, name: str) -> int:
     return count
 
 
-def result_of(pairs: pd.DataFrame, other: str, best: str) -> str:
+def result_of(pairs: pd.DataFrame, other: str, best: str, metric: str) -> str:
     """Return the category of an architecture compared with the best one, from the row of the pair."""
-    pairs = pairs[pairs["metric"] == "accuracy"]
+    pairs = pairs[pairs["metric"] == metric]
     is_first = (pairs["first"] == other) & (pairs["second"] == best)
     is_second = (pairs["first"] == best) & (pairs["second"] == other)
     (row,) = pairs[is_first | is_second].to_dict("records")
@@ -128,25 +164,29 @@ def result_of(pairs: pd.DataFrame, other: str, best: str) -> str:
     return "better" if (row["verdict"] == "first better") == (row["first"] == other) else "worse"
 
 
-def expected_claims(frames: Frames) -> dict[str, object]:
-    """Recompute the claims of the verdict."""
+def expected_claims(frames: Frames, chosen: str = "accuracy") -> dict[str, object]:
+    """Recompute the claims of the verdict by the chosen metric."""
+    metric = main_metric(frames, chosen)
+    sign = 1 if metric == "log_loss" else -1
     predictions, trials = frames["predictions"], frames["trials"]
     names = list(dict.fromkeys(predictions["architecture"]))
-    validation = {name: accuracy(predictions, name, "validation") for name in names}
+    validation = {name: float(np.mean(seed_scores(predictions, name, "validation", metric))) for name in names}
     parameters = {name: float(trials[trials["architecture"] == name]["parameters"].mean()) for name in names}
     latency = {name: float(trials[trials["architecture"] == name]["latency_ms"].mean()) for name in names}
 
     def rank(name: str) -> tuple[float, float, float, str]:
         cost = np.inf if np.isnan(parameters[name]) else parameters[name]
-        return (-round(validation[name], 9), cost, latency[name], name)
+        return (round(sign * validation[name], 9), cost, latency[name], name)
 
     best = min(names, key=rank)
-    results = {name: result_of(frames["pairs"], name, best) for name in names if name != best}
+    results = {name: result_of(frames["pairs"], name, best, metric) for name in names if name != best}
     claims: dict[str, object] = {
+        "metric": metric,
+        "is_imbalance_default": chosen == "auto" and metric == "balanced_accuracy",
         "recommended": best,
         "ties": {name for name in results if abs(validation[name] - validation[best]) < 1e-9},
         "validation_score": pytest.approx(validation[best]),
-        "test_score": pytest.approx(accuracy(predictions, best, "test")),
+        "test_score": pytest.approx(np.mean(seed_scores(predictions, best, "test", metric))),
         "without_scores": set(trials["architecture"]) - set(names),
     }
     for category in CATEGORIES:
@@ -156,17 +196,20 @@ def expected_claims(frames: Frames) -> dict[str, object]:
     failures = {}
     for name in names:
         total = int((trials["architecture"] == name).sum())
-        failed = 0 if name in BASELINES else count_failed(predictions, name)
+        failed = 0 if name in BASELINES else count_failed(predictions, name, metric)
         if total > counts[name] or failed:
             failures[name] = (total, total - counts[name], failed)
     claims["failures"] = failures
     return claims
 
 
+SINGLE_CLAIMS = ("metric", "is_imbalance_default", "recommended", "validation_score", "test_score")
+
+
 def as_sets(record: Verdict) -> dict[str, object]:
     """Return the claims of a record; the order of names does not matter."""
     names = (*CATEGORIES, "ties", "one_seed", "without_scores")
-    scores = {name: getattr(record, name) for name in ("recommended", "validation_score", "test_score")}
+    scores = {name: getattr(record, name) for name in SINGLE_CLAIMS}
     failures = {each.architecture: (each.trials, each.diverged, each.failed) for each in record.failures}
     return scores | {name: set(getattr(record, name)) for name in names} | {"failures": failures}
 
@@ -176,7 +219,10 @@ def check_details(record: Verdict, frames: Frames) -> None:
     if record.cheaper is not None:
         means = frames["trials"].groupby("architecture")["parameters"].mean()
         assert means[record.cheaper] < means[record.recommended]
-        assert result_of(frames["pairs"], record.cheaper, record.recommended) not in ("worse", "inconclusive")
+        assert result_of(frames["pairs"], record.cheaper, record.recommended, record.metric) not in (
+            "worse",
+            "inconclusive",
+        )
         assert record.cheaper not in {each.architecture for each in record.failures}
     power = frames["power"].set_index(["first", "second"])
     assert [each.architecture for each in record.undecided] == [*record.not_significant, *record.inconclusive]
@@ -214,6 +260,7 @@ def check_sentences(record: Verdict, frames: Frames) -> None:
         assert not re.search(r"\bnan\b|\binf\b|\bNone\b|-0\.0+(?!\d)", sentence), sentence
         assert not re.search(r"(?<![\d,.])1 (seeds|reviews|groups|pairs|parameters|training reviews|architectures)\b",
                              sentence), sentence  # fmt: skip
+    check_units(record, [*sentences, formatted.note])
     assert not any(re.search(rf"(?<!one ){word} 1 test reviews", text) for word in ("the", "on") for text in sentences)
     starts = [formatted.sentences[0].startswith(text) for text in ("Recommended", "No architecture", "No clear")]
     is_majority = record.recommended == "majority"
@@ -246,6 +293,24 @@ def check_sentences(record: Verdict, frames: Frames) -> None:
         assert any(label(name) in sentence for sentence in formatted.limits)
 
 
+def check_units(record: Verdict, sentences: list[str]) -> None:
+    """Check that scores and differences have the unit and direction of the metric, and no other one is ranked."""
+    text, name = " ".join(sentences), label(record.metric).lower()
+    if record.metric == "log_loss":
+        assert not re.search(r"\bpoints\b|highest validation", text)
+        assert "nats" in text
+        assert not re.search(r"log-loss (of |\()?[\d.]+%", text)
+    else:
+        assert not re.search(r"\bnats\b|lowest validation", text)
+    others = {each.lower() for each in map(label, SCORES)} - {name}
+    ranked = re.findall(r"(?:validation|test) ([a-z0-9-]+(?: accuracy)?) (?:\(|of )", text.lower())
+    assert not [found for found in ranked if found in others], ranked
+    explained = sum("--metric" in sentence for sentence in sentences)
+    assert explained == record.is_imbalance_default
+    if record.is_imbalance_default and record.rare_class and record.rare_class.best:
+        assert f"below 40%, the default metric is {name}" in sentences[0]
+
+
 STRENGTHS = st.sampled_from([1.0, 1.02, 2.5, 0.2, 0.0])
 PARAMETERS = st.sampled_from([500.0, 1.0, 90_000.0, np.nan])
 
@@ -270,7 +335,8 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
     reviews = draw(st.sampled_from([400, 60, 9, 2]))
     positives = draw(st.sampled_from([reviews // 2, max(reviews // 20, 1), reviews - 1]))
     sizes = {"seeds": seeds, "reviews": reviews, "positives": positives}
-    return {"models": models, **sizes, "seed": draw(st.integers(0, 9))}
+    metric = draw(st.sampled_from(["auto", "accuracy", *METRIC_NAMES]))
+    return {"models": models, **sizes, "seed": draw(st.integers(0, 9)), "metric": metric}
 
 
 @pytest.mark.slow
@@ -281,7 +347,7 @@ def test_every_claim_is_true(run: dict[str, Any]) -> None:
     record = verdict_record(frames)
     for category in CATEGORIES:
         event(f"{category}: {bool(getattr(record, category))}")  # shown by --hypothesis-show-statistics
-    assert as_sets(record) == expected_claims(frames)
+    assert as_sets(record) == expected_claims(frames, run["metric"])
     check_details(record, frames)
     check_sentences(record, frames)
 
@@ -301,10 +367,11 @@ EQUAL = Model(1.0, 1.0, 500.0)
         ({"lstm": Model(0, 0, 9.0), "majority": Model(0, 0, 1.0)}, 5, 20),
     ],
 )  # fmt: skip
-def test_claims_are_true_in_typical_runs(models: dict[str, Model], seeds: int, positives: int) -> None:
-    frames = make_run(models, seeds=seeds, reviews=400, positives=positives)
+@pytest.mark.parametrize("metric", ["auto", "f1", "log_loss"])
+def test_claims_are_true_in_typical_runs(models: dict[str, Model], seeds: int, positives: int, metric: str) -> None:
+    frames = make_run(models, seeds=seeds, reviews=400, positives=positives, metric=metric)
     record = verdict_record(frames)
-    assert as_sets(record) == expected_claims(frames)
+    assert as_sets(record) == expected_claims(frames, metric)
     check_details(record, frames)
     check_sentences(record, frames)
 
