@@ -226,5 +226,7 @@ def format_terminal_table(reference: str, table: TextTable, metric: Metric = MET
         for row in zip(*shown, strict=True)
     ]
     difference = f"difference to {escape_terminal(reference)} in {metric.unit.difference} [95% interval]"
-    title = textwrap.wrap(f"Test {metric.text}, and its {difference}.{metric.direction}", BOX_WIDTH)
+    title = textwrap.wrap(
+        f"Test {metric.text}, and its {difference}.{metric.direction}", BOX_WIDTH, break_on_hyphens=False
+    )
     return "\n".join([*title, *lines])

@@ -162,7 +162,7 @@ def difference_deviations(
 
 def plot_deviations(axes: Axes, rows: Sequence[str], deviations: Mapping[str, Mapping[str, float]], unit: Unit) -> None:
     """Plot a bar per architecture and source of variance: the standard deviation of the difference, in a unit."""
-    smallest, largest = (limit * unit.factor / 100 for limit in (MIN_DEVIATION_LIMIT, MAX_DEVIATION_LIMIT))
+    smallest, largest = limits_in_unit(MIN_DEVIATION_LIMIT, MAX_DEVIATION_LIMIT, unit)
     height = 0.66 / len(deviations)
     all_values = np.array([value for values in deviations.values() for value in values.values()])
     limit = min(1.1 * max(all_values[np.isfinite(all_values)].max(), smallest), largest)
@@ -185,9 +185,15 @@ def plot_deviations(axes: Axes, rows: Sequence[str], deviations: Mapping[str, Ma
     axes.locator_params(axis="x", nbins=5)
 
 
+def limits_in_unit(smallest: float, largest: float, unit: Unit) -> tuple[float, float]:
+    """Return limits in points in another unit; differences in nats are several times larger."""
+    scale = unit.factor / PERCENT.factor
+    return smallest * scale, largest * scale * (1 if unit == PERCENT else 5)
+
+
 def difference_limits(rows: Sequence[PairDifference], unit: Unit = PERCENT) -> tuple[float, float]:
-    """Return limits of an axis of differences around 0, in a unit, within `MAX_DIFFERENCE_LIMIT` points or 0.1 nats."""
-    smallest, largest = (limit * unit.factor / 100 for limit in (MIN_DIFFERENCE_LIMIT, MAX_DIFFERENCE_LIMIT))
+    """Return limits of an axis of differences around 0, in a unit, within those of `limits_in_unit`."""
+    smallest, largest = limits_in_unit(MIN_DIFFERENCE_LIMIT, MAX_DIFFERENCE_LIMIT, unit)
     known = unit.factor * np.array([[row.low, row.difference, row.high] for row in rows], dtype=float)
     known = known[np.isfinite(known)]
     low, high = min(known, default=0.0), max(known, default=0.0)
