@@ -101,6 +101,7 @@ def imdb_compare(
     text_column: f.TextColumn = DEFAULTS.text_column,
     label_column: f.LabelColumn = DEFAULTS.label_column,
     positive: f.Positive = DEFAULTS.positive,
+    classes: f.Classes = DEFAULTS.classes,
     group: f.Group = DEFAULTS.group,
     test_data: f.TestData = DEFAULTS.test_data,
     validation_data: f.ValidationData = DEFAULTS.validation_data,
@@ -145,7 +146,6 @@ def imdb_compare(
     check_source(data, **f.file_options(parameters))
     check_engine(engine, dask_address)
     recipe, settings = parameters.recipe(), parameters.model_dump(mode="json")
-    check_user_architectures(parameters.architectures, recipe)
     results_folder = results_place(results)
     cache = cache_dir(results_folder)
     store.sweep(results_folder)
@@ -153,6 +153,7 @@ def imdb_compare(
     with open_executor(parameters, warm_up=not history_files(results_folder)) as (executor, in_workers):
         loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
         dataset = loading.result()  # a user error in the data ends the run before any training
+        check_user_architectures(parameters.architectures, recipe, len(dataset.classes))
         if not was_compared(results_folder, dataset.fingerprint):
             executor.warm_up()
         # The baselines read texts: they are trained while the reviews are encoded.

@@ -3,7 +3,7 @@
 import itertools
 import json
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,32 +75,46 @@ def write_predictions(predictor: Predictor, options: PredictOptions, path: Path,
 
 def print_predictions(predictor: Predictor, texts: list[str], options: PredictOptions, *, words: int) -> None:
     """Print the predictions for some texts, each with the `words` words that influence it most."""
-    positive = predictor.classes[1]
     for text, row in zip(texts, predictor.predict(texts).to_dict("records"), strict=True):
         influence = predictor.word_influence(text, words) if words else []
-        line = format_json(text, row, influence) if options.as_json else format_text(text, row, influence, positive)
-        print_output(line)
+        format_prediction = format_json if options.as_json else format_text
+        print_output(format_prediction(text, row, influence, predictor.classes))
 
 
-def format_json(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]]) -> str:
+def format_json(
+    text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]], classes: Sequence[str]
+) -> str:
     """Format a prediction as one line of JSON.
 
     Args:
         text: The text.
-        row: Its label, probability of the positive class, and share of unknown words.
+        row: Its columns, see `Predictor.predict`.
         influence: Words, and the change of the probability by each.
+        classes: Names of the classes.
     """
+    values = {name: row[name] for name in ("label", "probability", "unknown")}
+    probabilities = {"probabilities": class_probabilities(row, classes)}
     words = {"words": [{"word": word, "influence": change} for word, change in influence]} if influence else {}
-    return json.dumps({"text": text, **{str(name): value for name, value in row.items()}, **words})
+    return json.dumps({"text": text, **values, **probabilities, **words})
 
 
-def format_text(text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]], positive: str) -> str:
-    """Format a prediction for a person; `positive` names the positive class, the others are as in `format_json`."""
+def class_probabilities(row: Mapping[Hashable, Any], classes: Sequence[str]) -> dict[str, float]:
+    """Return the probability of each class by its name."""
+    if len(classes) == 2:
+        return dict(zip(classes, (1 - row["probability"], row["probability"]), strict=True))
+    return {name: row[f"probability_{name}"] for name in classes}
+
+
+def format_text(
+    text: str, row: Mapping[Hashable, Any], influence: list[tuple[str, float]], classes: Sequence[str]
+) -> str:
+    """Format a prediction for a person; the arguments are those of `format_json`."""
     shown = escape_terminal(text, SHOWN_CHARACTERS)
     changes = (f"{escape_terminal(word, SHOWN_CHARACTERS)} {change:+z.3f}" for word, change in influence)
     words = f"\n    most influential words: {', '.join(changes)}" if influence else ""
     unknown = f"\n    unknown: {row['unknown']:.0%} of the words" if row["unknown"] else ""
-    probability = f"P({escape_terminal(positive)}) = {row['probability']:.3f}"
+    shown_class = classes[1] if len(classes) == 2 else row["label"]
+    probability = f"P({escape_terminal(shown_class)}) = {row['probability']:.3f}"
     return f"{escape_terminal(row['label'])}  {probability}  {shown}{words}{unknown}"
 
 

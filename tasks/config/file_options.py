@@ -1,10 +1,21 @@
 """Options that say how a data file is read."""
 
 import codecs
+import csv
+import io
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
+MAX_CLASSES = 100
 SEPARATOR_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 # Codecs of Python that are no encodings of files.
 NO_ENCODINGS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined")
@@ -40,6 +51,24 @@ def _join(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _join_quoted(value: Any) -> Any:
+    """Return a list of labels as the text that the command line would give; labels with a comma are in quotes."""
+    if not isinstance(value, list | tuple):
+        return _join(value)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(value)
+    return text.getvalue()
+
+
+def _check_classes(classes: str | None) -> str | None:
+    if classes is None:
+        return None
+    labels = {label.strip() for label in next(csv.reader([classes], skipinitialspace=True), [])} - {""}
+    if not 2 <= len(labels) <= MAX_CLASSES:
+        raise ValueError(f"Name 2 to {MAX_CLASSES} different labels, separated by commas")
+    return classes
+
+
 TextColumn = Annotated[
     str, Field(min_length=1, description="Column of the texts in a file; with --no-header its number, from 0.")
 ]
@@ -53,6 +82,16 @@ Positive = Annotated[
         description="Label of the positive class, if it is not 1, pos, positive or true; or several labels, separated "
         "by commas (4,5): all others are negative then."
     ),
+]
+Classes = Annotated[
+    str | None,
+    BeforeValidator(_join_quoted),
+    Field(
+        description="Labels of the classes in their order, separated by commas (a label with a comma in double "
+        "quotes). Rows with other labels are left out; with two labels, the second one is positive. By default all "
+        "labels: numbers in their order, others by frequency."
+    ),
+    AfterValidator(_check_classes),
 ]
 Group = Annotated[
     str | None,
@@ -100,9 +139,17 @@ class FileOptions(FileFormat):
     text_column: TextColumn = "text"
     label_column: LabelColumn = "label"
     positive: Positive = None
+    classes: Classes = None
     group: Group = None
     test_data: TestData = None
     validation_data: ValidationData = None
+
+    @field_validator("classes")
+    @classmethod
+    def _check_positive(cls, classes: str | None, info: ValidationInfo) -> str | None:
+        if classes is not None and (info.data or {}).get("positive") is not None:
+            raise ValueError("Use either classes or positive")
+        return classes
 
 
 def file_options(parameters: BaseModel) -> dict[str, Any]:

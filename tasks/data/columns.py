@@ -1,23 +1,12 @@
-"""Check and convert the columns of a data file: texts, labels, splits and groups."""
+"""Check and convert the columns of a data file: texts, splits and groups."""
 
-import math
-import re
-import unicodedata
 from collections import Counter
-from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-import pandas as pd
-
-from tasks.data.limits import MAX_LABEL_LENGTH, MINIMUM
+from tasks.data.cells import is_missing
+from tasks.data.labels import LABELS, NUMBER, normalize_label
 from tasks.data.problems import Problems
 
-LABELS = {
-    **dict.fromkeys(("0", "neg", "negative", "false"), 0),
-    **dict.fromkeys(("1", "pos", "positive", "true"), 1),
-}
-NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{0,12})?", re.ASCII)
 MIN_TEXT_WORDS = 4  # a name of a column has fewer
 SPLITS = ("train", "validation", "test")
 
@@ -62,7 +51,7 @@ def missing_header(first_row: list[str]) -> str:
 
 
 def _looks_like_label(cell: str) -> bool:
-    return _normalized(cell) in LABELS or NUMBER.fullmatch(cell.strip()) is not None
+    return normalize_label(cell) in LABELS or NUMBER.fullmatch(cell.strip()) is not None
 
 
 def check_texts(values: list[Any], places: list[str], problems: Problems) -> None:
@@ -74,80 +63,12 @@ def check_texts(values: list[Any], places: list[str], problems: Problems) -> Non
         problems: Gets the texts that are missing, not strings, or not encodable in UTF-8.
     """
     for text, place in zip(values, places, strict=True):
-        if _is_missing(text):
+        if is_missing(text):
             problems.add("no text; delete these rows", place)
         elif not isinstance(text, str):
             problems.add("the text is not a string", f"{place} has {type(text).__name__}")
         elif not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             problems.add("half a surrogate pair, which is no character; take it out", place)
-
-
-def parse_labels(values: list[Any], places: list[str], positive: str | None, problems: Problems) -> list[int]:
-    """Return labels as 0 and 1. Numbers are compared as numbers: 5, 5.0, "5" and " 5 " are one label.
-
-    Args:
-        values: Cells of the column.
-        places: Place of each cell, such as "line 3".
-        positive: Label of the positive class, or several labels separated by commas; None if the labels are in
-            `LABELS`. A label that contains a comma is one label.
-        problems: Gets the labels that are missing, unknown, too long or all of one class, each with its count.
-
-    Returns:
-        (reviews,) labels; 0 where a label is wrong.
-    """
-    labels = [_normalized(value) for value in values]
-    for label, place in zip(labels, places, strict=True):
-        if not label:
-            problems.add("no label; fill in or delete these rows", place)
-    counts = pd.Series([label for label in labels if label], dtype="str").value_counts()
-    named = _split_positive(positive, counts.index)
-    mapping = LABELS if positive is None else {label: int(label in named) for label in counts.index}
-    _check_labels(counts, mapping, positive, named, problems)
-    return [mapping.get(label, 0) for label in labels]
-
-
-def class_names(values: list[Any], labels: list[int]) -> tuple[str, str]:
-    """Return the names of class 0 and 1: the labels of the file, separated by commas if there are several."""
-    names: tuple[dict[str, str], dict[str, str]] = ({}, {})
-    for value, label in zip(values, labels, strict=True):
-        normalized = _normalized(value)
-        names[label].setdefault(normalized, normalized if NUMBER.fullmatch(normalized) else str(value).strip())
-    negative, positive = (", ".join(sorted(each.values()))[:MAX_LABEL_LENGTH] for each in names)
-    return negative, positive
-
-
-def _split_positive(positive: str | None, labels: pd.Index) -> set[str]:
-    """Return the labels that the user names as positive."""
-    whole = _normalized(positive)
-    return {whole} if whole in labels else {_normalized(part) for part in (positive or "").split(",")} - {""}
-
-
-def _check_labels(
-    counts: pd.Series, mapping: dict[str, int], positive: str | None, named: set[str], problems: Problems
-) -> None:
-    """Add what is wrong with the labels of a file; `counts` holds the number of rows by label."""
-    shown = ", ".join(f"{str(label)[:60]!r} ({count:,} rows)" for label, count in counts.head(10).items())
-    if any(len(label) > MAX_LABEL_LENGTH or not label.isprintable() for label in counts.index):
-        problems.add(f"labels {shown}; a label has at most {MAX_LABEL_LENGTH} characters and no control characters")
-    if not len(counts):
-        return  # what is known is that there are none
-    if positive is None and not set(counts.index) <= mapping.keys():
-        problems.add(
-            f"labels {shown}; allowed: 0/1, neg/pos, negative/positive, false/true, or any others with "
-            "--positive <the label of the positive class>, or several, such as --positive 4,5"
-        )
-    elif positive is not None and len(named) > 1 and not named < set(counts.index):
-        absent = ", ".join(sorted(named - set(counts.index))) or "every label is positive"
-        problems.add(
-            f"labels {shown}; --positive {positive!r:.200} names labels of the file, and not all ({absent[:200]})"
-        )
-    elif positive is not None and len(named) < 2 and (len(counts) != 2 or 1 not in mapping.values()):
-        several = (
-            "" if len(counts) < 3 else ", or several positive labels, such as --positive 4,5: all others are negative"
-        )
-        problems.add(f"labels {shown}; allowed with --positive {positive!r:.200}: that label and one other{several}")
-    elif len({mapping[label] for label in counts.index}) == 1:
-        problems.add(f"labels {shown} are all of one class; both classes are needed, and {MINIMUM}")
 
 
 def parse_splits(values: list[Any], places: list[str], problems: Problems) -> list[str]:
@@ -160,7 +81,7 @@ def parse_splits(values: list[Any], places: list[str], problems: Problems) -> li
     """
     if all(value is None for value in values):
         return []
-    splits = [_normalized(value) for value in values]
+    splits = [normalize_label(value) for value in values]
     for split, place in zip(splits, places, strict=True):
         if split not in SPLITS:
             problems.add(f"the split is none of {', '.join(SPLITS)}", f"{place} has {split[:60]!r}")
@@ -181,23 +102,6 @@ def parse_groups(values: list[Any], places: list[str], problems: Problems) -> li
         problems: Gets the rows without a group.
     """
     for value, place in zip(values, places, strict=True):
-        if _is_missing(value):
+        if is_missing(value):
             problems.add("no group; fill in or delete these rows", place)
     return [str(value).strip() for value in values]
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
-
-
-def _normalized(value: object) -> str:
-    """Return a cell in lower case without surrounding white space, numbers alike; an empty string if it is missing."""
-    if _is_missing(value):
-        return ""
-    return _normalized_text(str(value))
-
-
-@lru_cache(maxsize=10_000)
-def _normalized_text(value: str) -> str:
-    text = unicodedata.normalize("NFC", value.strip().casefold())
-    return f"{Decimal(text).normalize() + 0:f}" if NUMBER.fullmatch(text) else text

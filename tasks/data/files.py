@@ -13,8 +13,9 @@ from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.file_options import FileFormat, FileOptions
 from tasks.data import limits
-from tasks.data.columns import LABELS, check_texts, class_names, parse_groups, parse_labels, parse_splits
+from tasks.data.columns import check_texts, parse_groups, parse_splits
 from tasks.data.formats import find_reader
+from tasks.data.labels import NOT_SELECTED, LabelOptions, Labels, parse_labels
 from tasks.data.limits import raise_too_many_rows
 from tasks.data.problems import Problems
 from tasks.data.records import UnsplitReviews
@@ -42,13 +43,12 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Cells:
-    """The converted cells of all files, by column, and the names of the classes."""
+    """The converted cells of all files, by column."""
 
     texts: list[str]
-    labels: list[int]
+    labels: Labels
     splits: list[str]
     groups: list[str]
-    classes: tuple[str, str] = ("negative", "positive")
 
 
 def read_reviews(path: Path, **options: Any) -> UnsplitReviews:
@@ -61,9 +61,10 @@ def read_reviews(path: Path, **options: Any) -> UnsplitReviews:
         options: Fields of `FileOptions`.
 
     Returns:
-        Columns text and label (int8, 1 = positive); split if the file has such a column (train, test, and perhaps
+        Columns text and label (int8, the class from 0); split if the file has such a column (train, test, and perhaps
         validation), or if there are several files; group (as text) if `group` is given. Rows in the order of the
-        files. With `positive`, or if the file names its classes, these are named by the labels of the file.
+        files. The classes are named by the labels of the file, unless these are the usual ones (`LABELS`). Rows whose
+        label is not in `classes` are left out.
 
     Raises:
         UserError: If a file is wrong, with every problem, the number of rows that have it, the first five of them,
@@ -79,8 +80,9 @@ def read_reviews(path: Path, **options: Any) -> UnsplitReviews:
     messages = [*refusals, *(part.problems.message() for part in parts if part.problems.found)]
     if messages:
         raise UserError("\n".join(messages))
-    guesses = tuple(part.problems.guess for part in parts if part.problems.guess)
-    return UnsplitReviews(_frame(cells), source=_describe(parts), classes=cells.classes, caveats=guesses)
+    guesses = (part.problems.guess for part in parts if part.problems.guess)
+    caveats = (*guesses, *_describe_left_out(cells.labels))
+    return UnsplitReviews(_frame(cells), source=_describe(parts), classes=cells.labels.classes, caveats=caveats)
 
 
 def split_files(path: Path, options: FileOptions) -> dict[str, Path]:
@@ -201,12 +203,13 @@ def _read_cells(
 def _join(parts: list[_Part], options: FileOptions) -> _Cells:
     """Return the converted cells of all files. Problems of the labels are added to those of the first file."""
     if not parts:
-        return _Cells([], [], [], [])
+        return _Cells([], Labels([]), [], [])
     first = parts[0].problems
     columns = {name: [cell for part in parts for cell in part.columns[name]] for name in parts[0].columns}
     places = [place for part in parts for place in part.places]
-    positive = _positive(options, first.class_names.get(options.label_column, []))
-    labels = parse_labels(columns[options.label_column], places, positive, first)
+    names = tuple(first.class_names.get(options.label_column, []))
+    given = LabelOptions(options.positive, options.classes, names)
+    labels = parse_labels(columns[options.label_column], places, given, first)
     if options.test_data is None:
         splits = parse_splits(columns["split"], places, first)
     else:
@@ -215,22 +218,13 @@ def _join(parts: list[_Part], options: FileOptions) -> _Cells:
             if any(cell is not None for cell in part.columns["split"]):
                 part.problems.add("a column 'split', and `test_data` is given; rename it, or leave out `test_data`")
     groups = parse_groups(columns[options.group], places, first) if options.group else []
-    texts = columns[options.text_column]
-    if positive is None:
-        return _Cells(texts, labels, splits, groups)
-    return _Cells(texts, labels, splits, groups, class_names(columns[options.label_column], labels))
+    return _Cells(columns[options.text_column], labels, splits, groups)
 
 
-def _positive(options: FileOptions, names: list[str]) -> str | None:
-    """Return the label of the positive class, where a file may name its classes and store their numbers."""
-    if options.positive is None:
-        is_usual = {name.strip().casefold() for name in names} <= LABELS.keys()
-        return names[1] if len(names) == 2 and not is_usual else None
-    parts = [part.strip() for part in options.positive.split(",")]
-    if not names or options.positive in names:
-        return options.positive
-    numbers = {str(number): name for number, name in enumerate(names)}
-    return ",".join(numbers.get(part, part) if part not in names else part for part in parts)
+def _describe_left_out(labels: Labels) -> list[str]:
+    """Return a sentence on the rows whose label is not among the selected classes, if there are any."""
+    left_out, rows = labels.numbers.count(NOT_SELECTED), len(labels.numbers)
+    return [f"{left_out:,} of {rows:,} reviews are left out, because their class was not selected."] if left_out else []
 
 
 def _describe(parts: list[_Part]) -> str:
@@ -251,8 +245,9 @@ def _shortened(value: Any, is_text: bool) -> Any:
 
 
 def _frame(cells: _Cells) -> pd.DataFrame:
-    frame = pd.DataFrame({"text": pd.Series(cells.texts, dtype="str"), "label": pd.Series(cells.labels, dtype="int8")})
+    labels = pd.Series(cells.labels.numbers, dtype="int8")
+    frame = pd.DataFrame({"text": pd.Series(cells.texts, dtype="str"), "label": labels})
     for name, values in (("split", cells.splits), ("group", cells.groups)):
         if values:
             frame[name] = pd.Series(values, dtype="str")
-    return frame
+    return frame[frame["label"] != NOT_SELECTED].reset_index(drop=True)

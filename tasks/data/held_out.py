@@ -29,7 +29,7 @@ class Selection:
     """Reviews to select from.
 
     Attributes:
-        labels: (reviews,) 0 or 1.
+        labels: (reviews,) class of each review, from 0.
         groups: (reviews,) int, the number of the group of each review, from 0 without gaps.
         share: Share of the reviews of each class to hold out, in (0, 1).
         known: Whether the groups are given by the data set, not only copies of the same text.
@@ -43,14 +43,19 @@ class Selection:
     seed: int
 
     @cached_property
+    def classes(self) -> int:
+        """Number of classes, at least 2."""
+        return max(int(self.labels.max(initial=0)) + 1, 2)
+
+    @cached_property
     def requested(self) -> Floats:
         """Requested number of held-out reviews of each class."""
-        return self.share * np.bincount(self.labels, minlength=2)
+        return self.share * np.bincount(self.labels, minlength=self.classes)
 
     @cached_property
     def group_counts(self) -> Counts:
-        """(groups, 2) number of reviews of each group and class."""
-        counts = np.zeros((self.groups.max() + 1, 2), np.int64)
+        """(groups, classes) number of reviews of each group and class."""
+        counts = np.zeros((self.groups.max() + 1, self.classes), np.int64)
         np.add.at(counts, (self.groups, self.labels), 1)
         return counts
 
@@ -62,7 +67,7 @@ def select_held_out(labels: pd.Series, groups: pd.Series, share: float, seed: in
     drawn again from those up to a size which is as small as possible. Large groups therefore stay in training.
 
     Args:
-        labels: (reviews,) 0 or 1, in an order that does not depend on the order of the rows.
+        labels: (reviews,) class of each review from 0, in an order that does not depend on the order of the rows.
         groups: (reviews,) int, the same number for the reviews of a group; it does not depend on the order of the rows.
         share: Share of the reviews of each class to hold out, in (0, 1).
         seed: Seed of the random choices.
@@ -89,7 +94,8 @@ def differs_from_request(found: NDArray[np.int64], requested: Floats) -> bool:
 def _is_splittable(selection: Selection) -> bool:
     groups, labels = selection.groups, selection.labels
     counted = labels if selection.known else labels[_first_rows(groups)]
-    return min(np.bincount(counted, minlength=2)) >= MIN_SPLITTABLE and len(np.unique(groups)) >= MIN_SPLITTABLE
+    smallest = np.bincount(counted, minlength=selection.classes).min()
+    return bool(smallest >= MIN_SPLITTABLE and len(np.unique(groups)) >= MIN_SPLITTABLE)
 
 
 def _first_rows(groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -149,7 +155,7 @@ def _draw_balanced(selection: Selection, others: list[Rows]) -> Rows:
 
 def _draw_up_to(counts: Counts, order: NDArray[np.int64], wanted: Floats) -> Rows:
     """Add groups in this order where they fit, and then change single groups while this is an improvement."""
-    drawn, found, rows = np.zeros(len(counts), bool), np.zeros(2), counts[order]
+    drawn, found, rows = np.zeros(len(counts), bool), np.zeros(counts.shape[1]), counts[order]
     for group, added in zip(order, rows, strict=True):
         if (found + added <= np.ceil(wanted)).all():
             drawn[group], found = True, found + added

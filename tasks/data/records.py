@@ -20,8 +20,8 @@ class Dataset:
         source: Description of the source, such as "240 reviews of own.csv".
         fingerprint: SHA-256 of the reviews, their labels and their splits, 64 hexadecimal digits.
         rows: Number of reviews by split (train, validation, test).
-        positives: Number of positive reviews by split.
-        classes: Names of class 0 and class 1.
+        class_sizes: Number of reviews of each class by split.
+        classes: Names of the classes, 2 to 100.
         validation: How the validation split was made.
         duplicates: Number of reviews with the same words as an earlier one.
         across_splits: Number of test reviews whose words are also in the training or validation split.
@@ -33,8 +33,8 @@ class Dataset:
     source: str
     fingerprint: Sha256
     rows: dict[str, int]
-    positives: dict[str, int]
-    classes: tuple[str, str]
+    class_sizes: dict[str, tuple[int, ...]]
+    classes: tuple[str, ...]
     validation: ValidationSplit
     duplicates: int
     across_splits: int
@@ -76,16 +76,16 @@ class UnsplitReviews:
     """Labeled reviews as they were read.
 
     Attributes:
-        frame: Columns text and label (0 or 1); split and group where they are known.
+        frame: Columns text and label (class, from 0); split and group where they are known.
         source: Description of the source.
-        classes: Names of class 0 and class 1.
+        classes: Names of the classes, 2 to 100.
         caveats: Sentences on known biases of the data set.
         test_rows: Number of reviews to hold out for testing where no split is given; None for the default share.
     """
 
     frame: pd.DataFrame
     source: str = ""
-    classes: tuple[str, str] = ("negative", "positive")
+    classes: tuple[str, ...] = ("negative", "positive")
     caveats: tuple[str, ...] = ()
     test_rows: int | None = None
 

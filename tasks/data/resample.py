@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from tasks.config.errors import UserError
 
 DRAW_SEED = 731  # of all draws, so that they differ from those of other generators
-MAX_DRAWS = 1_000  # until both classes are in a resample; one or two are enough unless a class is in a single group
+MAX_DRAWS = 1_000  # until all classes are in a resample; one or two are enough unless a class is in few groups
 
 
 def resample_training(reviews: pa.Table, groups: pa.Table, number: int) -> pa.Table:
     """Return a bootstrap resample of the training reviews, and all other reviews.
 
     As many groups as there are in the training reviews are drawn with replacement, each with all of its reviews. A
-    group that is drawn twice is in the resample twice. Draws are repeated until both classes are in the resample. They
+    group that is drawn twice is in the resample twice. Draws are repeated until all classes are in the resample. They
     depend on the number and on the reviews of each group only, so a resample is the same for every architecture and for
     every order of the rows. Source: Field and Welsh 2007, "Bootstrapping clustered data".
 
@@ -26,7 +26,7 @@ def resample_training(reviews: pa.Table, groups: pa.Table, number: int) -> pa.Ta
         number: Number of the resample, from 1.
 
     Raises:
-        UserError: If the training reviews are of a single group, or no resample has both classes.
+        UserError: If the training reviews are of a single group, or no resample has all classes.
     """
     is_training = pc.equal(reviews["split"], "train")
     training, others = reviews.filter(is_training), reviews.filter(pc.invert(is_training))
@@ -43,7 +43,7 @@ def draw_rows(
     Args:
         ids: (reviews,) str, different ids.
         groups: (reviews,) int, the same number for the reviews of a group.
-        labels: (reviews,) 0 or 1.
+        labels: (reviews,) class of each review, from 0.
         number: Number of the resample.
 
     Raises:
@@ -52,15 +52,15 @@ def draw_rows(
     members = _members_of_groups(ids, groups)
     if len(members) < 2:
         raise UserError("resample_training: all training reviews are of one group, so there is nothing to resample.")
-    rng = np.random.default_rng([DRAW_SEED, number])
+    rng, classes = np.random.default_rng([DRAW_SEED, number]), np.unique(labels)
     for _ in range(MAX_DRAWS):
         drawn = np.sort(rng.integers(0, len(members), size=len(members)))
         rows = np.concatenate([members[group] for group in drawn])
-        if labels[rows].min() != labels[rows].max():
+        if len(classes) > 1 and np.isin(classes, labels[rows]).all():
             return rows
     raise UserError(
-        f"resample_training: none of {MAX_DRAWS:,} resamples of {len(members):,} groups of training reviews has both "
-        "classes. Use data whose groups have both classes."
+        f"resample_training: none of {MAX_DRAWS:,} resamples of {len(members):,} groups of training reviews has all "
+        "classes. Use data with more groups of each class."
     )
 
 

@@ -5,11 +5,10 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from tasks.config.errors import UserError
 from tasks.data.balance import is_imbalanced
+from tasks.data.class_sizes import check_split_sizes, check_total_sizes
 from tasks.data.columns import SPLITS
 from tasks.data.held_out import differs_from_request, select_held_out
-from tasks.data.limits import MIN_CLASS_SIZE
 from tasks.data.records import Dataset, LoadedReviews, UnsplitReviews, ValidationSplit
 from tasks.data.tokenization import BATCH_REVIEWS, normalize_text, text_array
 from tasks.storage.table_fingerprint import fingerprint
@@ -37,13 +36,14 @@ def split_reviews(unsplit: UnsplitReviews, *, seed: int) -> LoadedReviews:
     given = sorted(set(reviews["split"])) if "split" in reviews else []
     reviews["split"] = reviews["split"].astype("object") if given else "train"
     reviews["cluster"] = _link_groups(reviews).astype("int64")
+    check_total_sizes(reviews, unsplit.classes, is_given=bool(given))
     deviations = []
     if not given:
         test_rows = HELD_OUT_SHARE * len(reviews) if unsplit.test_rows is None else unsplit.test_rows
-        deviations += _hold_out(reviews, "test", test_rows / max(len(reviews), 1), seed)
+        deviations += _hold_out(reviews, "test", test_rows / max(len(reviews), 1), seed, unsplit.classes)
     if "validation" not in given:
-        deviations += _hold_out(reviews, "validation", HELD_OUT_SHARE, seed + 1)
-    _check_sizes(reviews, is_given=bool(given))
+        deviations += _hold_out(reviews, "validation", HELD_OUT_SHARE, seed + 1, unsplit.classes)
+    check_split_sizes(reviews, unsplit.classes, is_given=bool(given))
     reviews = reviews.astype({"split": "str", "label": "int8"})
     reviews = reviews.sort_values(["split", "review_id"], ignore_index=True)
     columns = ["review_id", "split", "label", "text", *(["group"] if "group" in reviews else []), "cluster"]
@@ -85,39 +85,30 @@ def _link_groups(reviews: pd.DataFrame) -> pd.Series:
     return pd.Series(connected_components(links, directed=False)[1][words], index=reviews.index)
 
 
-def _hold_out(reviews: pd.DataFrame, split: str, share: float, seed: int) -> list[str]:
+def _hold_out(reviews: pd.DataFrame, split: str, share: float, seed: int, classes: tuple[str, ...]) -> list[str]:
     """Move a share of the training reviews to another split, and return a sentence if it has another size."""
     training = reviews[reviews["split"] == "train"]
     labels, known = training["label"], "group" in reviews
     held_out = select_held_out(labels, training["cluster"], share, seed, known=known)
     reviews.loc[training.index[held_out], "split"] = split
-    found, requested = (np.bincount(chosen, minlength=2) for chosen in (labels[held_out], labels))
+    found, requested = (np.bincount(chosen, minlength=len(classes)) for chosen in (labels[held_out], labels))
     if not differs_from_request(found, requested * share):
         return []
     largest = int(training.groupby("cluster").size().max())
     kind = "group" if known else "text with its copies"
     return [
-        f"The {split} split has {found.sum():,} instead of {share * len(training):,.0f} reviews, {found[0]:,} and "
-        f"{found[1]:,} of the two classes instead of {share * requested[0]:,.0f} and {share * requested[1]:,.0f}: a "
-        f"{kind} is never divided, and the largest has {largest:,} reviews."
+        f"The {split} split has {found.sum():,} instead of {share * len(training):,.0f} reviews, "
+        f"{_describe_deviation(found, share * requested, classes)}: a {kind} is never divided, and the largest has "
+        f"{largest:,} reviews."
     ]
 
 
-def _check_sizes(reviews: pd.DataFrame, *, is_given: bool) -> None:
-    counts = reviews.groupby(["split", "label"]).size().unstack(fill_value=0)  # noqa: PD010
-    counts = counts.reindex(index=SPLITS, columns=[0, 1], fill_value=0)
-    if counts.to_numpy().min() >= MIN_CLASS_SIZE:
-        return
-    found = "; ".join(f"{split}: {row[0]:,} negative, {row[1]:,} positive" for split, row in counts.iterrows())
-    hint = (
-        "" if is_given else f" Without a split column, about {MIN_CLASS_SIZE * 7} different reviews a class are needed."
-    )
-    if "group" in reviews and not is_given:
-        hint += f" The reviews are of {reviews['group'].nunique():,} groups, and none of these may be split."
-    raise UserError(
-        f"Too few reviews: {len(reviews):,} rows result in {found}. "
-        f"The minimum is {MIN_CLASS_SIZE} reviews of each class in each split.{hint}"
-    )
+def _describe_deviation(found: np.ndarray, wanted: np.ndarray, classes: tuple[str, ...]) -> str:
+    """Format the sizes of two classes, or that of the class of several with the largest relative deviation."""
+    if len(classes) == 2:
+        return f"{found[0]:,} and {found[1]:,} of the two classes instead of {wanted[0]:,.0f} and {wanted[1]:,.0f}"
+    largest = int(np.argmax(np.abs(found - wanted) / np.maximum(wanted, 1)))
+    return f"and {found[largest]:,} instead of {wanted[largest]:,.0f} of the class {classes[largest]}"
 
 
 def _describe(reviews: pd.DataFrame, given: list[str], unsplit: UnsplitReviews, deviations: list[str]) -> Dataset:
@@ -132,7 +123,7 @@ def _describe(reviews: pd.DataFrame, given: list[str], unsplit: UnsplitReviews, 
         source=unsplit.source,
         fingerprint=fingerprint(reviews[["split", "review_id", "label", "content"]]),
         rows={str(split): int(number) for split, number in by_split.size().items()},
-        positives={str(split): int(number) for split, number in by_split.sum().items()},
+        class_sizes={str(split): tuple(_class_sizes(labels, unsplit.classes)) for split, labels in by_split},
         classes=unsplit.classes,
         validation="given" if "validation" in given else validation,
         duplicates=duplicates,
@@ -167,25 +158,39 @@ def _describe_empty(counts: dict[str, int]) -> list[str]:
     ]
 
 
-def _caveats(reviews: pd.DataFrame, given: list[str], classes: tuple[str, str], across_splits: int) -> list[str]:
+def _class_sizes(labels: pd.Series, classes: tuple[str, ...]) -> list[int]:
+    """Return the number of reviews of each class."""
+    sizes: list[int] = np.bincount(labels, minlength=len(classes)).tolist()
+    return sizes
+
+
+def _caveats(reviews: pd.DataFrame, given: list[str], classes: tuple[str, ...], across_splits: int) -> list[str]:
     """Return sentences about known biases of the reviews."""
     divided = _count_divided_groups(reviews) if given and "group" in reviews else 0
     conflicting = int((reviews.groupby("words")["label"].agg(["min", "max"]).diff(axis=1)["max"] > 0).sum())
-    test_labels = reviews.loc[reviews["split"] == "test", "label"]
-    share = float(test_labels.mean())
-    rare, common = classes if share > 0.5 else classes[::-1]
-    low, high = 100 * min(share, 1 - share), 100 * max(share, 1 - share)
     sentences = {
         f"{across_splits:,} test reviews of the given split are also in training or validation, word for word.": (
             across_splits
         ),
         f"{divided:,} groups of the given split have reviews in test and in training or validation.": divided,
-        f"{conflicting:,} texts have both labels.": conflicting,
-        f"Only {low:.1f}% of the test reviews are {rare}: a model that predicts {common} for all of them has an "
-        f"accuracy of {high:.1f}%. Compare balanced accuracy and PR-AUC instead of accuracy, and consider "
-        "class_weights.": is_imbalanced(test_labels),
+        f"{conflicting:,} texts have {'both' if len(classes) == 2 else 'several'} labels.": conflicting,
     }
-    return [sentence for sentence, holds in sentences.items() if holds]
+    test_labels = reviews.loc[reviews["split"] == "test", "label"]
+    return [sentence for sentence, holds in sentences.items() if holds] + _describe_balance(test_labels, classes)
+
+
+def _describe_balance(labels: pd.Series, classes: tuple[str, ...]) -> list[str]:
+    """Return a sentence on test reviews of which a class is rare."""
+    if not is_imbalanced(labels, len(classes)):
+        return []
+    sizes = _class_sizes(labels, classes)
+    rare, common = int(np.argmin(sizes)), len(sizes) - 1 - int(np.argmax(sizes[::-1]))
+    low, high = (100 * sizes[number] / len(labels) for number in (rare, common))
+    return [
+        f"Only {low:.1f}% of the test reviews are {classes[rare]}: a model that predicts {classes[common]} for all of "
+        f"them has an accuracy of {high:.1f}%. Compare balanced accuracy and PR-AUC instead of accuracy, and consider "
+        "class_weights."
+    ]
 
 
 def _count_divided_groups(reviews: pd.DataFrame) -> int:

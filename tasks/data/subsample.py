@@ -30,10 +30,10 @@ def keep_training_fraction(reviews: pa.Table, fraction: float) -> pa.Table:
     rank = training.groupby("label").cumcount()
     limit = (fraction * training.groupby("label")["label"].transform("size")).round()
     kept = training.index[rank < limit]
-    counts = training.loc[kept, "label"].value_counts().reindex([0, 1], fill_value=0)
+    counts = training.loc[kept, "label"].value_counts().reindex(training["label"].unique(), fill_value=0)
     if counts.min() < MIN_CLASS_SIZE:
         raise UserError(
-            f"train_fractions: received {fraction}, which leaves {counts[0]:,} negative and {counts[1]:,} positive of "
+            f"train_fractions: received {fraction}, which leaves {counts.min():,} reviews of a class among "
             f"{len(training):,} training reviews. The minimum is {MIN_CLASS_SIZE} of each class. Use a larger fraction."
         )
     return reviews.filter(pa.array((rows["split"] != "train").to_numpy() | rows.index.isin(kept)))

@@ -1,14 +1,19 @@
-"""Calibration of probabilities: calibration error, temperature scaling and the decision threshold.
+"""Calibration of probabilities: temperature scaling and the decision threshold.
 
 Temperature and threshold are fitted on the validation split and reported on the test split. They are 1 and 0.5 unless
-others are better in cross-validation, because a small validation split determines neither.
+others are better in cross-validation, because a small validation split determines neither. Only two classes have a
+threshold.
+
+Probabilities are (reviews,) of class 1 for two classes, and (reviews, classes) for more.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from tasks.evaluation.cross_validation import FOLDS, Labels, improves_held_out, make_singletons
-from tasks.evaluation.grouping import ReviewGroups, groups_of_rows, proportion_interval
+from tasks.evaluation.grouping import ReviewGroups, groups_of_rows
 from tasks.evaluation.metrics import (
     CLIP,
     THRESHOLD,
@@ -18,8 +23,13 @@ from tasks.evaluation.metrics import (
     predicted_labels,
 )
 from tasks.evaluation.predictions import TRIAL_COLUMNS
+from tasks.evaluation.reliability import (
+    brier_score,
+    expected_calibration_error,
+    labels_and_probabilities,
+    without_missing,
+)
 
-BINS = 15
 TEMPERATURES = (0.05, 20.0)
 # Standard deviation of the logarithm of the temperature: 95% of the prior is between 0.68 and 1.5, as are temperatures
 # of networks and baselines that are fitted to thousands of reviews. With so many reviews the prior hardly matters.
@@ -27,66 +37,25 @@ PRIOR_DEVIATION = 0.2
 NO_GAIN = "no lower log-loss with another one in cross-validation"
 
 
-def brier_score(labels: Labels, probabilities: Floats) -> float:
-    """Compute the mean squared difference of probability and label, in [0, 1] (Brier 1950)."""
-    from sklearn.metrics import brier_score_loss
-
-    return float(brier_score_loss(labels, probabilities, pos_label=1))
-
-
-def reliability_bins(
-    labels: Labels, probabilities: Floats, *, bins: int = BINS, groups: ReviewGroups | None = None
-) -> pd.DataFrame:
-    """Compare predicted probabilities with the observed share of positive reviews, in bins of equal mass.
-
-    Reviews with equal probabilities are in the same bin, so the result does not depend on the order of rows. There may
-    therefore be fewer bins than requested.
+def apply_temperature(probabilities: Floats, temperature: float) -> Floats:
+    """Return probabilities whose log-odds (of more than two classes: logarithms) are divided by a temperature above 0.
 
     Args:
-        labels: (reviews,) int8, 0 or 1.
-        probabilities: (reviews,) float, of the positive class, in [0, 1].
-        bins: Maximum number of bins.
-        groups: Which reviews belong together; None if each one is independent of the others.
-
-    Returns:
-        Columns bin (from 1), predicted (mean probability), observed (share of positive reviews), low, high (95% Wilson
-        interval of observed, by group) and reviews (number).
+        probabilities: (...,) of class 1 for two classes, or (reviews, classes).
+        temperature: The divisor.
     """
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.special import expit, softmax
 
-    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1]))
-    frame = pd.DataFrame({"bin": np.searchsorted(edges, probabilities), "p": probabilities, "label": labels})
-    table = frame.groupby("bin").agg(predicted=("p", "mean"), observed=("label", "mean"), reviews=("label", "size"))
-    low, high = proportion_confint(table["observed"] * table["reviews"], table["reviews"], method="wilson")
-    if groups is not None:
-        limits = [proportion_interval(labels == 1, (frame["bin"] == bin_).to_numpy(), groups) for bin_ in table.index]
-        low, high = np.transpose(limits)
-    table = table.assign(low=low, high=high).reset_index(drop=True)
-    table.insert(0, "bin", np.arange(1, len(table) + 1))
-    return table[["bin", "predicted", "observed", "low", "high", "reviews"]]
+    scaled = logits(probabilities) / temperature
+    return np.asarray(expit(scaled) if scaled.ndim == 1 else softmax(scaled, axis=1))
 
 
-def expected_calibration_error(labels: Labels, probabilities: Floats, *, bins: int = BINS) -> float:
-    """Compute the mean absolute difference of predicted and observed over bins of equal mass, in [0, 1].
-
-    Source: Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural language processing
-    models" (adaptive binning).
-    """
-    table = reliability_bins(labels, probabilities, bins=bins)
-    return float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["reviews"]))
-
-
-def apply_temperature(probabilities: Floats, temperature: float) -> Floats:
-    """Return probabilities whose log-odds are divided by a temperature above 0."""
-    from scipy.special import expit
-
-    return np.asarray(expit(_log_odds(probabilities) / temperature))
-
-
-def _log_odds(probabilities: Floats) -> Floats:
+def logits(probabilities: Floats) -> Floats:
+    """Return the log-odds of clipped probabilities of class 1, or the logarithms of those of more classes."""
     from scipy.special import logit
 
-    return np.asarray(logit(np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)))
+    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP if probabilities.ndim == 1 else 1)
+    return np.asarray(logit(clipped) if probabilities.ndim == 1 else np.log(clipped))
 
 
 def fit_temperature(labels: Labels, probabilities: Floats, groups: ReviewGroups | None = None) -> float:
@@ -96,7 +65,7 @@ def fit_temperature(labels: Labels, probabilities: Floats, groups: ReviewGroups 
 
     Args:
         labels: (reviews,) int8, labels of the validation split.
-        probabilities: (reviews,) float, predictions for the validation split.
+        probabilities: Predictions for the validation split.
         groups: Which reviews belong together; None if each one is independent of the others.
 
     Returns:
@@ -115,13 +84,15 @@ def fit_temperature(labels: Labels, probabilities: Floats, groups: ReviewGroups 
 
 def temperature_obstacle(labels: Labels, probabilities: Floats, groups: ReviewGroups | None) -> str:
     """Return why the reviews do not determine a temperature; empty if they do. Arguments as in `fit_temperature`."""
-    units = groups or make_singletons(len(labels))
-    if min(int((units.sum((labels == label).astype(float)) > 0).sum()) for label in (0, 1)) < FOLDS:
+    units, classes = groups or make_singletons(len(labels)), _classes(probabilities)
+    if classes == 2 and min(int((units.sum((labels == label).astype(float)) > 0).sum()) for label in (0, 1)) < FOLDS:
         return f"fewer than {FOLDS} independent validation reviews of a class"
+    if classes > 2 and len(units.sizes) < 2 * FOLDS:
+        return f"fewer than {2 * FOLDS} independent validation reviews"
     if np.all(probabilities == probabilities[0]):
         return "all predictions are equal"
     # The lower the temperature, the higher the likelihood.
-    if np.all(predicted_labels(probabilities) == labels):
+    if np.all(predicted_labels(probabilities, classes=classes) == labels):
         return "all validation predictions are correct"
     return ""
 
@@ -129,34 +100,62 @@ def temperature_obstacle(labels: Labels, probabilities: Floats, groups: ReviewGr
 def estimate_temperature(labels: Labels, probabilities: Floats) -> float:
     """Return the most probable temperature given the reviews, in `TEMPERATURES`.
 
-    The targets are the expected labels of further reviews instead of 0 and 1 (Platt 1999, "Probabilistic Outputs for
-    Support Vector Machines"), and the logarithm of the temperature has a normal prior (Gelman et al. 2008, "A weakly
-    informative default prior distribution for logistic and other regression models"). Both matter only if there are
-    few reviews: they keep the temperature from values that a handful of correct predictions would suggest.
+    The targets of two classes are the expected labels of further reviews instead of 0 and 1 (Platt 1999, "Probabilistic
+    Outputs for Support Vector Machines"). The logarithm of the temperature has a normal prior (Gelman et al. 2008, "A
+    weakly informative default prior distribution for logistic and other regression models"). Both matter only if there
+    are few reviews: they keep the temperature from values that a handful of correct predictions would suggest.
     """
     from scipy.optimize import minimize_scalar
 
-    logits, positives, reviews = _log_odds(probabilities), int(labels.sum()), len(labels)
-    targets = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (reviews - positives + 2))
+    cross_entropy = _binary_cross_entropy if probabilities.ndim == 1 else _multiclass_cross_entropy
+    compute = cross_entropy(labels, logits(probabilities))
 
     def loss(log_temperature: float) -> float:
-        scaled = logits * np.exp(-log_temperature)
         penalty = (log_temperature / PRIOR_DEVIATION) ** 2 / 2
-        return float(np.sum(np.logaddexp(0, scaled) - targets * scaled)) + penalty
+        return compute(float(np.exp(-log_temperature))) + penalty
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 
 
+def _binary_cross_entropy(labels: Labels, logits: Floats) -> Callable[[float], float]:
+    """Return the function of a factor of the log-odds that computes the sum of the losses with smoothed targets."""
+    positives, reviews = int(labels.sum()), len(labels)
+    targets = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (reviews - positives + 2))
+
+    def compute(factor: float) -> float:
+        scaled = logits * factor
+        return float(np.sum(np.logaddexp(0, scaled) - targets * scaled))
+
+    return compute
+
+
+def _multiclass_cross_entropy(labels: Labels, logits: Floats) -> Callable[[float], float]:
+    """Return what `_binary_cross_entropy` returns for (reviews, classes) logarithms; targets are not smoothed."""
+    from scipy.special import logsumexp
+
+    own = logits[np.arange(len(labels)), labels]
+
+    def compute(factor: float) -> float:
+        return float(np.sum(logsumexp(logits * factor, axis=1) - own * factor))
+
+    return compute
+
+
 def _log_loss_decrease(labels: Labels, probabilities: Floats, temperature: float) -> Floats:
-    scaled = apply_temperature(probabilities, temperature)
-    return log_loss_contributions(labels, probabilities) - log_loss_contributions(labels, scaled)
+    scaled, classes = apply_temperature(probabilities, temperature), _classes(probabilities)
+    before, after = (log_loss_contributions(labels, each, classes=classes) for each in (probabilities, scaled))
+    return before - after
+
+
+def _classes(probabilities: Floats) -> int:
+    return 2 if probabilities.ndim == 1 else probabilities.shape[1]
 
 
 def fit_threshold(labels: Labels, probabilities: Floats, groups: ReviewGroups | None = None) -> float:
-    """Compute the threshold with the highest accuracy, or 0.5 if it is not clearly better in cross-validation.
+    """Compute the threshold of two classes with the highest accuracy, or 0.5 if it is not clearly better.
 
-    A review is predicted as positive if its probability is above the threshold. Arguments are those of
-    `fit_temperature`; the threshold is in [0, 1].
+    "Better" means in cross-validation. A review is predicted as positive if its probability is above the threshold.
+    Arguments are those of `fit_temperature`; the threshold is in [0, 1].
     """
     threshold = best_threshold(labels, probabilities)
     few = len(labels if groups is None else groups.sizes) < 2 * FOLDS
@@ -194,14 +193,15 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
     """Fit temperature and threshold of each trial on the validation split, and score them on the test split.
 
     Args:
-        predictions: Columns architecture, seed, split, label, probability, and cluster where it is known.
+        predictions: Columns architecture, seed, split, label, those of the probabilities, and cluster if it is known.
 
     Returns:
         Columns architecture, seed, temperature, threshold, then for the test split log_loss, brier, ece,
         log_loss_scaled, brier_scaled, ece_scaled, accuracy (at the threshold 0.5) and accuracy_threshold, and note (why
-        the temperature is 1; empty if it is another one). Trials without predictions of both splits are left out.
+        the temperature is 1; empty if it is another one). With more than two classes, threshold and accuracy_threshold
+        are NaN. Trials without predictions of both splits are left out.
     """
-    finished = predictions[predictions["probability"].notna()]
+    finished = without_missing(predictions)
     rows = []
     for (architecture, seed), group in finished.groupby(TRIAL_COLUMNS, sort=False, observed=True):
         splits = dict(iter(group.groupby("split", observed=True)))
@@ -211,41 +211,21 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Compute the reliability bins of each trial on the test split.
-
-    Args:
-        predictions: Columns architecture, seed, split, label, probability, and cluster where it is known.
-
-    Returns:
-        Columns architecture, seed and those of `reliability_bins`. Trials without predictions are left out.
-    """
-    test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
-    tables = {
-        trial: reliability_bins(*_labels_and_probabilities(rows), groups=groups_of_rows(rows))
-        for trial, rows in test.groupby(TRIAL_COLUMNS, sort=False, observed=True)
-    }
-    return pd.concat(tables, names=TRIAL_COLUMNS).reset_index(TRIAL_COLUMNS).reset_index(drop=True)
-
-
-def _labels_and_probabilities(predictions: pd.DataFrame) -> tuple[Labels, Floats]:
-    return predictions["label"].to_numpy(), predictions["probability"].to_numpy(dtype=np.float64)
-
-
 def _calibration_columns(validation: pd.DataFrame, test: pd.DataFrame) -> dict[str, float | str]:
     """Calibrate one trial; see `calibrate` for the columns."""
     from sklearn.metrics import log_loss
 
-    validation_data = (*_labels_and_probabilities(validation), groups_of_rows(validation))
-    labels, probabilities = _labels_and_probabilities(test)
-    temperature, threshold = fit_temperature(*validation_data), fit_threshold(*validation_data)
+    validation_data = (*labels_and_probabilities(validation), groups_of_rows(validation))
+    labels, probabilities = labels_and_probabilities(test)
+    classes, temperature = _classes(probabilities), fit_temperature(*validation_data)
+    threshold = fit_threshold(*validation_data) if classes == 2 else np.nan
     row: dict[str, float | str] = {"temperature": temperature, "threshold": threshold}
     for suffix, divisor in (("", 1.0), ("_scaled", temperature)):
         scaled = apply_temperature(probabilities, divisor)
-        row[f"log_loss{suffix}"] = float(log_loss(labels, scaled, labels=[0, 1]))
+        row[f"log_loss{suffix}"] = float(log_loss(labels, scaled, labels=list(range(classes))))
         row[f"brier{suffix}"] = brier_score(labels, scaled)
         row[f"ece{suffix}"] = expected_calibration_error(labels, scaled)
-    row["accuracy"] = float(np.mean((probabilities > THRESHOLD) == labels))
-    row["accuracy_threshold"] = float(np.mean((probabilities > threshold) == labels))
+    row["accuracy"] = float(np.mean(predicted_labels(probabilities, classes=classes) == labels))
+    row["accuracy_threshold"] = float(np.mean((probabilities > threshold) == labels)) if classes == 2 else np.nan
     row["note"] = "" if temperature != 1 else temperature_obstacle(*validation_data) or NO_GAIN
     return row

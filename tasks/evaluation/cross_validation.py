@@ -17,11 +17,12 @@ FOLDS = 10
 def assign_folds(labels: Labels, probabilities: Floats, groups: ReviewGroups | None) -> NDArray[np.int64]:
     """Return the fold of each review, (reviews,) int64 from 0 to `FOLDS` - 1; reviews of a group are in one fold.
 
-    Groups are sorted by their share of positive reviews, then by their mean probability, and dealt out in turn. Every
-    fold therefore contains both classes, and no seed is needed.
+    Groups are sorted by their mean label, then by their mean probability (the highest of a review with more than two
+    classes), and dealt out in turn. Every fold therefore contains both of two classes, and no seed is needed.
     """
     each = groups or make_singletons(len(labels))
-    means = [each.sum(np.asarray(values, dtype=np.float64)) / each.sizes for values in (probabilities, labels)]
+    keys = (probabilities if probabilities.ndim == 1 else probabilities.max(axis=1), labels)
+    means = [each.sum(np.asarray(values, dtype=np.float64)) / each.sizes for values in keys]
     fold_of_group = np.empty(len(each.sizes), dtype=np.int64)
     fold_of_group[np.lexsort(means)] = np.arange(len(each.sizes)) % FOLDS
     folds = np.empty(len(labels), dtype=np.int64)
@@ -40,8 +41,8 @@ def improves_held_out(
     """Return whether a fitted value improves reviews that it was not fitted on.
 
     Args:
-        labels: (reviews,) int8, 0 or 1.
-        probabilities: (reviews,) float, of the positive class, in [0, 1].
+        labels: (reviews,) int8, the class of each review, from 0.
+        probabilities: (reviews,) float, of class 1, in [0, 1]; or (reviews, classes).
         groups: Which reviews belong together, copies of a text among them; None if each one is independent.
         fit: Fits the value to labels and probabilities of some reviews.
         gain: Computes the gain of each review, (reviews,) float, from labels, probabilities and value.

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from tasks.data.tokenization import text_array
 from tasks.evaluation.grouping import ReviewGroups, compare_proportions, proportion_interval
-from tasks.evaluation.predictions import Predictions, correct_mean_predictions, correct_predictions
+from tasks.evaluation.predictions import (
+    Predictions,
+    correct_mean_predictions,
+    correct_predictions,
+    mean_predicted_labels,
+)
 
 LENGTH_BOUNDS = (0, 100, 200, 400, np.inf)  # words; a slice starts above a bound and includes the next one
 NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|nobody|neither|nor|cannot|\w+n['’]t)\b", re.IGNORECASE)
@@ -123,13 +128,13 @@ def _correct_by_architecture(predictions: Predictions) -> dict[str, NDArray[np.b
 
 
 def disagreement_matrix(predictions: Predictions) -> pd.DataFrame:
-    """Compute the share of reviews for which exactly one of two architectures is correct, in [0, 1].
+    """Compute the share of reviews for which two architectures predict different labels, in [0, 1].
 
     Returns:
         Square frame with the architectures as index and columns.
     """
-    correct = _correct_by_architecture(predictions)
-    return pd.DataFrame({a: {b: float(np.mean(correct[a] != correct[b])) for b in correct} for a in correct})
+    predicted = dict(zip(predictions.architectures, mean_predicted_labels(predictions), strict=True))
+    return pd.DataFrame({a: {b: float(np.mean(predicted[a] != predicted[b])) for b in predicted} for a in predicted})
 
 
 def confident_errors(predictions: Predictions, reviews: pd.DataFrame, *, limit: int = 10) -> pd.DataFrame:
@@ -141,19 +146,22 @@ def confident_errors(predictions: Predictions, reviews: pd.DataFrame, *, limit: 
         limit: Maximum number of reviews.
 
     Returns:
-        Columns review_id, label, probability (of the positive class, mean over the trials) and text, not escaped. Empty
-        if there is no such review.
+        Columns review_id, label, predicted (only with more than two classes: the wrong class with the highest mean
+        probability over the trials), probability (mean over the trials, of class 1, or of the predicted one of more
+        classes) and text, not escaped. Empty if there is no such review.
     """
-    all_wrong = ~correct_predictions(predictions)[predictions.present].any(axis=0)
-    errors = pd.DataFrame(
-        {
-            "review_id": predictions.review_ids,
-            "label": predictions.labels,
-            "probability": predictions.probabilities[predictions.present].mean(axis=0),
-        }
-    )[all_wrong]
-    errors = errors.assign(confidence=(errors["probability"] - errors["label"]).abs())
-    errors = errors.sort_values(["confidence", "review_id"], ascending=[False, True])
+    all_wrong = np.asarray(~correct_predictions(predictions)[predictions.present].any(axis=0))
+    means = predictions.probabilities[predictions.present].mean(axis=0)
+    errors = pd.DataFrame({"review_id": predictions.review_ids, "label": predictions.labels})
+    if predictions.classes == 2:
+        errors["probability"] = means
+        errors["confidence"] = (errors["probability"] - errors["label"]).abs()
+    else:
+        # The trials may predict different classes, so that the mean favors the true one.
+        wrong = np.where(predictions.labels[:, None] == np.arange(predictions.classes), -1, means)
+        errors["predicted"], errors["probability"] = wrong.argmax(axis=1), wrong.max(axis=1)
+        errors["confidence"] = errors["probability"]
+    errors = errors.loc[all_wrong].sort_values(["confidence", "review_id"], ascending=[False, True])
     errors = errors.head(limit).drop(columns="confidence")
     texts = reviews.loc[reviews["split"] == "test", ["review_id", "text"]].astype({"review_id": str})
     return errors.merge(texts, on="review_id", how="left").reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Predictions of one split as arrays (architectures, seeds, reviews), and their contributions to the metrics."""
+"""Predictions of one split as arrays, and their contributions to the metrics."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tasks.config.errors import UserError
 from tasks.evaluation.grouping import GROUP_COLUMN, ReviewGroups, groups_of_rows
 from tasks.evaluation.metrics import METRICS, Floats, predicted_labels
+from tasks.storage.probabilities import count_classes, probability_columns, read_probabilities
 
-PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label", "probability"]
+PREDICTION_COLUMNS = ["architecture", "seed", "split", "review_id", "label"]  # besides the probabilities
 TRIAL_COLUMNS = ["architecture", "seed"]
 
 
@@ -51,17 +52,19 @@ def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     order of the rows does not change any random draw.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability, and cluster where it is known
-            (see `add_groups`).
+        predictions: Columns architecture, seed, split, review_id, label, those of the probabilities (see
+            `tasks.storage.probabilities`), and cluster where it is known (see `add_groups`).
         split: "validation" or "test".
 
     Raises:
-        UserError: If the split is empty, a probability is not in [0, 1], a label is not 0 or 1 or differs between
-            trials, a trial has two predictions of one review, or a trial lacks reviews that others have.
+        UserError: If the split is empty, a probability is not in [0, 1], a label is not one of the classes or differs
+            between trials, a trial has two predictions of one review, or a trial lacks reviews that others have.
     """
-    columns = [*PREDICTION_COLUMNS, *({GROUP_COLUMN} & set(predictions))]
+    classes = count_classes(predictions.columns)
+    columns = [*PREDICTION_COLUMNS, *probability_columns(classes), *({GROUP_COLUMN} & set(predictions))]
     rows = predictions.loc[predictions["split"] == split, columns]
-    rows = rows[rows.groupby(TRIAL_COLUMNS, observed=True)["probability"].transform("count") > 0]
+    known = rows.groupby(TRIAL_COLUMNS, observed=True)[probability_columns(classes)[0]].transform("count")
+    rows = rows[known > 0]
     if rows.empty:
         raise UserError(f"There are no predictions of the split {split!r}. Predict it with at least one trial.")
     architecture, architectures = pd.factorize(rows["architecture"].astype(str))
@@ -75,8 +78,9 @@ def predictions_of_split(predictions: pd.DataFrame, split: str) -> Predictions:
     labels[review] = rows["label"].to_numpy(dtype=np.int8, na_value=-1)
     incomplete = int(((counts == 0) & present[..., None]).any(axis=2).sum())
     _check_predictions(rows, split, expected_labels=labels[review], incomplete=incomplete, reviews=shape[2])
-    probabilities = np.full(shape, np.nan, dtype=np.float32)
-    probabilities[architecture, seed, review] = rows["probability"].to_numpy(dtype=np.float32)
+    values = read_probabilities(rows)
+    probabilities = np.full((*shape, *values.shape[1:]), np.nan, dtype=np.float32)
+    probabilities[architecture, seed, review] = values
     seed_list = [int(value) for value in seeds]
     ids = np.asarray(review_ids)
     _, first_rows = np.unique(review, return_index=True)
@@ -96,9 +100,12 @@ def _check_predictions(
         incomplete: Number of trials without predictions of some reviews.
         reviews: Number of reviews of the split.
     """
+    probabilities, classes = read_probabilities(rows).reshape(len(rows), -1), count_classes(rows.columns)
     checks = {
-        "with a probability that is not a number in [0, 1]": ~rows["probability"].between(0, 1),
-        "with a label that is not 0 or 1": ~rows["label"].isin([0, 1]),
+        "with a probability that is not a number in [0, 1]": ~((probabilities >= 0) & (probabilities <= 1)).all(axis=1),
+        f"with a label that is not {'0 or 1' if classes == 2 else f'in 0 to {classes - 1}'}": (
+            ~rows["label"].isin(range(classes))
+        ),
         "with a label that differs between trials": rows["label"].to_numpy() != expected_labels,
         "with a second prediction of a review by the same trial": rows.duplicated([*TRIAL_COLUMNS, "review_id"]),
     }
@@ -131,9 +138,18 @@ def correct_mean_predictions(predictions: Predictions) -> NDArray[np.bool_]:
     Returns:
         (architectures, reviews) bool.
     """
+    return np.asarray(mean_predicted_labels(predictions) == predictions.labels)
+
+
+def mean_predicted_labels(predictions: Predictions) -> NDArray[np.int8]:
+    """Return the class that each architecture predicts with its mean probability over the seeds.
+
+    Returns:
+        (architectures, reviews) int8.
+    """
     trials = zip(predictions.probabilities, predictions.present, strict=True)
     means = np.stack([probabilities[present].mean(axis=0) for probabilities, present in trials])
-    return np.asarray(predicted_labels(means, classes=predictions.classes) == predictions.labels)
+    return np.asarray(predicted_labels(means, classes=predictions.classes), dtype=np.int8)
 
 
 def metric_contributions(predictions: Predictions, metrics: Collection[str] | None = None) -> dict[str, Floats]:

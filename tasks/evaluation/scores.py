@@ -1,19 +1,27 @@
 """Scores of each trial: metrics, scores per class, confusion matrices, generalization gaps and the ranking."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import pandas as pd
 
 from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS, predicted_labels
+from tasks.storage.probabilities import count_classes, read_probabilities
 
-CLASS_NAMES = {0: "negative", 1: "positive"}
 TRIAL_SPLIT_COLUMNS = ["architecture", "seed", "split"]
+
+
+def class_keys(classes: int) -> tuple[str, ...]:
+    """Return what stands for the names of the classes in the tables of an evaluation, which does not know them."""
+    return ("negative", "positive") if classes == 2 else tuple(map(str, range(classes)))
 
 
 def score_trials(predictions: pd.DataFrame) -> pd.DataFrame:
     """Score every trial on every split with every metric.
 
     Args:
-        predictions: Columns architecture, seed, split, review_id, label, probability.
+        predictions: Columns architecture, seed, split, review_id, label, and those of the probabilities.
 
     Returns:
         Columns architecture, seed, split, metric, value; one row per trial, split and metric of `METRICS`.
@@ -21,12 +29,14 @@ def score_trials(predictions: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: If a probability is not in [0, 1]. A trial that diverged must not have predictions.
     """
-    wrong = ~predictions["probability"].between(0, 1)
+    probabilities = read_probabilities(predictions).reshape(len(predictions), -1)
+    wrong = pd.Series(~((probabilities >= 0) & (probabilities <= 1)).all(axis=1), index=predictions.index)
     if wrong.any():
         trials = predictions.loc[wrong, TRIAL_SPLIT_COLUMNS].drop_duplicates().astype(str).agg("/".join, axis=1)
         raise ValueError(f"{wrong.sum()} probabilities are not in [0, 1], in {', '.join(trials.head())}")
+    classes = count_classes(predictions.columns)
     rows = [
-        (*trial, name, metric.score(group["label"].to_numpy(), group["probability"].to_numpy()))
+        (*trial, name, metric.score(group["label"].to_numpy(), read_probabilities(group), classes=classes))
         for trial, group in predictions.groupby(TRIAL_SPLIT_COLUMNS, sort=False, observed=True)
         for name, metric in METRICS.items()
     ]
@@ -37,22 +47,22 @@ def classification_reports(predictions: pd.DataFrame) -> pd.DataFrame:
     """Score every trial on each class.
 
     Args:
-        predictions: Columns architecture, seed, split, label, probability.
+        predictions: Columns architecture, seed, split, label, and those of the probabilities.
 
     Returns:
-        Columns architecture, seed, split, class ("negative", "positive"), precision, recall, f1 (in [0, 1], 0 if
-        undefined) and support (number of reviews of the class).
+        Columns architecture, seed, split, class (see `class_keys`), precision, recall, f1 (in [0, 1], 0 if undefined)
+        and support (number of reviews of the class).
     """
     from sklearn.metrics import precision_recall_fscore_support
 
+    classes = count_classes(predictions.columns)
     rows: list[tuple[object, ...]] = []
-    for trial, group in predictions.groupby(TRIAL_SPLIT_COLUMNS, sort=False, observed=True):
-        predicted = predicted_labels(group["probability"].to_numpy())
+    for trial, labels, predicted in _predicted_by_trial(predictions):
         *scores, support = precision_recall_fscore_support(
-            group["label"], predicted, labels=list(CLASS_NAMES), zero_division=0
+            labels, predicted, labels=list(range(classes)), zero_division=0
         )
         counts = support.astype(int)  # scikit-learn returns floats if no prediction is correct
-        rows += [(*trial, name, *values) for name, *values in zip(CLASS_NAMES.values(), *scores, counts, strict=True)]
+        rows += [(*trial, name, *values) for name, *values in zip(class_keys(classes), *scores, counts, strict=True)]
     return pd.DataFrame(rows, columns=[*TRIAL_SPLIT_COLUMNS, "class", "precision", "recall", "f1", "support"])
 
 
@@ -60,18 +70,26 @@ def confusion_matrices(predictions: pd.DataFrame) -> pd.DataFrame:
     """Count the reviews of every trial by true and predicted label.
 
     Args:
-        predictions: Columns architecture, seed, split, label, probability.
+        predictions: Columns architecture, seed, split, label, and those of the probabilities.
 
     Returns:
-        Columns architecture, seed, split, label, predicted (both 0 or 1), count; four rows per trial and split, also if
-        a count is 0.
+        Columns architecture, seed, split, label, predicted (classes from 0), count. Two classes have four rows per
+        trial and split, also if a count is 0; of more classes, counts of 0 are left out.
     """
-    labeled = predictions.assign(predicted=predicted_labels(predictions["probability"].to_numpy()))
-    counts = labeled.groupby([*TRIAL_SPLIT_COLUMNS, "label", "predicted"], sort=False, observed=True).size()
-    cells = pd.MultiIndex.from_product([CLASS_NAMES, CLASS_NAMES], names=["label", "predicted"]).to_frame(index=False)
-    matrices = predictions[TRIAL_SPLIT_COLUMNS].drop_duplicates().merge(cells, how="cross")
-    index = pd.MultiIndex.from_frame(matrices)
-    return matrices.assign(count=counts.reindex(index, fill_value=0).to_numpy())
+    classes = count_classes(predictions.columns)
+    rows: list[tuple[object, ...]] = []
+    for trial, labels, predicted in _predicted_by_trial(predictions):
+        counts = np.bincount(labels.astype(int) * classes + predicted, minlength=classes**2)
+        cells = np.arange(classes**2) if classes == 2 else np.flatnonzero(counts)
+        rows += [(*trial, *divmod(cell, classes), counts[cell]) for cell in cells.tolist()]
+    return pd.DataFrame(rows, columns=[*TRIAL_SPLIT_COLUMNS, "label", "predicted", "count"])
+
+
+def _predicted_by_trial(predictions: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], np.ndarray, np.ndarray]]:
+    """Yield architecture, seed and split of each trial, its labels and the predicted ones, (reviews,) int."""
+    classes = count_classes(predictions.columns)
+    for trial, group in predictions.groupby(TRIAL_SPLIT_COLUMNS, sort=False, observed=True):
+        yield trial, group["label"].to_numpy(), predicted_labels(read_probabilities(group), classes=classes)
 
 
 def generalization_gaps(history: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
-from tasks.evaluation.calibration import calibrate, reliability_table
+from tasks.evaluation.calibration import calibrate
 from tasks.evaluation.grouping import GROUP_COLUMN, add_groups
 from tasks.evaluation.predictions import TRIAL_COLUMNS
+from tasks.evaluation.reliability import reliability_table
 from tasks.evaluation.scores import classification_reports, confusion_matrices, score_trials
 from tasks.storage import store
 from tasks.storage.archives import Files
@@ -93,8 +94,8 @@ def evaluate_trial(architecture: str, seed: int, predictions: pd.DataFrame) -> T
     Args:
         architecture: Name of the architecture or baseline.
         seed: Seed of the training.
-        predictions: Predictions of this trial: columns architecture, seed, split, review_id, label, probability, and
-            cluster where it is known. No rows if it diverged.
+        predictions: Predictions of this trial: columns architecture, seed, split, review_id, label, those of the
+            probabilities, and cluster where it is known. No rows if it diverged.
 
     Raises:
         ValueError: If a probability is not in [0, 1].

@@ -36,13 +36,14 @@ def plan_trials(
     baselines = plan_baselines(encoded[0].dataset, fractions, recipe, folder)
     specs = []
     for data in encoded:
-        fraction, planned = data.train_fraction, plan_epochs(recipe, data.dataset, data.train_fraction)
+        fraction, classes = data.train_fraction, len(data.dataset.classes)
+        planned = plan_epochs(recipe, data.dataset, fraction)
         suffix = "" if fraction == max(fractions) else f"-fraction-{fraction}"
         specs += [
             TrialSpec(
                 name, seed, planned, encoded_file(folder, data.file), fraction, f"{name}-seed-{seed}{suffix}",
-                trial_name(name, seed, planned, data.fingerprint), folder,
-                reviews=reviews_file(folder, data.dataset.file),
+                trial_name(name, seed, planned, data.fingerprint, classes=classes), folder,
+                reviews=reviews_file(folder, data.dataset.file), classes=classes,
             )
             for name in architectures for seed in seeds
         ]  # fmt: skip
@@ -59,12 +60,13 @@ def plan_baselines(dataset: Dataset, fractions: Sequence[float], recipe: Recipe,
         recipe: Hyperparameters.
         folder: Cache folder.
     """
-    reviews = reviews_file(folder, dataset.file)
+    reviews, classes = reviews_file(folder, dataset.file), len(dataset.classes)
     return [
         TrialSpec(
             name, 0, planned, reviews, fraction,
             f"{name}-seed-0" + ("" if fraction == max(fractions) else f"-fraction-{fraction}"),
-            trial_name(name, 0, planned, f"{dataset.fingerprint} {fraction}"), folder, reviews=reviews,
+            trial_name(name, 0, planned, f"{dataset.fingerprint} {fraction}", classes=classes), folder,
+            reviews=reviews, classes=classes,
         )
         for fraction in fractions for planned in [plan_epochs(recipe, dataset, fraction)]
         for name in BASELINES
@@ -87,7 +89,7 @@ def plan_resampled_trials(
         folder: Cache folder.
     """
     (data,) = select_largest_fraction(encoded)
-    planned = plan_epochs(recipe, data.dataset, data.train_fraction)
+    planned, classes = plan_epochs(recipe, data.dataset, data.train_fraction), len(data.dataset.classes)
     reviews = reviews_file(folder, data.dataset.file)
     tokens = (data.fingerprint, encoded_file(folder, data.file))
     texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews)
@@ -100,8 +102,10 @@ def plan_resampled_trials(
         TrialSpec(
             name, seed, planned, file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
             # The file of the reviews is named by a key that covers their groups.
-            trial_name(name, seed, planned, f"{fingerprint} {reviews.name} resample {number}", resampled=True),
-            folder, number, reviews,
+            trial_name(
+                name, seed, planned, f"{fingerprint} {reviews.name} resample {number}", resampled=True, classes=classes
+            ),
+            folder, number, reviews, classes,
         )
         for name, seed, number, fingerprint, file in trials
     ]  # fmt: skip

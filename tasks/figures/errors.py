@@ -1,15 +1,13 @@
-"""Figures of the errors: confusion matrices, accuracy by slice, and disagreement between architectures."""
+"""Figures of the errors: accuracy by slice, and disagreement between architectures."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_display_order
-from tasks.figures.class_labels import class_labels
 from tasks.figures.layout import (
     LINE_HEIGHT,
     TEXT_COLOR,
@@ -17,8 +15,6 @@ from tasks.figures.layout import (
     axis_limits,
     centered_offsets,
     create_figure,
-    create_panels,
-    label_panels,
     legend_height,
     omission_note,
     visible_architectures,
@@ -30,58 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TEXT_COLOR_LUMINANCE = 0.016
 # Adjusted p-value below which a slice is marked as different from the remaining reviews.
 SIGNIFICANCE_LEVEL = 0.05
-CLASS_CHARACTERS = 26  # that fit along one side of a confusion matrix
-
-
-def confusion_matrices(confusions: pd.DataFrame, class_names: Sequence[str], colors: Colors) -> Figure | None:
-    """Plot the confusion matrix of each architecture on the test reviews, averaged over the seeds.
-
-    Args:
-        confusions: Columns architecture, seed, split, label, predicted, count.
-        class_names: Names of the classes, by their number.
-        colors: Architecture to color.
-    """
-    import seaborn
-
-    counts = confusions[confusions["split"] == "test"]
-    names = [name for name in in_display_order(counts["architecture"]) if name in colors]
-    if not names:
-        return None
-    numbers, labels = range(len(class_names)), class_labels(class_names, CLASS_CHARACTERS // len(class_names))
-    centers = np.arange(len(class_names)) + 0.5
-    figure, panels = create_panels(
-        names, "Confusion matrices",
-        "Test reviews. Rows are true labels, columns are predicted labels. Percentages are shares of a row; below them "
-        "is the mean number of reviews over the seeds. Darker cells have a larger share." + labels.note,
-    )  # fmt: skip
-    for name, axes in zip(names, panels, strict=True):
-        rows = counts[counts["architecture"] == name]
-        means = rows.pivot_table(index="label", columns="predicted", values="count", aggfunc="mean")
-        table = means.reindex(index=numbers, columns=numbers, fill_value=0).to_numpy(float)
-        shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        texts = [[f"{share:.1f}%\n{count:,.0f}" for share, count in zip(*pair)] for pair in zip(shares, table)]  # noqa: B905
-        color_map = seaborn.light_palette(colors[name], as_cmap=True)
-        seaborn.heatmap(shares, annot=np.array(texts), fmt="", cmap=color_map, vmin=0, vmax=110, ax=axes, cbar=False,
-                        square=True, linewidths=2, xticklabels=False, yticklabels=False)  # fmt: skip
-        set_text_contrast(axes)
-        axes.set_xticks(centers, labels.texts, fontfamily=labels.fonts)
-        axes.set_yticks(centers, labels.texts, fontfamily=labels.fonts, rotation=90, va="center", ma="center")
-    label_panels(panels, "Predicted label", "True label")
-    return figure
-
-
-def set_text_contrast(axes: Axes) -> None:
-    """Set the texts of a heatmap to dark or white, whichever has the higher contrast (WCAG 2.2, "Contrast ratio")."""
-    from matplotlib.colors import to_rgba_array
-
-    faces = to_rgba_array(axes.collections[0].get_facecolor())[:, :3]
-    linear = np.where(faces > 0.04045, ((faces + 0.055) / 1.055) ** 2.4, faces / 12.92)
-    for text, luminance in zip(axes.texts, linear @ [0.2126, 0.7152, 0.0722], strict=True):
-        white_contrast, dark_contrast = 1.05 / (luminance + 0.05), (luminance + 0.05) / (TEXT_COLOR_LUMINANCE + 0.05)
-        text.set_color(TEXT_COLOR if dark_contrast > white_contrast else "white")
 
 
 def accuracy_by_slice(slices: pd.DataFrame, colors: Colors) -> Figure | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def roc_curves(
     predictions: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], colors: Colors
 ) -> Figure | None:
-    """Plot the ROC curves on the test reviews, in full and enlarged at the upper left corner.
+    """Plot the ROC curves of two classes on the test reviews, in full and enlarged at the upper left corner.
 
     The curves of the seeds are averaged vertically, at equal false positive rates (Fawcett 2006, "An introduction to
     ROC analysis").
@@ -44,6 +44,8 @@ def roc_curves(
         class_names: Names of the classes, by their number.
         colors: Architecture to color.
     """
+    if len(class_names) > 2:
+        return None  # see `class_probabilities`
     test = predictions[(predictions["split"] == "test") & predictions["probability"].notna()]
     by_architecture = {str(name): rows for name, rows in test.groupby("architecture", observed=True)}
     aucs = scores.query("split == 'test' and metric == 'auc'").groupby("architecture")["value"].mean()
@@ -90,6 +92,8 @@ def plot_roc_curves(panels: np.ndarray, test: pd.DataFrame, name: str, color: st
 def reliability_diagram(reliability: pd.DataFrame, class_names: Sequence[str], colors: Colors) -> Figure | None:
     """Plot the observed against the predicted share of the positive class, a panel per architecture, a line per seed.
 
+    Of more than two classes, it is the share of correct predictions against the probability of the predicted label.
+
     Args:
         reliability: Columns architecture, seed, bin, predicted, observed, low, high (shares in [0, 1]).
         class_names: Names of the classes, by their number.
@@ -99,11 +103,17 @@ def reliability_diagram(reliability: pd.DataFrame, class_names: Sequence[str], c
     names = visible_architectures(rows["architecture"], colors)
     if not names:
         return None
-    positive, labels = escape_terminal(class_names[1]), class_labels(class_names, CLASS_CHARACTERS, lines=1)
+    if len(class_names) == 2:
+        labels = class_labels(class_names, CLASS_CHARACTERS, lines=1)
+        what, share = f"class 1, {escape_terminal(class_names[1])}", "that are of this class"
+        observed, fonts = f"Observed {labels.texts[1]} (%)", labels.fonts
+    else:
+        what, share = "the predicted label", "whose true label it is"
+        observed, fonts = "Correct (%)", class_labels([], CLASS_CHARACTERS).fonts
     figure, panels = create_panels(
         names, "Reliability diagrams",
-        f"Test reviews in bins of equal size by predicted probability of class 1, {positive}, and the share of reviews "
-        "in each bin that are of this class. A line is one seed, the band is the 95% confidence interval of the first "
+        f"Test reviews in bins of equal size by predicted probability of {what}, and the share of reviews in each "
+        f"bin {share}. A line is one seed, the band is the 95% confidence interval of the first "
         "seed. Perfectly calibrated probabilities are on the dotted diagonal. A line flatter than the diagonal "
         "indicates overconfident probabilities, a steeper line underconfident ones."
         + omission_note(rows["architecture"], names),
@@ -111,9 +121,9 @@ def reliability_diagram(reliability: pd.DataFrame, class_names: Sequence[str], c
     )  # fmt: skip
     for name, axes in zip(names, panels, strict=True):
         plot_reliability(axes, rows[rows["architecture"] == name], colors[name])
-    label_panels(panels, "Predicted probability (%)", f"Observed {labels.texts[1]} (%)")
+    label_panels(panels, "Predicted probability (%)", observed)
     for axes in panels:
-        axes.yaxis.label.set_fontfamily(labels.fonts)
+        axes.yaxis.label.set_fontfamily(fonts)
     return figure
 
 

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tasks.evaluation.scores import CLASS_NAMES
+from tasks.evaluation.scores import class_keys
+from tasks.figures.class_probabilities import class_reliability, class_roc_curves
+from tasks.figures.classes import scores_by_class
+from tasks.figures.confusions import confusion_matrices
 from tasks.figures.costs import costs, expected_best, quality_against_cost
 from tasks.figures.differences import differences
-from tasks.figures.errors import accuracy_by_slice, confusion_matrices, disagreement
+from tasks.figures.errors import accuracy_by_slice, disagreement
 from tasks.figures.nightly import nights
 from tasks.figures.probabilities import reliability_diagram, roc_curves
 from tasks.figures.scores import scores_on_test
@@ -37,10 +40,13 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
     "learning_curves": learning_curves,
     "learning_curve": learning_curve,
     "confusion_matrices": confusion_matrices,
+    "scores_by_class": scores_by_class,
     "accuracy_by_slice": accuracy_by_slice,
     "disagreement": disagreement,
     "roc_curves": roc_curves,
+    "class_roc_curves": class_roc_curves,
     "reliability_diagram": reliability_diagram,
+    "class_reliability": class_reliability,
     "nights": nights,
 }
 
@@ -48,7 +54,7 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
 def figure_arguments(
     frames: Mapping[str, pd.DataFrame],
     names: Sequence[str] | None = None,
-    class_names: Sequence[str] = tuple(CLASS_NAMES.values()),
+    class_names: Sequence[str] = class_keys(2),
 ) -> dict[str, dict[str, Any]]:
     """Return the arguments of every figure whose frames exist and are not empty.
 
@@ -77,7 +83,7 @@ def figure_arguments(
 def plot_figures(
     frames: Mapping[str, pd.DataFrame],
     names: Sequence[str] | None = None,
-    class_names: Sequence[str] = tuple(CLASS_NAMES.values()),
+    class_names: Sequence[str] = class_keys(2),
 ) -> dict[str, Figure]:
     """Plot every figure that has something to show; the arguments are those of `figure_arguments`.
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from tasks.config.errors import DamagedFileError
 from tasks.config.escape import escape_terminal
-from tasks.evaluation.scores import CLASS_NAMES
+from tasks.evaluation.scores import class_keys
 from tasks.figures.class_labels import find_fonts
 from tasks.figures.registry import FIGURES, figure_arguments
 from tasks.figures.rendered_figure import RenderedFigure
@@ -62,7 +62,7 @@ class FigureSpec:
 
 
 def plan_figures(
-    frames: Mapping[str, pd.DataFrame], cache_dir: Path, class_names: Sequence[str] = tuple(CLASS_NAMES.values())
+    frames: Mapping[str, pd.DataFrame], cache_dir: Path, class_names: Sequence[str] = class_keys(2)
 ) -> list[FigureSpec]:
     """Return the figures for which there are frames, in the order of `FIGURES`.
 

@@ -5,6 +5,7 @@ states how such a program turns a text into a probability, and the test vectors 
 """
 
 import json
+import math
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -68,7 +69,7 @@ def export_model(run: RunRecord, model: SelectedModel, folder: Path, onnx: bool 
             _write_vocabulary(run, folder)
         if onnx:
             load_tensorflow()
-            network = load_network(run.cache_dir, card.name, card.recipe)
+            network = load_network(run.cache_dir, card.name, card.recipe, len(card.classes))
             store.write(folder / ONNX_FILE, onnx_model(network, card.temperature))
         examples = work_examples(folder, card, load_model_folder(folder, card))
         store.write(folder / TOKENIZATION_FILE, format_tokenization(card.recipe.tokenizer).encode())
@@ -87,10 +88,11 @@ def _write_vocabulary(run: RunRecord, folder: Path) -> None:
 
 
 def _make_card(run: RunRecord, model: SelectedModel) -> ModelCard:
+    threshold = None if math.isnan(model.threshold) else model.threshold  # only two classes have one
     try:
         return ModelCard(
             name=model.name, architecture=model.architecture, recipe=run.recipe, classes=run.info.classes,
-            temperature=model.temperature, threshold=model.threshold, accuracy=model.accuracy,
+            temperature=model.temperature, threshold=threshold, accuracy=model.accuracy,
         )  # fmt: skip
     except ValidationError as error:
         raise UserError(f"This model cannot be exported: {reasons(error)}") from None

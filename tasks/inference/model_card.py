@@ -1,12 +1,13 @@
 """Model card of an exported model, and the names of its files."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
+from tasks.config.file_options import MAX_CLASSES
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES
@@ -27,9 +28,11 @@ class ModelCard(BaseModel):
     name: Name = Field(description="Name of the trial.")
     architecture: Name = Field(description="In ARCHITECTURES or BASELINE_NAMES; the project's code builds it.")
     recipe: Recipe
-    classes: tuple[Name, Name] = Field(description="Names of the classes 0 and 1.")
+    classes: tuple[Name, ...] = Field(min_length=2, max_length=MAX_CLASSES, description="Names of the classes.")
     temperature: float = Field(gt=0, allow_inf_nan=False, description="Divisor of the log-odds; fitted on validation.")
-    threshold: float = Field(ge=0, le=1, description="Best threshold of the raw probability on validation; not used.")
+    threshold: float | None = Field(
+        ge=0, le=1, description="Best threshold of the raw probability on validation; not used. Only of two classes."
+    )
     accuracy: float = Field(ge=0, le=1, description="On the validation split, with a threshold of 0.5.")
 
     @field_validator("architecture")
@@ -38,6 +41,12 @@ class ModelCard(BaseModel):
         if name not in ARCHITECTURES and name not in BASELINE_NAMES:
             raise ValueError(f"must be one of {', '.join([*ARCHITECTURES, *BASELINE_NAMES])}")
         return name
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Self:
+        if (self.threshold is None) != (len(self.classes) > 2):
+            raise ValueError("threshold must be a number for two classes, and null for more")
+        return self
 
     @property
     def is_network(self) -> bool:

@@ -28,7 +28,8 @@ TOKENS, MASK, LENGTHS = "tokens", "mask", "lengths"
 DESCRIPTION = """A network of imdb-compare.
 token_ids: (reviews, width), ids of the tokens in vocabulary.parquet; 1 = unknown, 0 = padding, only on the right.
 logit: (reviews,), log-odds of the positive class before calibration.
-probability: (reviews,), calibrated probability of the positive class."""
+probability: (reviews,), calibrated probability of the positive class.
+With more than two classes, both are (reviews, classes), and logit is the logarithm of the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def onnx_model(model: keras.Model, temperature: float) -> bytes:
     Returns:
         Content of the file. The input `token_ids` is (reviews, width) int64 with padding 0 on the right, of any size
         above 0. The output `probability` is (reviews,) float32, calibrated as in `imdb-compare predict`; `logit` are
-        the log-odds before calibration, (reviews,) float32.
+        the log-odds before calibration, (reviews,) float32. With more than two classes, both are (reviews, classes),
+        and `logit` are the logarithms of the probabilities.
 
     Raises:
         ValueError: If the model has a layer that is not supported.
@@ -85,12 +87,14 @@ def onnx_model(model: keras.Model, temperature: float) -> bytes:
     graph = OnnxGraph()
     _write_inputs(graph)
     logit = _write_layers(graph, model)
-    _write_output(graph, logit, temperature)
+    width = model.output_shape[-1]
+    (_write_output if width == 1 else _write_class_outputs)(graph, logit, temperature)
+    shape = ["reviews"] if width == 1 else ["reviews", width]
     proto = helper.make_graph(
         graph.nodes,
         "imdb-compare",
         [helper.make_tensor_value_info(INPUT, TensorProto.INT64, ["reviews", "width"])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["reviews"]) for name in (OUTPUT, LOGIT)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (OUTPUT, LOGIT)],
         graph.constants,
     )
     versions = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
@@ -162,6 +166,13 @@ def _write_output(graph: OnnxGraph, logit: str, temperature: float) -> None:
     low, high, divisor = (graph.constant(each, np.float32) for each in (-largest, largest, temperature))
     clipped = graph.add("Clip", graph.add("Squeeze", logit, graph.constant([1])), low, high, output=LOGIT)
     graph.add("Sigmoid", graph.add("Div", clipped, divisor), output=OUTPUT)
+
+
+def _write_class_outputs(graph: OnnxGraph, logits: str, temperature: float) -> None:
+    """Write the outputs of more than two classes as `calibration.apply_temperature` computes them."""
+    low, divisor = (graph.constant(each, np.float32) for each in (np.log(CLIP), temperature))
+    clipped = graph.add("Max", graph.add("LogSoftmax", logits, axis=-1), low, output=LOGIT)
+    graph.add("Softmax", graph.add("Div", clipped, divisor), output=OUTPUT, axis=-1)
 
 
 def _write_embedding(graph: OnnxGraph, layer: Any, _: list[str]) -> str:

@@ -17,6 +17,7 @@ from tasks.config.labels import BASELINE_NAMES, label, label_in_sentence
 from tasks.config.recipe import Recipe
 from tasks.data.tokenization import UNKNOWN, normalize_text, text_array, tokenize
 from tasks.evaluation.calibration import apply_temperature
+from tasks.evaluation.metrics import THRESHOLD
 from tasks.inference.model_card import VOCABULARY_FILE, WEIGHTS_FILE, ModelCard, read_model_card
 from tasks.inference.selection import ModelSelection, SelectedModel, select_models
 from tasks.models.baselines import Baseline
@@ -40,7 +41,7 @@ class RawPrediction:
     """Predictions of one model before calibration.
 
     Attributes:
-        probability: Probability of the positive class, (texts,) float in [0, 1].
+        probability: Float in [0, 1]: (texts,) of class 1 for two classes, (texts, classes) for more.
         unknown: Share of unknown tokens, (texts,) float in [0, 1]; 1 for a text without tokens.
     """
 
@@ -58,7 +59,7 @@ class CalibratedModel:
     Attributes:
         name: Name of the trial.
         predict: Function from texts to predictions before calibration.
-        temperature: Divisor of the log-odds, fitted on the validation split.
+        temperature: Divisor of the log-odds, fitted on the validation split; see `apply_temperature`.
     """
 
     name: str
@@ -72,14 +73,15 @@ class Predictor:
 
     Attributes:
         models: The models.
-        classes: Names of the classes 0 and 1.
+        classes: Names of the classes.
         tokenizer: Tokenizer of the models.
-        threshold: A text is positive if its probability is above this value.
+        threshold: A text is of class 1 if its probability is above this value. With more than two classes, the most
+            probable one is predicted.
         description: Sentence that names the models, without control characters.
     """
 
     models: Sequence[CalibratedModel]
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     tokenizer: str = "words"
     threshold: float = 0.5
     description: str = ""
@@ -91,8 +93,9 @@ class Predictor:
             texts: Any strings.
 
         Returns:
-            One row per text: label (name of the predicted class), probability (calibrated, of the positive class,
-            float64) and unknown (share of the tokens that the model does not know).
+            One row per text, with the columns `prediction_columns`: label (name of the predicted class), probability
+            (calibrated, float64, of class 1; with more than two classes that of the label, followed by those of all
+            classes) and unknown (share of the tokens that the model does not know).
         """
         predictions = [model.predict(texts) for model in self.models]
         calibrated = [
@@ -100,8 +103,14 @@ class Predictor:
             for prediction, model in zip(predictions, self.models, strict=True)
         ]
         probability = np.mean(calibrated, axis=0)
-        labels = np.where(probability > self.threshold, self.classes[1], self.classes[0])
-        return pd.DataFrame({"label": labels, "probability": probability, "unknown": predictions[0].unknown})
+        if probability.ndim == 1:
+            labels = np.where(probability > self.threshold, self.classes[1], self.classes[0])
+            columns = (labels, probability)
+        else:
+            columns = (np.array(self.classes)[probability.argmax(axis=1)], probability.max(axis=1), *probability.T)
+        return pd.DataFrame(
+            dict(zip(prediction_columns(self.classes), (*columns, predictions[0].unknown), strict=True))
+        )
 
     def word_influence(self, text: str, count: int) -> list[tuple[str, float]]:
         """Compute how much each word changes the probability, by predicting the text once without each word.
@@ -111,16 +120,25 @@ class Predictor:
             count: Largest number of words to return.
 
         Returns:
-            Words with their influence, the probability with the word minus the probability without it; the largest
-            absolute influence first. Each occurrence of a word is examined on its own.
+            Words with their influence, the probability (of class 1, or of the label of the text with more than two
+            classes) with the word minus the probability without it; the largest absolute influence first. Each
+            occurrence of a word is examined on its own.
         """
         words = split_text(text, self.tokenizer)
         first = max(len(words) - MAX_EXAMINED_WORDS, 0)
         shortened = [" ".join(words[:position] + words[position + 1 :]) for position in range(first, len(words))]
-        probability = self.predict([" ".join(words), *shortened])["probability"].to_numpy()
+        predicted = self.predict([" ".join(words), *shortened])
+        column = "probability" if len(self.classes) == 2 else f"probability_{predicted['label'].iloc[0]}"
+        probability = predicted[column].to_numpy()
         influence = probability[0] - probability[1:]
         order = np.argsort(-np.abs(influence), kind="stable")[:count]
         return [(words[first + index], float(influence[index])) for index in order if influence[index] != 0]
+
+
+def prediction_columns(classes: Sequence[str]) -> list[str]:
+    """Return the columns of predictions; more than two classes have one probability each, after that of the label."""
+    each = [] if len(classes) == 2 else [f"probability_{name}" for name in classes]
+    return ["label", "probability", *each, "unknown"]
 
 
 def split_text(text: str, tokenizer: str) -> list[str]:
@@ -142,13 +160,15 @@ def load_predictor(selection: ModelSelection) -> Predictor:
     if selection.model is not None:
         return load_exported_model(selection)
     run = open_run(results_place(selection.results), selection.run)
-    selected = select_models(run, selection)
+    check_threshold(selection, run.info.classes)
+    selected, classes = select_models(run, selection), len(run.info.classes)
     if selected[0].architecture in BASELINE_NAMES:
-        functions = [baseline_function(load_baseline(run.cache_dir, each.name), run.recipe) for each in selected]
+        baselines = (load_baseline(run.cache_dir, each.name, classes) for each in selected)
+        functions = [baseline_function(baseline, run.recipe) for baseline in baselines]
     else:
         load_tensorflow()
         vocabulary = read_vocabulary(run.vocabulary_path, run.recipe)
-        networks = (load_network(run.cache_dir, each.name, run.recipe) for each in selected)
+        networks = (load_network(run.cache_dir, each.name, run.recipe, classes) for each in selected)
         functions = [network_function(model, run.recipe, vocabulary) for model in networks]
     models = [
         CalibratedModel(each.name, function, each.temperature)
@@ -156,6 +176,19 @@ def load_predictor(selection: ModelSelection) -> Predictor:
     ]
     description = describe_models(run, selected)
     return Predictor(models, run.info.classes, run.recipe.tokenizer, selection.threshold, description)
+
+
+def check_threshold(selection: ModelSelection, classes: Sequence[str]) -> None:
+    """Check that a threshold is given only for two classes.
+
+    Raises:
+        UserError: If it is given for more.
+    """
+    if len(classes) > 2 and "threshold" in selection.model_fields_set and selection.threshold != THRESHOLD:
+        raise UserError(
+            f"threshold: received {selection.threshold}, but the model has {len(classes)} classes, and the most "
+            "probable one is predicted. Leave it out."
+        )
 
 
 def describe_models(run: RunRecord, models: Sequence[SelectedModel]) -> str:
@@ -176,6 +209,7 @@ def load_exported_model(selection: ModelSelection) -> Predictor:
     if selection.model is None or given:
         raise UserError(f"model: received {str(selection.model)!r:.300} with {', '.join(given)}. Leave these out.")
     card = read_model_card(selection.model)
+    check_threshold(selection, card.classes)
     model = load_model_folder(selection.model, card)
     accuracy = f"validation accuracy {100 * card.accuracy:.2f}%"
     description = escape_terminal(f"Model: {label(card.architecture)} of {selection.model}, {accuracy}.")
@@ -186,11 +220,11 @@ def load_model_folder(folder: Path, card: ModelCard) -> CalibratedModel:
     """Load the model in the folder of an exported model; for errors see `load_predictor`."""
     weights = folder / WEIGHTS_FILE
     if not card.is_network:
-        function = baseline_function(build_baseline(card.architecture, weights), card.recipe)
+        function = baseline_function(build_baseline(card.architecture, weights, len(card.classes)), card.recipe)
         return CalibratedModel(card.name, function, card.temperature)
     load_tensorflow()
     vocabulary = read_vocabulary(folder / VOCABULARY_FILE, card.recipe)
-    network = build_network(card.architecture, card.recipe, weights)
+    network = build_network(card.architecture, card.recipe, weights, len(card.classes))
     return CalibratedModel(card.name, network_function(network, card.recipe, vocabulary), card.temperature)
 
 

@@ -44,7 +44,8 @@ def format_readme(run: RunRecord, card: ModelCard, examples: Sequence[WorkedExam
 
 
 def _format_title(run: RunRecord, card: ModelCard) -> list[str]:
-    title = escape_markdown(f"{label(card.architecture)}: {card.classes[0]} or {card.classes[1]}")
+    classes = " or ".join(card.classes) if len(card.classes) == 2 else f"{len(card.classes)} classes"
+    title = escape_markdown(f"{label(card.architecture)}: {classes}")
     origin = f"Trained by imdb-compare: trial {card.name} of run {run.name}, {run.info.started}."
     return [f"# {title}", escape_markdown(origin)]
 
@@ -63,10 +64,19 @@ def _format_scores(run: RunRecord, card: ModelCard) -> list[str]:
         "## Scores on the test split",
         "Mean of the architecture over its seeds, with the 95% confidence interval.",
         "\n".join(scores),
-        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. {_describe_temperature(card)} A text is "
-        f"{escape_markdown(card.classes[1])} if the probability of this class is above 0.5. The threshold "
-        f"with the highest validation accuracy, {card.threshold:.3f} before calibration, is not used.",
+        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. {_describe_temperature(card)} "
+        f"{_describe_label(card)}",
     ]
+
+
+def _describe_label(card: ModelCard) -> str:
+    if card.threshold is None:
+        names = ", ".join(map(escape_markdown, card.classes))
+        return f"The label of a text is the most probable of the classes: {names}."
+    return (
+        f"A text is {escape_markdown(card.classes[1])} if the probability of this class is above 0.5. The threshold "
+        f"with the highest validation accuracy, {card.threshold:.3f} before calibration, is not used."
+    )
 
 
 def _describe_temperature(card: ModelCard) -> str:

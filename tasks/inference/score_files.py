@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.file_options import FileFormat
 from tasks.data.files import DEFAULT_FORMAT, read_rows
-from tasks.inference.predictor import Predictor
+from tasks.data.labels import USUAL_CLASSES
+from tasks.inference.predictor import Predictor, prediction_columns
 from tasks.reporting.tabular import guard_formula
 from tasks.storage.atomic_files import replace_file
 
@@ -23,7 +24,6 @@ BATCH_ROWS = 4_000
 # The output is an ordinary file of the user and not a part of the results, so the umask sets its permissions.
 OUTPUT_MODE = 0o666
 NO_TEXT = "no text"
-PREDICTION_COLUMNS = ("label", "probability", "unknown")
 WriteRows = Callable[[pd.DataFrame], None]
 
 
@@ -43,8 +43,8 @@ def score_file(
         predictor: Trained models.
         path: A file as for `read_reviews`.
         output: `.parquet` or `.csv` file; an existing one is replaced. Its columns are place (line number, or row
-            number of a Parquet file), the text column, those to keep (as text), label, probability and unknown. A blank
-            text has no prediction.
+            number of a Parquet file), the text column, those to keep (as text), and `prediction_columns`. A blank text
+            has no prediction.
         text_column: Column of the texts.
         keep: Columns that are copied to the output.
         file_format: How to read the file, where its content does not tell.
@@ -56,10 +56,10 @@ def score_file(
     Raises:
         UserError: If a file or a column cannot be used.
     """
-    check_output(path, output, (text_column, *keep))
+    check_output(path, output, (text_column, *keep), predictor.classes)
     counts: dict[str, int] = {}
     columns = [text_column, *(name for name in keep if name != text_column)]
-    schema = _output_schema(columns)
+    schema = _output_schema(columns, prediction_columns(predictor.classes))
     with WRITERS[output.suffix.lower()](output, schema) as write:
         for rows in read_rows(path, columns, BATCH_ROWS, file_format):
             predicted = predict_rows(predictor, pd.DataFrame(rows), text_column)
@@ -76,13 +76,14 @@ def format_counts(counts: dict[str, int], output: Path) -> str:
     return escape_terminal(f"{sum(counts.values()):,} rows: {parts or 'none'}. Predictions: {output}")
 
 
-def check_output(path: Path, output: Path, columns: tuple[str, ...]) -> None:
+def check_output(path: Path, output: Path, columns: tuple[str, ...], classes: Sequence[str] = USUAL_CLASSES) -> None:
     """Check that the output can be written, before any work.
 
     Args:
         path: Input file.
         output: Output file.
         columns: Columns of the input that are copied to the output.
+        classes: Names of the classes; two of any name before the model is known.
 
     Raises:
         UserError: If it cannot be written.
@@ -93,24 +94,24 @@ def check_output(path: Path, output: Path, columns: tuple[str, ...]) -> None:
         raise UserError(f"output: the folder {str(output.parent)[:300]!r} does not exist. Create it or name another.")
     if output.exists() and path.exists() and output.samefile(path):
         raise UserError(f"output: {str(output)!r} is the input file. Name another file.")
-    if reserved := set(columns) & {"place", *PREDICTION_COLUMNS}:
+    if reserved := set(columns) & {"place", *prediction_columns(classes)}:
         raise UserError(f"columns {', '.join(sorted(reserved))}: the output has columns of that name. Rename them.")
 
 
 def predict_rows(predictor: Predictor, rows: pd.DataFrame, text_column: str) -> pd.DataFrame:
-    """Return rows with the columns label, probability and unknown, which are missing for a blank text."""
+    """Return rows with the columns `prediction_columns`, which are missing for a blank text."""
     texts = rows[text_column].map(lambda value: _text_or_none(value) or "")
     has_text = texts.str.strip() != ""
-    predictions = pd.DataFrame(index=rows.index, columns=list(PREDICTION_COLUMNS))
+    predictions = pd.DataFrame(index=rows.index, columns=prediction_columns(predictor.classes))
     if has_text.any():
         predictions[has_text] = predictor.predict(texts[has_text].tolist()).to_numpy()
-    return rows.assign(**{name: predictions[name] for name in PREDICTION_COLUMNS})
+    return pd.concat([rows, predictions], axis=1)
 
 
-def _output_schema(columns: list[str]) -> pa.Schema:
-    texts = [(name, pa.large_string()) for name in columns]
-    predictions = [("label", pa.large_string()), ("probability", pa.float64()), ("unknown", pa.float64())]
-    return pa.schema([("place", pa.int64()), *texts, *predictions])
+def _output_schema(columns: list[str], predictions: list[str]) -> pa.Schema:
+    label, *numbers = predictions
+    texts = [(name, pa.large_string()) for name in (*columns, label)]
+    return pa.schema([("place", pa.int64()), *texts, *((name, pa.float64()) for name in numbers)])
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -129,7 +130,9 @@ def _write_parquet(output: Path, schema: pa.Schema) -> Iterator[WriteRows]:
     ):
 
         def write(rows: pd.DataFrame) -> None:
-            texts = {name: rows[name].map(_text_or_none) for name in schema.names[1:-3]}
+            texts = {
+                field.name: rows[field.name].map(_text_or_none) for field in schema if field.type == pa.large_string()
+            }
             file.write_table(pa.Table.from_pandas(rows.assign(**texts), schema=schema, preserve_index=False))
 
         yield write

@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from itertools import cycle, islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from tasks.data.tokenization import normalize_text, split_tokens, text_array, tokenize
-from tasks.evaluation.metrics import CLIP
+from tasks.evaluation.calibration import logits
 from tasks.inference.model_card import VOCABULARY_FILE, WEIGHTS_FILE, ModelCard
 from tasks.inference.predictor import CalibratedModel, Predictor
 from tasks.training.trained_models import read_vocabulary, read_weights
@@ -58,8 +59,9 @@ class WorkedExample(NamedTuple):
         normalized: Its tokens, with one space between them.
         tokens: Its tokens, all of them.
         ids: Token ids that a network reads, or rows of the terms that a baseline counts, each term once.
-        logit: Log-odds of the positive class before calibration, from a probability in single precision.
-        probability: Calibrated probability of the positive class.
+        logit: Log-odds of the positive class before calibration, from a probability in single precision. Of more than
+            two classes, the logarithm of each probability.
+        probability: Calibrated probability of the positive class, or of each of more than two classes.
         label: Name of the predicted class.
     """
 
@@ -67,8 +69,8 @@ class WorkedExample(NamedTuple):
     normalized: str
     tokens: list[str]
     ids: list[int]
-    logit: float
-    probability: float
+    logit: float | list[float]
+    probability: float | list[float]
     label: str
 
 
@@ -80,23 +82,29 @@ def work_examples(folder: Path, card: ModelCard, model: CalibratedModel) -> list
         card: Its card.
         model: The model.
     """
-    from scipy.special import logit
-
     known = vocabulary_tokens(folder, card) if card.is_network else _heaviest_tokens(folder)
     texts = [*_known_texts(known, card.recipe.max_tokens), *TEXTS]
     array = text_array(texts)
     tokens = [[token for token in each if token] for each in split_tokens(array, card.recipe.tokenizer).to_pylist()]
     ids = _token_ids(array, folder, card) if card.is_network else _term_rows(tokens, baseline_terms(folder))
-    clipped = np.clip(model.predict(texts).probability.astype(np.float64), CLIP, 1 - CLIP)
+    raw = logits(model.predict(texts).probability)
     predicted = Predictor([model], card.classes, card.recipe.tokenizer).predict(texts)
     normalized = normalize_text(array, card.recipe.tokenizer).to_pylist()
-    columns = (texts, normalized, tokens, ids, logit(clipped), predicted["probability"], predicted["label"])
+    columns = (texts, normalized, tokens, ids, raw.tolist(), _probabilities(predicted), predicted["label"])
     return [WorkedExample(*row) for row in zip(*columns, strict=True)]
+
+
+def _probabilities(predicted: pd.DataFrame) -> list[Any]:
+    """Return the probability of class 1 of each text, or those of more than two classes."""
+    of_classes = predicted.filter(like="probability_")
+    values: list[Any] = (predicted["probability"] if of_classes.empty else of_classes).to_numpy().tolist()
+    return values
 
 
 def format_examples(examples: Sequence[WorkedExample], card: ModelCard) -> str:
     r"""Format the examples as JSON, one per line, in ASCII: other characters are escapes such as `\u200b`."""
-    constants = {"tokenizer": card.recipe.tokenizer, "threshold": THRESHOLD, "tolerance": TOLERANCE}
+    rule = {"threshold": THRESHOLD} if len(card.classes) == 2 else {"classes": card.classes}
+    constants = {"tokenizer": card.recipe.tokenizer, **rule, "tolerance": TOLERANCE}
     if card.is_network:
         constants["max_tokens"] = card.recipe.max_tokens
     head = "".join(f'"{name}": {json.dumps(value)},\n' for name, value in constants.items())
@@ -119,7 +127,8 @@ def baseline_terms(folder: Path) -> list[str]:
 def _heaviest_tokens(folder: Path) -> list[str]:
     """Return the tokens of a baseline, those with the largest absolute coefficient first."""
     weights, terms = read_weights(folder / WEIGHTS_FILE), baseline_terms(folder)
-    order = np.argsort(-np.abs(weights.get("coefficients", np.zeros(len(terms)))), kind="stable")
+    coefficients = np.abs(weights.get("coefficients", np.zeros(len(terms))))
+    order = np.argsort(-coefficients.reshape(len(terms), -1).max(axis=1), kind="stable")
     return [terms[row] for row in order if terms[row] and " " not in terms[row]]
 
 

@@ -2,6 +2,8 @@
 
 They read all tokens of a review as unigrams and bigrams, depend on no seed, and are tuned on the validation reviews. A
 baseline is a function from training and validation reviews to a `Baseline`, listed in `BASELINES`.
+
+Probabilities are (reviews,) of class 1 for two classes, and (reviews, classes) for more.
 """
 
 from __future__ import annotations
@@ -30,13 +32,15 @@ class LabeledTexts(NamedTuple):
 
     Attributes:
         texts: (reviews,) tokens separated by single spaces.
-        labels: (reviews,) int8, 0 or 1.
+        labels: (reviews,) int8, the class of each review, from 0.
         class_weight: Class weights in the sense of scikit-learn.
+        classes: Number of classes.
     """
 
     texts: Sequence[str]
     labels: np.ndarray
     class_weight: Literal["balanced"] | None = None
+    classes: int = 2
 
     @property
     def weights(self) -> np.ndarray:
@@ -50,7 +54,7 @@ class Baseline(NamedTuple):
     """A trained baseline.
 
     Attributes:
-        predict: Returns the probability of the positive class, (reviews,) float32 in [0, 1], of (reviews,) texts.
+        predict: Returns the probabilities of (reviews,) texts, float32 in [0, 1].
         parameters: Number of parameters.
         weights: Arrays that `restore_baseline` needs, by name.
     """
@@ -61,13 +65,15 @@ class Baseline(NamedTuple):
 
 
 def majority(train: LabeledTexts, _: LabeledTexts) -> Baseline:
-    """Predict the share of positive training reviews for each review."""
-    share = np.float32(train.labels.mean())
-    return Baseline(lambda texts: np.full(len(texts), share), 1, {"share": np.array([share])})
+    """Predict the share of positive training reviews for each review; of more than two classes, the share of each."""
+    if train.classes == 2:
+        return restore_baseline("majority", {"share": np.array([train.labels.mean()], np.float32)})
+    shares = np.bincount(train.labels, minlength=train.classes) / len(train.labels)
+    return restore_baseline("majority", {"share": shares.astype(np.float32)})
 
 
 def tfidf_logistic(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
-    """Fit a logistic regression on TF-IDF weighted unigrams and bigrams, with sublinear counts."""
+    """Fit a (multinomial) logistic regression on TF-IDF weighted unigrams and bigrams, with sublinear counts."""
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
@@ -75,9 +81,14 @@ def tfidf_logistic(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
     counter, weighting = TermCounter(terms), TfidfTransformer(sublinear_tf=True).fit(counts)
     features, validation_features = map(weighting.transform, (counts, counter.count(validation.texts)))
 
+    # With many classes, the memory of "lbfgs" would be twenty times that of the coefficients.
+    solver = "lbfgs" if train.classes == 2 else "newton-cg"
+
     def fit(inverse_strength: float) -> LinearModel:
-        model = LogisticRegression(C=inverse_strength, max_iter=1_000, class_weight=train.class_weight)
+        model = LogisticRegression(C=inverse_strength, max_iter=1_000, class_weight=train.class_weight, solver=solver)
         model.fit(features, train.labels)
+        if train.classes > 2:
+            return LinearModel(np.ascontiguousarray(model.coef_.T, np.float32), model.intercept_.astype(np.float32))
         return LinearModel(model.coef_[0], float(model.intercept_[0]))
 
     best = min(map(fit, LOGISTIC_C), key=lambda model: model.loss(validation_features, validation))
@@ -87,28 +98,52 @@ def tfidf_logistic(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
 def nb_svm(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
     """Fit a linear support vector machine on unigrams and bigrams, weighted by their log-count ratios.
 
-    Margins are converted to probabilities by a slope and an offset that are fitted on validation, because interpolating
-    the weights leaves the intercept out of scale.
+    Of more than two classes, there is one for each class against all others. Margins are converted to probabilities by
+    a slope and an offset that are fitted on validation, because interpolating the weights leaves the intercept out of
+    scale.
     Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
     """
-    from sklearn.svm import LinearSVC
-
     terms, counts = learn_terms(train.texts)
     counter = TermCounter(terms)
     features, validation_features = presence(counts), presence(counter.count(validation.texts))
-    ratios = log_count_ratios(features, train.labels)
-    weighted = features.multiply(ratios).tocsr()
+    targets = [train.labels] if train.classes == 2 else [train.labels == label for label in range(train.classes)]
+    ratios = [log_count_ratios(features, target) for target in targets]
 
     def fit(inverse_strength: float) -> LinearModel:
-        model = LinearSVC(C=inverse_strength, dual=True, random_state=0, class_weight=train.class_weight).fit(
-            weighted, train.labels
-        )
-        blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
-        linear = LinearModel(blended * ratios, float(model.intercept_[0]))
-        return linear.calibrate(validation_features, validation)
+        fits = [
+            _fit_svm(features, each, target, train, inverse_strength)
+            for each, target in zip(ratios, targets, strict=True)
+        ]
+        if train.classes == 2:
+            return LinearModel(*fits[0]).calibrate(validation_features, validation)
+        coefficients, intercepts = zip(*fits, strict=True)
+        rows = np.ascontiguousarray(np.transpose(coefficients), np.float32)
+        linear = LinearModel(rows, np.array(intercepts, np.float32))
+        return linear.calibrate_classes(validation_features, validation)
 
     best = min(map(fit, SVM_C), key=lambda model: model.loss(validation_features, validation))
     return _linear_baseline(counter, presence, best)
+
+
+def _fit_svm(
+    features: csr_matrix, ratios: np.ndarray, target: np.ndarray, train: LabeledTexts, inverse_strength: float
+) -> tuple[np.ndarray, float]:
+    """Fit one class against all others, and return its coefficients (features,) and its intercept.
+
+    Args:
+        features: (reviews, features) 1 if a review has a feature.
+        ratios: (features,) log-count ratios of the class.
+        target: (reviews,) whether a review is of the class.
+        train: The training reviews. With more than two classes, their weights are those of their own classes.
+        inverse_strength: Inverse regularization strength.
+    """
+    from sklearn.svm import LinearSVC
+
+    weight, sample_weight = (train.class_weight, None) if train.classes == 2 else (None, train.weights)
+    model = LinearSVC(C=inverse_strength, dual=True, random_state=0, class_weight=weight)
+    model.fit(features.multiply(ratios).tocsr(), target, sample_weight=sample_weight)
+    blended = (1 - INTERPOLATION) * np.abs(model.coef_[0]).mean() + INTERPOLATION * model.coef_[0]
+    return blended * ratios, float(model.intercept_[0])
 
 
 def presence(counts: csr_matrix) -> csr_matrix:
@@ -136,10 +171,12 @@ def restore_baseline(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
     from sklearn.feature_extraction.text import TfidfTransformer
 
     if name == "majority":
-        share = np.float32(weights["share"][0])
-        return Baseline(lambda texts: np.full(len(texts), share), 1, dict(weights))
+        shares = weights["share"].astype(np.float32)
+        constant = shares[0] if len(shares) == 1 else shares
+        return Baseline(lambda texts: np.full((len(texts), *constant.shape), constant), len(shares), dict(weights))
     counter = TermCounter(pa.array(weights["vocabulary"].tobytes().decode().split("\n"), pa.large_string()))
-    model = LinearModel(weights["coefficients"], float(weights["intercept"][0]))
+    intercept = weights["intercept"]
+    model = LinearModel(weights["coefficients"], float(intercept[0]) if len(intercept) == 1 else intercept)
     if name == "nb_svm":
         return _linear_baseline(counter, presence, model)
     weighting = TfidfTransformer(sublinear_tf=True)
@@ -148,25 +185,26 @@ def restore_baseline(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
 
 
 class LinearModel(NamedTuple):
-    """A linear classifier: log-odds = features · coefficients + intercept.
+    """A linear classifier: logits = features · coefficients + intercept.
 
     Attributes:
-        coefficients: (features,) float.
-        intercept: Float.
+        coefficients: (features,) float of the log-odds of class 1, or (features, classes) of more than two classes.
+        intercept: Float, or (classes,) float.
     """
 
     coefficients: np.ndarray
-    intercept: float
+    intercept: float | np.ndarray
 
     def probabilities(self, features: csr_matrix) -> np.ndarray:
-        """Return the probability of the positive class, (reviews,) float32 in [0, 1], of (reviews, features) values."""
-        from scipy.special import expit
+        """Return the probabilities of (reviews, features) values, float32 in [0, 1]."""
+        from scipy.special import expit, softmax
 
-        return np.asarray(expit(features @ self.coefficients + self.intercept), dtype=np.float32)
+        logits = features @ self.coefficients + self.intercept
+        return np.asarray(expit(logits) if logits.ndim == 1 else softmax(logits, axis=1), dtype=np.float32)
 
     def loss(self, features: csr_matrix, reviews: LabeledTexts) -> float:
         """Compute the log-loss on reviews, in nats."""
-        return log_loss(reviews.labels, self.probabilities(features), reviews.weights)
+        return log_loss(reviews.labels, self.probabilities(features), reviews.weights, classes=reviews.classes)
 
     def calibrate(self, features: csr_matrix, reviews: LabeledTexts) -> LinearModel:
         """Return a model whose log-odds are a slope times the margin plus an offset, fitted to these reviews.
@@ -179,6 +217,29 @@ class LinearModel(NamedTuple):
         fitted = LogisticRegression(class_weight=reviews.class_weight).fit(margins[:, None], reviews.labels)
         slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
         return LinearModel(slope * self.coefficients, slope * self.intercept + offset)
+
+    def calibrate_classes(self, features: csr_matrix, reviews: LabeledTexts) -> LinearModel:
+        """Return a model whose logits are a slope times the margins plus an offset for each class, fitted to reviews.
+
+        This is what `calibrate` does for two classes. The squares of slope and offsets are penalized, so that a class
+        with few reviews has an offset as well.
+        """
+        from scipy.optimize import minimize
+        from scipy.special import log_softmax
+
+        margins, rows = features @ self.coefficients + self.intercept, np.arange(len(reviews.labels))
+        weights, true = reviews.weights, np.eye(reviews.classes)[reviews.labels]
+
+        def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+            likelihoods = log_softmax(values[0] * margins + values[1:], axis=1)
+            errors = (np.exp(likelihoods) - true) * weights[:, None]
+            gradient = np.concatenate([[np.sum(errors * margins)], errors.sum(axis=0)]) + values
+            return float(values @ values / 2 - weights @ likelihoods[rows, reviews.labels]), gradient
+
+        slope, *offsets = minimize(loss, np.zeros(1 + reviews.classes), jac=True, method="L-BFGS-B").x.astype(
+            np.float32
+        )
+        return LinearModel(slope * self.coefficients, slope * self.intercept + np.array(offsets))
 
 
 def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:
@@ -203,9 +264,9 @@ def _linear_baseline(
     Its weights include the terms as lines of UTF-8 text.
     """
     lines = "\n".join(counter.terms.to_pylist()).encode()
-    weights |= {"coefficients": model.coefficients, "intercept": np.array([model.intercept])}
+    weights |= {"coefficients": model.coefficients, "intercept": np.atleast_1d(model.intercept)}
     return Baseline(
         lambda texts: model.probabilities(weigh(counter.count(texts))),
-        parameters=len(model.coefficients) + 1,
+        parameters=model.coefficients.size + np.size(model.intercept),
         weights={"vocabulary": np.frombuffer(lines, np.uint8), **weights},
     )

@@ -1,9 +1,9 @@
 """Registry of architectures: one builder each, all with the same embedding, units, classifier and regularization.
 
-A model reads (reviews, width) int32 token ids, 0 = padding on the right, 1 = unknown token, and returns one logit per
-review, (reviews, 1) float32. The width may differ from call to call, and padding never changes a logit. Between the
-layers, sequences are time-major, which saves the recurrent loops a copy of each step. On a GPU, the layers are those of
-Keras (`tasks.models.keras_layers`); they have the same weights.
+A model reads (reviews, width) int32 token ids, 0 = padding on the right, 1 = unknown token. It returns float32 logits:
+(reviews, 1) of class 1 for two classes, otherwise (reviews, classes). The width may differ from call to call, and
+padding never changes a logit. Between the layers, sequences are time-major, which saves the recurrent loops a copy of
+each step. On a GPU, the layers are those of Keras (`tasks.models.keras_layers`); they have the same weights.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ if TYPE_CHECKING:
 SIMPLE_RNN_NAME, GRU_NAME, LSTM_NAME = "recurrent", "gated_recurrent_unit", "long_short_term_memory"
 
 
-def simple_rnn(recipe: Recipe) -> keras.Model:
+def simple_rnn(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build one simple recurrent layer (Elman 1990)."""
     from tasks.models.keras_layers import KerasSimpleRNN
     from tasks.models.layers import FastSimpleRNN
 
     token_ids, sequence, mask = _embedding(recipe)
     states = _for_device(FastSimpleRNN, KerasSimpleRNN)(recipe.units, name=SIMPLE_RNN_NAME)(sequence, mask)
-    return _classifier(token_ids, states, mask, recipe)
+    return _classifier(token_ids, states, mask, recipe, classes)
 
 
-def gru(recipe: Recipe) -> keras.Model:
+def gru(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build one layer of gated recurrent units (Cho et al. 2014)."""
     from tasks.models.keras_layers import KerasGRU
     from tasks.models.layers import FastGRU
 
     token_ids, sequence, mask = _embedding(recipe)
     states = _for_device(FastGRU, KerasGRU)(recipe.units, name=GRU_NAME)(sequence, mask)
-    return _classifier(token_ids, states, mask, recipe)
+    return _classifier(token_ids, states, mask, recipe, classes)
 
 
-def lstm(recipe: Recipe) -> keras.Model:
+def lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build one LSTM layer (Hochreiter and Schmidhuber 1997)."""
-    return _stacked_lstms(recipe, layers=1)
+    return _stacked_lstms(recipe, classes, layers=1)
 
 
-def stacked_lstm(recipe: Recipe) -> keras.Model:
+def stacked_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build two LSTM layers with dropout between them."""
-    return _stacked_lstms(recipe, layers=2)
+    return _stacked_lstms(recipe, classes, layers=2)
 
 
-def bidirectional_lstm(recipe: Recipe) -> keras.Model:
+def bidirectional_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build two LSTM layers that read in opposite directions (Graves and Schmidhuber 2005)."""
     import keras
 
     token_ids, sequence, mask = _embedding(recipe)
     states = [_lstm(recipe, number, go_backwards=bool(number))(sequence, mask) for number in range(2)]
-    return _classifier(token_ids, keras.layers.Concatenate()(states), mask, recipe)
+    return _classifier(token_ids, keras.layers.Concatenate()(states), mask, recipe, classes)
 
 
-def deep_lstm(recipe: Recipe) -> keras.Model:
+def deep_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build three LSTM layers with dropout between them."""
-    return _stacked_lstms(recipe, layers=3)
+    return _stacked_lstms(recipe, classes, layers=3)
 
 
-ARCHITECTURES: dict[str, Callable[[Recipe], keras.Model]] = {
+ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "simple_rnn": simple_rnn,
     "gru": gru,
     "lstm": lstm,
@@ -89,24 +89,25 @@ class UserArchitecture:
         """Create the builder of `module:function`."""
         self.__module__, _, self.__qualname__ = name.partition(":")
 
-    def __call__(self, recipe: Recipe) -> keras.Model:
-        """Build the model."""
-        return getattr(import_module(self.__module__), self.__qualname__)(recipe)
+    def __call__(self, recipe: Recipe, classes: int = 2) -> keras.Model:
+        """Build the model. The user's function gets the number of classes only if there are more than two."""
+        function = getattr(import_module(self.__module__), self.__qualname__)
+        return function(recipe) if classes == 2 else function(recipe, classes)
 
 
-def builder(name: str) -> Callable[[Recipe], keras.Model]:
-    """Return the builder of an architecture: a name in `ARCHITECTURES`, or `module:function`."""
+def builder(name: str) -> Callable[..., keras.Model]:
+    """Return the builder (recipe, classes) of an architecture: a name in `ARCHITECTURES`, or `module:function`."""
     return ARCHITECTURES[name] if name in ARCHITECTURES else UserArchitecture(name)
 
 
-def _stacked_lstms(recipe: Recipe, layers: int) -> keras.Model:
+def _stacked_lstms(recipe: Recipe, classes: int, layers: int) -> keras.Model:
     """Build LSTM layers, each of which reads the states of the one before."""
     token_ids, sequence, mask = _embedding(recipe)
     for number in range(layers):
         if number > 0:
             sequence = _channel_dropout(recipe.layer_dropout, recipe.units)(sequence)
         sequence = _lstm(recipe, number)(sequence, mask)
-    return _classifier(token_ids, sequence, mask, recipe)
+    return _classifier(token_ids, sequence, mask, recipe, classes)
 
 
 def _lstm(recipe: Recipe, number: int, go_backwards: bool = False) -> keras.layers.Layer:
@@ -147,9 +148,9 @@ def _channel_dropout(rate: float, channels: int) -> keras.layers.Layer:
 
 
 def _classifier(
-    token_ids: keras.KerasTensor, states: keras.KerasTensor, mask: keras.KerasTensor, recipe: Recipe
+    token_ids: keras.KerasTensor, states: keras.KerasTensor, mask: keras.KerasTensor, recipe: Recipe, classes: int
 ) -> keras.Model:
-    """Return the model that maps mean and maximum of the states over the tokens of a review to one logit."""
+    """Return the model that maps mean and maximum of the states over the tokens of a review to its logits."""
     import keras
 
     from tasks.models.keras_layers import KerasMeanMaxPooling
@@ -157,4 +158,9 @@ def _classifier(
 
     pooled = _for_device(FastMeanMaxPooling, KerasMeanMaxPooling)()(states, mask)
     pooled = keras.layers.Dropout(recipe.dropout)(pooled)
-    return keras.Model(token_ids, keras.layers.Dense(1, name="logit")(pooled))
+    return keras.Model(token_ids, keras.layers.Dense(output_width(classes), name="logit")(pooled))
+
+
+def output_width(classes: int) -> int:
+    """Return the number of logits of a model."""
+    return 1 if classes == 2 else classes

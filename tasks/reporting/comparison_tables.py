@@ -148,9 +148,10 @@ def calibration_table(calibration: pd.DataFrame) -> pd.DataFrame:
         "Log-loss": change("log_loss", "log_loss_scaled", 4),
         "Brier score": change("brier", "brier_scaled", 4),
         "Calibration error (points)": change("ece", "ece_scaled", 2, 100),
-        "Threshold": means["threshold"].map(lambda value: format_number(value, 3)),
-        "Accuracy (%)": change("accuracy", "accuracy_threshold", 2, 100),
     }
+    if means["threshold"].notna().any():  # that of more than two classes is not fitted
+        columns["Threshold"] = means["threshold"].map(lambda value: format_number(value, 3))
+        columns["Accuracy (%)"] = change("accuracy", "accuracy_threshold", 2, 100)
     return pd.DataFrame(columns, index=means.index).loc[in_display_order(means.index)].reset_index()
 
 
@@ -186,15 +187,18 @@ def error_table(mistakes: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES
     """Tabulate the reviews that every trial misclassifies, with an excerpt of their text.
 
     Args:
-        mistakes: Columns label (0 or 1), probability (of class 1, mean over the trials), text.
-        classes: Names of the classes 0 and 1.
+        mistakes: Columns label, predicted (with more than two classes), probability, text; see `confident_errors`.
+        classes: Names of the classes.
     """
     excerpts = mistakes["text"].str.slice(0, EXCERPT_CHARACTERS).map(lambda text: textwrap.fill(text, LINE_CHARACTERS))
-    names = dict(enumerate(classes))
+    names, is_binary = dict(enumerate(classes)), len(classes) == 2
+    predicted = 1 - mistakes["label"] if is_binary else mistakes["predicted"]
     columns = {
         "True label": mistakes["label"].map(names),
-        "Predicted label": (1 - mistakes["label"]).map(names),
-        f"Probability of {classes[1]} (%)": mistakes["probability"].map(lambda p: format_number(float(p), 1, 100)),
+        "Predicted label": predicted.map(names),
+        f"Probability of {classes[1] if is_binary else 'the predicted label'} (%)": mistakes["probability"].map(
+            lambda p: format_number(float(p), 1, 100)
+        ),
         "Review": excerpts,
     }
     return pd.DataFrame(columns)

@@ -20,6 +20,7 @@ from tasks.reporting.comparison_tables import (
     unscaled_note,
     variance_table,
 )
+from tasks.reporting.confusion_table import CONFUSION_NOTE, confusion_table
 from tasks.reporting.formatting import TextTable, text_table
 from tasks.reporting.nightly_text import nightly_table
 from tasks.reporting.summary_tables import (
@@ -34,6 +35,17 @@ from tasks.reporting.verdict_format import join_texts
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
 
+CALIBRATION = (
+    "Test reviews, mean over the seeds, before → after temperature scaling; accuracy with the threshold 0.5 → with the "
+    "best threshold. Temperature and threshold are fitted on the validation reviews, and are 1 and 0.5 unless others "
+    "are better in cross-validation."
+)
+MULTICLASS_CALIBRATION = (
+    "Test reviews, mean over the seeds, before → after temperature scaling: one temperature for all classes, fitted on "
+    "the validation reviews, which is 1 unless another one is better in cross-validation. The calibration error is "
+    "that of the predicted label. The Brier score is the sum over the classes, from 0 to 2. The predicted label is the "
+    "most probable one, so there is no threshold."
+)
 INTERVALS = "Intervals are 95% confidence intervals."
 
 
@@ -51,7 +63,7 @@ def report_sections(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) ->
 
     Args:
         frames: Frames of an evaluation by name; nights and alarms if there are several nightly runs.
-        classes: Names of the classes 0 and 1.
+        classes: Names of the classes.
     """
     return [
         *score_sections(frames, classes),
@@ -157,9 +169,7 @@ def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
         Section(
             "Calibration",
             text_table(calibration_table(frames["calibration"])),
-            "Test reviews, mean over the seeds, before → after temperature scaling; accuracy with the threshold 0.5 → "
-            "with the best threshold. Temperature and threshold are fitted on the validation reviews, and are 1 and "
-            f"0.5 unless others are better in cross-validation.{unscaled_note(frames['calibration'])}",
+            f"{CALIBRATION if len(classes) == 2 else MULTICLASS_CALIBRATION}{unscaled_note(frames['calibration'])}",
         ),
         Section(
             "Test accuracy by slice",
@@ -172,8 +182,16 @@ def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
             text_table(disagreement_table(frames["disagreement"])),
             "Share of test reviews (%) with different predicted labels, by the mean probability over the seeds.",
         ),
+        *confusion_sections(frames, classes),
         misclassified_section(frames["mistakes"], classes),
     ]
+
+
+def confusion_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
+    """Return the section on the most frequent confusions; none for two classes, which have one kind each."""
+    if len(classes) == 2:
+        return []
+    return [Section("Most frequent confusions", confusion_table(frames["confusions"], classes), CONFUSION_NOTE)]
 
 
 def misclassified_section(mistakes: pd.DataFrame, classes: Sequence[str]) -> Section:

@@ -10,7 +10,7 @@ from tasks.config.metric_names import METRIC_NAMES
 from tasks.data.balance import is_imbalanced
 from tasks.evaluation.metric_record import Metric
 from tasks.evaluation.metrics import METRICS
-from tasks.evaluation.scores import CLASS_NAMES, generalization_gaps, rank_by_validation
+from tasks.evaluation.scores import class_keys, generalization_gaps, rank_by_validation
 from tasks.reporting.formatting import (
     Cell,
     FormattedNumber,
@@ -21,8 +21,9 @@ from tasks.reporting.formatting import (
 )
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
+from tasks.storage.probabilities import count_classes
 
-DEFAULT_CLASSES = tuple(CLASS_NAMES.values())
+DEFAULT_CLASSES = class_keys(2)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def has_rare_class(frames: Frames) -> bool:
         return False
     predictions = frames["predictions"]
     labels = predictions.loc[predictions["split"] == "test", "label"]
-    return len(labels) > 0 and is_imbalanced(labels)
+    return len(labels) > 0 and is_imbalanced(labels, count_classes(predictions.columns))
 
 
 def class_table(reports: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> TextTable:
@@ -142,9 +143,9 @@ def class_table(reports: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES)
 
     Args:
         reports: The frame classes: columns architecture, seed, split, class, precision, recall, f1, support.
-        classes: Names of the classes 0 and 1.
+        classes: Names of the classes.
     """
-    class_names = dict(zip(DEFAULT_CLASSES, classes, strict=True))
+    class_names = dict(zip(class_keys(len(classes)), classes, strict=True))
     reports = reports[reports["split"] == "test"]
     means = reports.groupby(["architecture", "class"], sort=False)[["precision", "recall", "f1", "support"]].mean()
     rows: list[list[Cell]] = [

@@ -44,7 +44,7 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
     Args:
         frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes, predictions and learning_curve
             if they exist.
-        classes: Names of the classes 0 and 1.
+        classes: Names of the classes.
     """
     record = verdict_record(frames)
     return FormattedVerdict(

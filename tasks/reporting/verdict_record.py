@@ -63,7 +63,7 @@ class RareClass:
         share: Its share of the test reviews, in (0, 0.5).
         recall: Share of it that the recommended architecture finds, mean over the seeds.
         best: Architecture with the highest balanced accuracy on validation, which gives both classes the same weight;
-            None if none is above 50%, that of a constant prediction.
+            None if none is above that of a constant prediction, 50% for two classes.
         best_score: Mean of this balanced accuracy.
         best_recall: Share of the rarer class that this architecture finds in the test reviews.
     """
@@ -250,7 +250,8 @@ def _rare_class(frames: Frames, name: str) -> RareClass | None:
     balanced = frames["scores"].query("split == 'validation' and metric == @IMBALANCED_METRIC")
     means = balanced.groupby("architecture", observed=True)["value"].mean()
     share = float(support.min() / support.sum())
-    above_chance = [each for each in frames["groups"]["architecture"] if round(means.get(each, 0), 12) > 0.5]
+    chance = round(1 / len(support), 12)  # balanced accuracy of a constant prediction
+    above_chance = [each for each in frames["groups"]["architecture"] if round(means.get(each, 0), 12) > chance]
     if not above_chance:
         return RareClass(rare, share, float(recall[name]), None, np.nan, np.nan)
     best = max(above_chance, key=lambda each: round(means[each], 12))  # of equal ones the first

@@ -6,6 +6,7 @@ from tasks.config.labels import label, label_in_sentence
 from tasks.config.metric_names import IMBALANCED_METRIC
 from tasks.data.balance import min_class_share
 from tasks.evaluation.metrics import METRICS
+from tasks.evaluation.scores import class_keys
 from tasks.reporting.summary_tables import DEFAULT_CLASSES
 from tasks.reporting.verdict_format import format_score, format_size, join_labels, join_texts, pluralize
 from tasks.reporting.verdict_record import Cost, Verdict
@@ -20,7 +21,7 @@ def verdict_sentences(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES
 
     Args:
         verdict: Record of the run.
-        classes: Names of the classes 0 and 1.
+        classes: Names of the classes.
     """
     return [recommendation_sentence(verdict, classes), certainty_sentence(verdict), cost_sentence(verdict)]
 
@@ -62,9 +63,10 @@ def rare_class_clause(verdict: Verdict, classes: Sequence[str]) -> str:
     rare = verdict.rare_class
     if rare is None:
         return ""
-    name = dict(zip(DEFAULT_CLASSES, classes, strict=True))[rare.name]
+    name = dict(zip(class_keys(len(classes)), classes, strict=True))[rare.name]
     share, recall = (f"{100 * value:.1f}%" for value in (rare.share, rare.recall))
-    rarer = f"the rarer class {name} ({share} of the test reviews{_default_clause(verdict)})"
+    rank = "rarer" if len(classes) == 2 else "rarest"
+    rarer = f"the {rank} class {name} ({share} of the test reviews{_default_clause(verdict, len(classes))})"
     if rare.best in (None, verdict.recommended):
         subject = "it" if verdict.is_recommended else label(verdict.recommended)
         return f"; {subject} finds {recall} of {rarer}"
@@ -75,11 +77,11 @@ def rare_class_clause(verdict: Verdict, classes: Sequence[str]) -> str:
     )
 
 
-def _default_clause(verdict: Verdict) -> str:
+def _default_clause(verdict: Verdict, classes: int) -> str:
     """Format why the metric is not accuracy, if it was not chosen."""
     if not verdict.is_imbalance_default:
         return ""
-    return f"; below {100 * min_class_share():g}%, the default metric is {label_in_sentence(verdict.metric)}"
+    return f"; below {100 * min_class_share(classes):.3g}%, the default metric is {label_in_sentence(verdict.metric)}"
 
 
 def certainty_sentence(verdict: Verdict) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.config.file_options import MAX_CLASSES
 from tasks.config.metric_names import DEFAULT_METRIC, METRIC_NAMES
 from tasks.config.recipe import Recipe
 from tasks.storage.safe_files import Name
@@ -22,7 +23,7 @@ class RunInfo(BaseModel):
         source: Sentence that describes the data set.
         rows: Number of reviews of each split.
         fingerprint: SHA-256 of the reviews, hexadecimal.
-        classes: Names of the classes 0 and 1.
+        classes: Names of the classes, 2 to 100.
         vocabulary: File of the vocabulary in the cache; None in runs of versions that did not record it.
         metric: Main metric; runs of versions that did not record it used the default.
         caveats: Sentences about known limits of the data and of this run.
@@ -40,7 +41,7 @@ class RunInfo(BaseModel):
     source: Text
     rows: dict[Name, int]
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    classes: tuple[Name, Name]
+    classes: tuple[Name, ...] = Field(min_length=2, max_length=MAX_CLASSES)
     vocabulary: str | None = Field(default=None, pattern=r"^vocabulary-[0-9a-f]{16}\.parquet$")
     metric: str = Field(default=DEFAULT_METRIC, pattern=f"^({'|'.join(METRIC_NAMES)})$")
     caveats: tuple[Text, ...] = Field(max_length=100_000)

@@ -16,6 +16,7 @@ from tasks.config.parameters import SAFE_NAME
 from tasks.config.recipe import Recipe
 from tasks.storage import layout
 from tasks.storage.backends import storage_of
+from tasks.storage.probabilities import check_probability_columns
 from tasks.storage.run_info import RunInfo
 from tasks.storage.safe_files import LARGEST_RUN_INFO, json_model, reasons
 from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, as_frame, check_columns, check_names, parquet_table
@@ -33,7 +34,6 @@ TABLE_COLUMNS: dict[str, dict[str, Kind]] = {
     },
     "predictions": {
         "architecture": "text", "seed": "number", "split": "text", "review_id": "text", "label": "number",
-        "probability": "number",
     },
     "training_pairs": {
         "first": "text", "second": "text", "metric": "text", "training_variance": "number", "resamples": "number",
@@ -152,6 +152,8 @@ def _read_table(run_dir: Path, name: str) -> pd.DataFrame:
     limits = TABLE if name == "predictions" else SMALL_TABLE
     table = parquet_table(storage_of(path).read(path, limits.file), path, limits)
     check_columns(table, TABLE_COLUMNS[name], path)
+    if name == "predictions":
+        check_probability_columns(table, path)
     check_names(table, tuple(column for column in NAME_COLUMNS if column in TABLE_COLUMNS[name]), path)
     return as_frame(table, path)
 
@@ -193,7 +195,8 @@ def _read_trials(
     # A trial's file name contains the architecture, with `.` instead of the `:` of a user-defined one.
     matches = joined["name"].str.replace(r"-seed-.*", "", regex=True) == joined["architecture"].str.replace(":", ".")
     temperature = joined["temperature"].between(0, LARGEST_TEMPERATURE) & (joined["temperature"] > 0)
-    in_range = joined["accuracy"].between(0, 1) & joined["threshold"].between(0, 1) & temperature
+    threshold = joined["threshold"].between(0, 1) | joined["threshold"].isna()  # only two classes have one
+    in_range = joined["accuracy"].between(0, 1) & threshold & temperature
     in_range &= np.isfinite(joined["score"])
     if joined.empty or not weights.all() or not (matches & in_range).all():
         raise DamagedFileError(f"The tables in {escape_terminal(run_dir)} contain impossible values")

@@ -29,6 +29,7 @@ class TrialSpec:
         folder: Cache folder.
         resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
         reviews: File with the reviews and their groups; None if no groups are known.
+        classes: Number of classes.
     """
 
     architecture: str
@@ -41,6 +42,7 @@ class TrialSpec:
     folder: Path
     resample: int = 0
     reviews: Path | None = None
+    classes: int = 2
 
     @property
     def epochs(self) -> int:
@@ -129,8 +131,8 @@ class TrainedTrial:
 
     Attributes:
         history: One row per epoch and split (architecture, seed, epoch, split, metrics, seconds); none for a baseline.
-        predictions: One row per validation and test review (architecture, seed, review_id, split, label, probability);
-            none if the trial diverged.
+        predictions: One row per validation and test review (architecture, seed, review_id, split, label, and
+            probabilities, see `tasks.storage.probabilities`); none if the trial diverged.
         weights: Arrays by name.
         facts: Outcome and costs.
     """

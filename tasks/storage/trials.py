@@ -19,6 +19,7 @@ from tasks.config.escape import escape_terminal
 from tasks.storage import store
 from tasks.storage.backends import storage_of
 from tasks.storage.layout import history_file, predictions_file, weights_file
+from tasks.storage.probabilities import check_probability_columns
 from tasks.storage.safe_files import json_model
 from tasks.storage.safe_parquet import SMALL_TABLE, TABLE, Kind, check_columns
 from tasks.storage.trial_records import NOT_MEASURED, TrainedTrial, TrialResult
@@ -27,7 +28,6 @@ CELL = re.compile("^([^/]+)/(?:lstm|gru|simple_rnn)_cell/")  # in the name of a 
 PREDICTED_SPLITS = ("validation", "test")
 PREDICTIONS: dict[str, Kind] = {
     "architecture": "text", "seed": "number", "review_id": "text", "split": "text", "label": "number",
-    "probability": "number",
 }  # fmt: skip
 HISTORY: dict[str, Kind] = {
     "architecture": "text", "seed": "number", "epoch": "number", "split": "text", "loss": "number",
@@ -147,16 +147,22 @@ def _check_predictions(table: pa.Table, result: TrialResult, path: Path) -> None
     check_columns(table, PREDICTIONS, path)
     if len(table) == 0 and result.status == "diverged":
         return
+    columns = check_probability_columns(table, path)
     allowed: dict[str, set[Any]] = {
-        "architecture": {result.architecture}, "seed": {result.seed}, "label": {0, 1}, "split": set(PREDICTED_SPLITS)
+        "architecture": {result.architecture}, "seed": {result.seed}, "label": set(range(max(len(columns), 2))),
+        "split": set(PREDICTED_SPLITS),
     }  # fmt: skip
     values = {name: set(pc.unique(table[name]).to_pylist()) for name in allowed}
-    probability = pc.min_max(table["probability"]).as_py()
-    # `min_max` ignores NaN, so missing values are counted separately.
-    missing = pc.sum(pc.is_null(table["probability"], nan_is_null=True)).as_py()
     wrong = [name for name in allowed if not values[name] or values[name] - allowed[name]]
-    if wrong or missing or not 0 <= probability["min"] <= probability["max"] <= 1:
+    if wrong or not all(_are_probabilities(table[name]) for name in columns):
         raise store.DamagedFileError(f"{escape_terminal(path)} does not contain the predictions of this trial")
+
+
+def _are_probabilities(column: pa.ChunkedArray) -> bool:
+    limits = pc.min_max(column).as_py()
+    # `min_max` ignores NaN, so missing values are counted separately.
+    missing = pc.sum(pc.is_null(column, nan_is_null=True)).as_py()
+    return not missing and limits["min"] is not None and 0 <= limits["min"] <= limits["max"] <= 1
 
 
 def store_trial(

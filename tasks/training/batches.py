@@ -21,7 +21,7 @@ class Split:
     Attributes:
         tokens: Token ids of all reviews, one review after the other, (tokens,) uint16.
         offsets: Position of the first token of each review, and the number of tokens, (reviews + 1,) integers.
-        labels: Classes, (reviews,) int8, 0 or 1.
+        labels: Classes, (reviews,) int8, from 0.
     """
 
     tokens: np.ndarray

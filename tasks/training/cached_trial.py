@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
 from tasks.data.resample import resample_training
@@ -59,6 +60,7 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
     if spec.resample and spec.reviews:
         data = resample_training(data, store.table(spec.reviews), spec.resample)
     if spec.architecture in BASELINES:
-        return train_baseline(spec.architecture, data, spec.recipe, learn=BASELINES[spec.architecture])
-    build = builder(spec.architecture)
+        learn = BASELINES[spec.architecture]
+        return train_baseline(spec.architecture, data, spec.recipe, learn=learn, classes=spec.classes)
+    build = partial(builder(spec.architecture), classes=spec.classes)
     return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)

@@ -16,20 +16,22 @@ from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import USER_ARCHITECTURE
 from tasks.config.recipe import Recipe
-from tasks.models.registry import ARCHITECTURES, builder
+from tasks.models.registry import ARCHITECTURES, builder, output_width
 
 REQUIREMENT = (
     "Required is a function (recipe) -> keras.Model whose model reads (reviews, width) integers of any width, "
-    "0 = padding on the right, and returns one logit per review, (reviews, 1)."
+    "0 = padding on the right, and returns one logit per review, (reviews, 1). For more than two classes, required is "
+    "(recipe, classes) -> keras.Model with one logit per class, (reviews, classes)."
 )
 
 
-def check_user_architectures(architectures: Sequence[str], recipe: Recipe) -> None:
+def check_user_architectures(architectures: Sequence[str], recipe: Recipe, classes: int = 2) -> None:
     """Build each user-defined architecture, predict with it, and train it for one step, in a separate process.
 
     Args:
         architectures: Names of architectures. The project's own are not checked.
         recipe: Hyperparameters.
+        classes: Number of classes.
 
     Raises:
         UserError: If a check fails; it names all problems, and the lines in the user's files.
@@ -40,7 +42,7 @@ def check_user_architectures(architectures: Sequence[str], recipe: Recipe) -> No
     files = {name: user_module_file(name) for name in names}
     with ProcessPoolExecutor(1) as pool:  # loky does not import the main module again, so a script needs no guard
         try:
-            problems = pool.submit(find_problems, files, recipe).result()
+            problems = pool.submit(find_problems, files, recipe, classes).result()
         except BrokenProcessPool:
             problems = [f"{', '.join(names)}: the process that checked them died."]
     if problems:
@@ -97,12 +99,13 @@ def _module_path(folder: Path, name: str, parts: list[str]) -> Path:
     return path
 
 
-def find_problems(files: dict[str, Path], recipe: Recipe) -> list[str]:
+def find_problems(files: dict[str, Path], recipe: Recipe, classes: int = 2) -> list[str]:
     """Check architectures in this process, and return one sentence for each problem.
 
     Args:
         files: File of each architecture by its name.
         recipe: Hyperparameters.
+        classes: Number of classes.
     """
     from tasks.training.runtime import load_tensorflow
 
@@ -110,7 +113,7 @@ def find_problems(files: dict[str, Path], recipe: Recipe) -> list[str]:
     problems = []
     for name, file in files.items():
         try:
-            problems += [f"{name}: {problem}" for problem in _check_model(name, recipe)]
+            problems += [f"{name}: {problem}" for problem in _check_model(name, recipe, classes)]
         except Exception as error:  # the user's code may raise anything
             lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
             where = f" ({file.name}, line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
@@ -118,32 +121,33 @@ def find_problems(files: dict[str, Path], recipe: Recipe) -> list[str]:
     return problems
 
 
-def _check_model(name: str, recipe: Recipe) -> list[str]:
+def _check_model(name: str, recipe: Recipe, classes: int) -> list[str]:
     """Return the problems of the predictions of a model, or else those of its training."""
     import keras
 
-    model: Any = builder(name)(recipe)
+    model: Any = builder(name)(recipe, classes)
+    width = output_width(classes)
     if not isinstance(model, keras.Model):
         return [f"returns a {type(model).__name__} instead of a keras.Model."]
     rng = np.random.default_rng(0)
-    for reviews, width in ((3, 7), (2, 11)):
-        token_ids = rng.integers(1, recipe.vocabulary_size, (reviews, width), dtype=np.int32)
+    for reviews, tokens in ((3, 7), (2, 11)):
+        token_ids = rng.integers(1, recipe.vocabulary_size, (reviews, tokens), dtype=np.int32)
         logits = np.asarray(model(token_ids))
-        if logits.shape != (reviews, 1):
-            return [f"returns {logits.shape} for {reviews} reviews instead of ({reviews}, 1)."]
+        if logits.shape != (reviews, width):
+            return [f"returns {logits.shape} for {reviews} reviews instead of ({reviews}, {width})."]
         if not np.isfinite(logits).all():
             return ["returns logits that are NaN or infinite."]
-    untrained = _untrained_weights(model, recipe, rng)
+    untrained = _untrained_weights(model, recipe, rng, classes)
     return [f"does not train {', '.join(untrained)}: a training step does not change it."] if untrained else []
 
 
-def _untrained_weights(model: Any, recipe: Recipe, rng: np.random.Generator) -> list[str]:
+def _untrained_weights(model: Any, recipe: Recipe, rng: np.random.Generator, classes: int) -> list[str]:
     """Return the names of the trainable weights that one training step does not change."""
     from tasks.training.loop import training_step
 
     before = [weight.numpy() for weight in model.trainable_weights]
-    step = training_step(model, recipe, np.ones(2, np.float32), updates=1)
-    token_ids = rng.integers(1, recipe.vocabulary_size, (8, 9), dtype=np.int32)
-    step.update(token_ids, np.tile([0.0, 1.0], 4).astype(np.float32))
+    step = training_step(model, recipe, np.ones(classes, np.float32), updates=1)
+    labels = np.tile(np.arange(classes, dtype=np.float32), 4)
+    step.update(rng.integers(1, recipe.vocabulary_size, (len(labels), 9), dtype=np.int32), labels)
     pairs = zip(model.trainable_weights, before, strict=True)
     return [weight.path for weight, old in pairs if np.array_equal(weight.numpy(), old)]

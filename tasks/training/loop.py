@@ -53,7 +53,8 @@ class FittedModel:
         model: The model with the weights of its best epoch. If no epoch had a finite loss, with its initial weights.
         history: One row per epoch and split: epoch, split, loss, accuracy, precision, recall, seconds.
         facts: Outcome and duration.
-        validation_probabilities: (reviews,) float32 in [0, 1] of the best epoch; empty if no epoch had a finite loss.
+        validation_probabilities: Probabilities of the best epoch, see `prediction.predict`; empty if no epoch had a
+            finite loss.
     """
 
     model: keras.Model
@@ -68,8 +69,8 @@ class TrainingStep:
 
     Attributes:
         update: Updates the weights on one batch, (rows, width) int32 token ids and (rows,) float32 labels.
-        totals: Variable, (4,) float32, to which `update` adds the sum of losses and the numbers of true positives,
-            false positives and false negatives.
+        totals: Variable, (1 + 3 · logits,) float32, to which `update` adds the sum of losses and the numbers of true
+            positives, false positives and false negatives of class 1, or of each of several classes.
     """
 
     update: Callable[[np.ndarray, np.ndarray], None]
@@ -85,7 +86,7 @@ class Checkpoint:
         loss: Validation loss.
         seconds: Seconds since the start of the training.
         weights: Weights of the model.
-        probabilities: Validation probabilities, (reviews,) float32.
+        probabilities: Validation probabilities, see `prediction.predict`.
     """
 
     epoch: int
@@ -106,7 +107,7 @@ def fit(
     """Train a model until its validation loss stops decreasing, and restore the weights of the best epoch.
 
     Args:
-        build: Builds the untrained model.
+        build: Builds the untrained model, which has one logit for two classes, otherwise one for each class.
         recipe: Hyperparameters.
         train: Training reviews.
         validation: Validation reviews, which determine the best epoch.
@@ -118,7 +119,7 @@ def fit(
     with _private_keras_seeds(seed):
         model = build(recipe)
     row_widths = padded_widths(train, recipe.max_tokens)
-    weights = class_weights(train.labels, recipe.class_weights)
+    weights = class_weights(train.labels, recipe.class_weights, max(model.output_shape[-1], 2))
     epochs = recipe.planned_epochs(len(row_widths))
     updates = epochs * math.ceil(len(row_widths) / recipe.batch_size)
     step = training_step(model, recipe, weights, updates)
@@ -176,11 +177,11 @@ def _train_epoch(
     step: TrainingStep, train: Split, row_widths: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> dict[str, float]:
     """Update the weights on each batch of an epoch, and return the scores on the training reviews."""
-    step.totals.assign(np.zeros(4, np.float32))
+    step.totals.assign(np.zeros(step.totals.shape, np.float32))
     for width, rows in make_batches(row_widths, batch_size, rng):
         step.update(pad_right(train, rows, width), train.labels[rows].astype(np.float32))
-    loss, true_positives, false_positives, false_negatives = step.totals.numpy().tolist()
-    return scores_from_totals(loss, true_positives, false_positives, false_negatives, len(train.labels))
+    loss, *counts = step.totals.numpy().tolist()
+    return scores_from_totals(loss, np.reshape(counts, (3, -1)), len(train.labels))
 
 
 def _count_flops(model: keras.Model, train_widths: np.ndarray, validation_widths: np.ndarray, epochs: int) -> float:
@@ -217,7 +218,7 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray, updat
     Args:
         model: The untrained model.
         recipe: Hyperparameters.
-        weights: (2,) weight of each class in the loss, see `class_weights`.
+        weights: (classes,) weight of each class in the loss, see `class_weights`.
         updates: Number of updates in all planned epochs.
     """
     import keras
@@ -226,7 +227,8 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray, updat
     optimizer = keras.optimizers.Adam(learning_rates(recipe, updates), beta_2=BETA_2, global_clipnorm=1.0)
     variables = [variable.value for variable in model.trainable_variables]
     optimizer.build(model.trainable_variables)
-    totals = tf.Variable(np.zeros(4, np.float32))
+    totals = tf.Variable(np.zeros(1 + 3 * model.output_shape[-1], np.float32))
+    losses_and_counts = _binary_losses if model.output_shape[-1] == 1 else _multiclass_losses
 
     # Autograph would write files into the temporary folder, and a killed process would leave them there.
     signature = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)]
@@ -234,15 +236,37 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray, updat
     @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
     def update(token_ids: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            logits = model(token_ids, training=True)[:, 0]
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+            losses, counts = losses_and_counts(model(token_ids, training=True), labels)
             losses *= tf.gather(tf.constant(weights), tf.cast(labels, tf.int32))
             loss = tf.reduce_mean(losses)
         # The gradient of the embedding is sparse; Keras' Adam is several times slower on sparse gradients.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
         optimizer.apply(gradients, model.trainable_variables)
-        predicted = tf.cast(logits > 0, tf.float32)
-        counts = [predicted * labels, predicted * (1 - labels), (1 - predicted) * labels]
-        totals.assign_add(tf.stack([tf.reduce_sum(losses), *map(tf.reduce_sum, counts)]))
+        totals.assign_add(tf.concat([[tf.reduce_sum(losses)], *counts], axis=0))
 
     return TrainingStep(update, totals)
+
+
+def _binary_losses(logits: Variable, labels: Variable) -> tuple[Variable, list[Variable]]:
+    """Return the loss of each review, and the three counts of `TrainingStep.totals`, from (reviews, 1) logits."""
+    import tensorflow as tf
+
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits[:, 0])
+    return losses, _count(tf.cast(logits > 0, tf.float32), labels[:, None])
+
+
+def _multiclass_losses(logits: Variable, labels: Variable) -> tuple[Variable, list[Variable]]:
+    """Return what `_binary_losses` returns, from (reviews, classes) logits."""
+    import tensorflow as tf
+
+    numbers, classes = tf.cast(labels, tf.int32), logits.shape[-1]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=numbers, logits=logits)
+    return losses, _count(tf.one_hot(tf.argmax(logits, axis=1), classes), tf.one_hot(numbers, classes))
+
+
+def _count(predicted: Variable, true: Variable) -> list[Variable]:
+    """Count true positives, false positives and false negatives by column, from (reviews, columns) 0 or 1."""
+    import tensorflow as tf
+
+    products = (predicted * true, predicted * (1 - true), (1 - predicted) * true)
+    return [tf.reduce_sum(product, axis=0) for product in products]

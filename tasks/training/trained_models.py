@@ -19,7 +19,7 @@ from tasks.config.escape import escape_terminal
 from tasks.config.recipe import Recipe
 from tasks.data.tokenization import FIRST_TOKEN_ID
 from tasks.models.baselines import BASELINES, Baseline, restore_baseline
-from tasks.models.registry import ARCHITECTURES, builder
+from tasks.models.registry import ARCHITECTURES, builder, output_width
 from tasks.storage import store
 from tasks.storage.layout import weights_file
 from tasks.storage.safe_files import LARGEST_FILE
@@ -35,13 +35,14 @@ MAX_HEADER_BYTES = 1_000_000
 VOCABULARY_COLUMNS: dict[str, Kind] = {"word": "text", "count": "number", "index": "number"}
 
 
-def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
+def load_network(folder: Path, name: str, recipe: Recipe, classes: int = 2) -> keras.Model:
     """Return the trained network of a trial.
 
     Args:
         folder: Cache folder.
         name: Name of the trial in the cache.
         recipe: Hyperparameters of the trial.
+        classes: Number of classes.
 
     Raises:
         ValueError: If the name is not that of a trial of a network.
@@ -56,26 +57,27 @@ def load_network(folder: Path, name: str, recipe: Recipe) -> keras.Model:
         except UserError as error:
             known = ", ".join(ARCHITECTURES)
             raise ValueError(f"{name!r:.200} is not a trial of a network. Networks: {known}. {error}") from None
-    model = build_network(architecture, recipe, path)
+    model = build_network(architecture, recipe, path, classes)
     if read_trial(folder, name) is None:
         raise MissingFileError(f"{escape_terminal(path)} is incomplete")
     return model
 
 
-def build_network(architecture: str, recipe: Recipe, path: Path) -> keras.Model:
+def build_network(architecture: str, recipe: Recipe, path: Path, classes: int = 2) -> keras.Model:
     """Build a network with the weights in a file; errors as in `load_network`.
 
     Args:
         architecture: Name in `ARCHITECTURES`, or `module:function` of a user-defined architecture.
         recipe: Hyperparameters of the network.
         path: File of the weights, with its checksum file.
+        classes: Number of classes.
     """
     arrays = read_weights(path)
     # Any network has at least this many weights. A recipe of a few bytes could otherwise allocate gigabytes.
     smallest = recipe.vocabulary_size * recipe.embedding_size + recipe.units**2
     if architecture in ARCHITECTURES and sum(array.size for array in arrays.values()) < smallest:
         raise store.DamagedFileError(f"{escape_terminal(path)} contains too few weights for this recipe")
-    model = builder(architecture)(recipe)
+    model = builder(architecture)(recipe, classes)
     set_weights(model, arrays, path)
     return model
 
@@ -103,7 +105,7 @@ def read_vocabulary(path: Path, recipe: Recipe) -> pd.DataFrame:
     return as_frame(table.replace_schema_metadata(), path)
 
 
-def load_baseline(folder: Path, name: str) -> Baseline:
+def load_baseline(folder: Path, name: str, classes: int = 2) -> Baseline:
     """Return the trained baseline of a trial; arguments and errors as in `load_network`."""
     path = weights_file(folder, name)
     architecture = architecture_of(name)
@@ -111,31 +113,33 @@ def load_baseline(folder: Path, name: str) -> Baseline:
         raise ValueError(f"{name!r:.200} is not a trial of a baseline. Baselines: {', '.join(BASELINES)}")
     if read_trial(folder, name) is None:
         raise MissingFileError(f"{escape_terminal(path)} is incomplete")
-    return build_baseline(architecture, path)
+    return build_baseline(architecture, path, classes)
 
 
-def build_baseline(name: str, path: Path) -> Baseline:
+def build_baseline(name: str, path: Path, classes: int = 2) -> Baseline:
     """Build a baseline, a name in `BASELINES`, with the weights in a file; errors as in `load_network`."""
     try:
         arrays = read_weights(path)
-        _check_baseline_weights(name, arrays)
+        _check_baseline_weights(name, arrays, classes)
         return restore_baseline(name, arrays)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise store.DamagedFileError(f"{escape_terminal(path)} contains no weights of a {name}") from error
 
 
-def _check_baseline_weights(name: str, arrays: Mapping[str, np.ndarray]) -> None:
+def _check_baseline_weights(name: str, arrays: Mapping[str, np.ndarray], classes: int) -> None:
     """Raise ValueError unless the names, shapes and types are those of a baseline's weights."""
     if name == "majority":
-        if set(arrays) != {"share"} or arrays["share"].shape != (1,) or not 0 <= arrays["share"][0] <= 1:
-            raise ValueError("not the share of a class")
+        shares = arrays["share"] if set(arrays) == {"share"} else np.empty(0)
+        if shares.shape != (output_width(classes),) or not ((shares >= 0) & (shares <= 1)).all():
+            raise ValueError("not the shares of the classes")
         return
     floats = {"coefficients", "intercept", *(["idf"] if name == "tfidf_logistic" else [])}
     if set(arrays) != {"vocabulary", *floats} or arrays["vocabulary"].dtype != np.uint8:
         raise ValueError("other names or types")
-    terms = arrays["vocabulary"].tobytes().count(b"\n") + 1
-    shapes = {each: (1,) if each == "intercept" else (terms,) for each in floats}
-    if any(arrays[each].shape != shape or arrays[each].dtype.kind != "f" for each, shape in shapes.items()):
+    terms, width = arrays["vocabulary"].tobytes().count(b"\n") + 1, output_width(classes)
+    columns = (width,) if width > 1 else ()
+    shapes = {"coefficients": (terms, *columns), "intercept": (width,), "idf": (terms,)}
+    if any(arrays[each].shape != shapes[each] or arrays[each].dtype.kind != "f" for each in floats):
         raise ValueError("other shapes or types")
 
 

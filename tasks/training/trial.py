@@ -22,6 +22,7 @@ from tasks.data.tokenization import encode, normalize_text, text_array
 from tasks.models.baselines import BASELINES, Baseline, LabeledTexts
 from tasks.models.registry import builder
 from tasks.storage.fingerprint import code_version
+from tasks.storage.probabilities import PROBABILITY, probability_table
 from tasks.storage.trial_records import TrainedTrial, TrainingFacts
 from tasks.storage.trials import PREDICTED_SPLITS
 from tasks.training.batches import Split
@@ -35,7 +36,9 @@ BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
 BASELINE_RECIPE = {"tokenizer", "class_weights"}  # the part of a recipe that a baseline depends on
 
 
-def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str, *, resampled: bool = False) -> str:
+def trial_name(
+    architecture: str, seed: int, recipe: Recipe, fingerprint: str, *, resampled: bool = False, classes: int = 2
+) -> str:
     """Return the name of a trial in the cache: `lstm-seed-0-<16 hexadecimal digits of its cache key>`.
 
     Args:
@@ -44,6 +47,7 @@ def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str, *
         recipe: Hyperparameters; the key of a baseline covers only `BASELINE_RECIPE`.
         fingerprint: Fingerprint of the data that the trial reads.
         resampled: Whether the training reviews are a bootstrap resample, so that the key covers its code as well.
+        classes: Number of classes, which is part of the key if there are more than two.
     """
     is_baseline = architecture in BASELINES
     inputs = {
@@ -53,6 +57,8 @@ def trial_name(architecture: str, seed: int, recipe: Recipe, fingerprint: str, *
         "code": code_version(*code_roots(architecture), *((resample_training,) if resampled else ())),
         "libraries": {name: version(name) for name in (BASELINE_LIBRARIES if is_baseline else TRIAL_LIBRARIES)},
     }
+    if classes > 2:
+        inputs["classes"] = classes
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     return f"{architecture.replace(':', '.')}-seed-{seed}-{key[:16]}"
 
@@ -86,7 +92,7 @@ def train_network(
         seed: Seed of the initial weights, the order of the reviews and the dropout.
         recipe: Hyperparameters.
         encoded: Encoded reviews: columns review_id, split, label and tokens.
-        build: Builds the model.
+        build: Builds the model, with one logit for two classes, otherwise one for each class.
         on_epoch: Called after each epoch, see `loop.fit`.
     """
     reset_peak_memory()
@@ -108,7 +114,12 @@ def train_network(
 
 
 def train_baseline(
-    name: str, reviews: pa.Table, recipe: Recipe, *, learn: Callable[[LabeledTexts, LabeledTexts], Baseline]
+    name: str,
+    reviews: pa.Table,
+    recipe: Recipe,
+    *,
+    learn: Callable[[LabeledTexts, LabeledTexts], Baseline],
+    classes: int = 2,
 ) -> TrainedTrial:
     """Train a baseline and predict the validation and test reviews.
 
@@ -117,6 +128,7 @@ def train_baseline(
         reviews: Reviews: columns review_id, split, label and text.
         recipe: Hyperparameters, of which `BASELINE_RECIPE` is used.
         learn: Fits the baseline to the training reviews, tuned on the validation reviews.
+        classes: Number of classes.
 
     Returns:
         The trial; its history has no rows.
@@ -125,7 +137,7 @@ def train_baseline(
     rows = {split: reviews.filter(pc.equal(reviews["split"], split)) for split in ("train", *PREDICTED_SPLITS)}
     weight: Literal["balanced"] | None = "balanced" if recipe.class_weights else None
     splits = {
-        split: LabeledTexts(_normalized_texts(table, recipe.tokenizer), table["label"].to_numpy(), weight)
+        split: LabeledTexts(_normalized_texts(table, recipe.tokenizer), table["label"].to_numpy(), weight, classes)
         for split, table in rows.items()
     }
     start = time.perf_counter()
@@ -151,12 +163,15 @@ def _predictions(rows: Mapping[str, pa.Table], probabilities: Mapping[str, np.nd
 
     Args:
         rows: Reviews by split.
-        probabilities: (reviews,) float32 in [0, 1] by split.
+        probabilities: Float32 in [0, 1] by split: (reviews,) of class 1, or (reviews, classes) of more classes.
     """
     columns = ["review_id", "split", "label"]
     if not probabilities:
-        return pd.DataFrame(columns=[*columns, "probability"])
-    parts = [rows[split].select(columns).to_pandas().assign(probability=p) for split, p in probabilities.items()]
+        return pd.DataFrame(columns=[*columns, PROBABILITY])
+    parts = [
+        rows[split].select(columns).to_pandas().assign(**probability_table(values))
+        for split, values in probabilities.items()
+    ]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -17,6 +17,13 @@ def gru(recipe: Recipe) -> keras.Model:
     return keras.Model(token_ids, keras.layers.Dense(1)(keras.layers.Dropout(recipe.dropout)(state)))
 
 
+def any_classes(recipe: Recipe, classes: int = 2) -> keras.Model:
+    """Return a gated recurrent unit with one logit for two classes, otherwise one for each class."""
+    token_ids, vectors = _embedded(recipe)
+    width = 1 if classes == 2 else classes
+    return keras.Model(token_ids, keras.layers.Dense(width)(keras.layers.GRU(recipe.units)(vectors)))
+
+
 def attention_lstm(recipe: Recipe) -> keras.Model:
     """Return an LSTM with attention over its states (Yang et al. 2016)."""
     token_ids, vectors = _embedded(recipe)

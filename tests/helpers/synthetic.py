@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.calibration import calibrate, reliability_table
+from tasks.evaluation.calibration import calibrate
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
 from tasks.evaluation.predictions import predictions_of_split
+from tasks.evaluation.reliability import reliability_table
 from tasks.evaluation.scores import classification_reports, confusion_matrices, score_trials
 from tasks.nightly.trend import TREND_COLUMNS
 from tasks.statistics.comparison import compare

@@ -88,7 +88,7 @@ def test_onnx_model_predicts_like_the_model_of_the_run(past: Path, tmp_path: Pat
     assert export_command(past, folder, "--onnx") == 0
     assert ONNX_FILE in (folder / README_FILE).read_text()
     tokens = tokenize(text_array(TEXTS), store.frame(folder / VOCABULARY_FILE), max_tokens=12).to_pylist()
-    token_ids = np.array([[0] * (12 - len(each)) + each for each in tokens])
+    token_ids = np.array([each + [0] * (12 - len(each)) for each in tokens])
     probabilities = run_onnx_model(store.read_bytes(folder / ONNX_FILE), token_ids)
     for selection in (ModelSelection(model=folder), ModelSelection(results=str(past), architecture="simple_rnn")):
         predicted = load_predictor(selection).predict(TEXTS)["probability"]

@@ -59,7 +59,11 @@ def test_lines_of_stdin_are_classified(predict: Say, monkeypatch: pytest.MonkeyP
 def test_a_file_has_the_same_predictions_on_stdout_and_in_a_file(predict: Say, tiny: Path, tmp_path: Path) -> None:
     code, out, _ = predict("--json", "--file", str(tiny))
     shown = pd.DataFrame(map(json.loads, out.splitlines()))
+    probabilities = pd.DataFrame(shown.pop("probabilities").tolist())
     assert code == 0
+    assert (list(probabilities), probabilities["positive"].tolist()) == (
+        ["negative", "positive"], shown["probability"].tolist()
+    )  # fmt: skip
     code, out, _ = predict("--file", str(tiny), "--output", str(tmp_path / "scored.parquet"))
     assert (code, out.startswith("400 rows: ")) == (0, True)
     scored = pd.read_parquet(tmp_path / "scored.parquet")

@@ -295,9 +295,9 @@ def check_computed_again(read: Callable[[], object]) -> None:
 
 
 def read_notes(place: Path, path: Path) -> None:
-    counts = {"train": 1}
+    counts, sizes = {"train": 1}, {"train": (1, 0)}
     record: Dataset | EncodedFiles = (
-        Dataset("", "0" * 64, counts, counts, ("a", "b"), "given", 0, 0, (), {}, path.name)
+        Dataset("", "0" * 64, counts, sizes, ("a", "b"), "given", 0, 0, (), {}, path.name)
         if path.name.startswith("reviews")
         else EncodedFiles(path.name, "x", "0" * 64)
     )

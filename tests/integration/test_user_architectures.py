@@ -41,6 +41,16 @@ def test_all_invalid_architectures_are_reported_with_their_lines() -> None:
     assert "keras.Model" in requirement
 
 
+def test_architectures_for_more_than_two_classes_get_their_number() -> None:
+    check_user_architectures([f"{MODULE}:any_classes"], RECIPE, 5)
+    assert builder(f"{MODULE}:any_classes")(RECIPE, 5).output_shape == (None, 5)
+    with pytest.raises(UserError) as refused:
+        check_user_architectures([f"{MODULE}:gru"], RECIPE, 5)
+    problem, requirement = str(refused.value).splitlines()
+    assert problem.startswith(f"{MODULE}:gru: TypeError")
+    assert "(recipe, classes) -> keras.Model with one logit per class" in requirement
+
+
 @pytest.mark.failure_mode("unsafe-name")
 @pytest.mark.parametrize(
     ("name", "said"),

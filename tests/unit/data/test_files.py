@@ -133,7 +133,7 @@ def test_usual_labels_are_mapped(tmp_path, pair, ending):
     ("labels", "positive", "said"),
     [
         ("1 2 2", None, "labels '2' (2 rows), '1' (1 rows); allowed: 0/1"),
-        ("a b c", None, "allowed: 0/1"),
+        ("a a b", None, "allowed: 0/1"),
         ("a b c", "a", "that label and one other"),
         ("a b b", "x", "that label and one other"),
         ("1 1 1", None, "all of one class"),
@@ -166,6 +166,12 @@ def test_any_labels_are_mapped_or_rejected_with_their_counts(tmp_path, labels):
     mapping = {"0": 0, "neg": 0, "negative": 0, "false": 0, "1": 1, "pos": 1, "positive": 1, "true": 1}
     if {mapping.get(word) for word in words} == {0, 1}:
         assert list(read_reviews(path).frame["label"]) == [mapping[word] for word in words]
+        return
+    if len({word for word in words if word not in ("", "none", "nan")}) > 2 and set(words) - mapping.keys():
+        try:
+            assert len(read_reviews(path).classes) == len(set(words))
+        except UserError:
+            assert "no label" in refusal(path)
         return
     message = refusal(path)
     assert "class" in message or "allowed: 0/1" in message or "no label" in message

@@ -40,7 +40,7 @@ def is_close(frame: pd.DataFrame, name: str) -> bool:
 def test_many_copies_of_a_text_stay_in_training():
     loaded = split(copies(("Good", 1, 300), ("Bad", 0, 150), different=550))
     assert loaded.dataset.rows == {"test": 200, "train": 640, "validation": 160}
-    assert loaded.dataset.positives == {"test": 115, "train": 368, "validation": 92}
+    assert loaded.dataset.class_sizes == {"test": (85, 115), "train": (272, 368), "validation": (68, 92)}
     assert set(loaded.frame.loc[loaded.frame["text"].isin(["Good", "Bad"]), "split"]) == {"train"}
     assert any(sentence.startswith("448 of 1,000 reviews are copies") for sentence in loaded.dataset.caveats)
 
@@ -55,7 +55,9 @@ def test_emoji_that_are_the_whole_text_are_different_texts():
 def test_one_dominant_text_is_reported():
     loaded = split(copies(("Good", 1, 2_000), different=200))
     assert set(loaded.frame.loc[loaded.frame["text"] == "Good", "split"]) == {"train"}
-    assert loaded.dataset.positives == {"test": 67, "train": 2_011, "validation": 22}
+    assert {split: sizes[1] for split, sizes in loaded.dataset.class_sizes.items()} == {
+        "test": 67, "train": 2_011, "validation": 22
+    }  # fmt: skip
     assert any("the largest has 2,000 reviews" in sentence for sentence in loaded.dataset.caveats)
 
 

@@ -11,18 +11,20 @@ from tasks.evaluation.calibration import (  # fmt: skip
     TEMPERATURES,
     apply_temperature,
     best_threshold,
-    brier_score,
     calibrate,
-    expected_calibration_error,
     fit_temperature,
     fit_threshold,
-    reliability_bins,
-    reliability_table,
     temperature_obstacle,
 )
 from tasks.evaluation.cross_validation import FOLDS, assign_folds
 from tasks.evaluation.grouping import make_groups
 from tasks.evaluation.metrics import log_loss
+from tasks.evaluation.reliability import (  # fmt: skip
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+    reliability_table,
+)
 from tests.helpers.examples import examples
 from tests.simulations.calibration import draw, simulate
 

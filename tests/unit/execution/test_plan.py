@@ -20,7 +20,7 @@ from tasks.storage.trial_records import TrialSpec, select_compared
 
 ROWS = {"train": 8, "validation": 2, "test": 2}
 REVIEWS = Dataset(
-    source="12 reviews", fingerprint="f" * 64, rows=ROWS, positives=ROWS, classes=("negative", "positive"),
+    source="12 reviews", fingerprint="f" * 64, rows=ROWS, class_sizes={}, classes=("negative", "positive"),
     validation="given", duplicates=0, across_splits=0, caveats=(), file="reviews.parquet",
 )  # fmt: skip
 WHOLE = EncodedDataset("whole.parquet", "v", "a" * 64, 1.0, REVIEWS)

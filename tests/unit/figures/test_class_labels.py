@@ -7,7 +7,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 
-from tasks.evaluation.calibration import reliability_table
+from tasks.evaluation.reliability import reliability_table
 from tasks.evaluation.scores import confusion_matrices
 from tasks.figures import class_labels, registry, render
 from tasks.figures.style import encode
