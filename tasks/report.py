@@ -37,7 +37,7 @@ from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo
 
 # Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
-TERMINAL_COLUMNS = {0: "Architecture", 1: "Test ({unit})", 2: "Difference [95%]", 3: "Verdict", 5: "Training (s)"}
+TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict", 6: "Training (s)"}
 MAX_CELL_LENGTH = 40  # characters; a longer name is cut
 BOX_WIDTH = 80  # characters of a line in a terminal
 

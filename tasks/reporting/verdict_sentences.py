@@ -66,7 +66,7 @@ def rare_class_clause(verdict: Verdict, classes: Sequence[str]) -> str:
     name = dict(zip(class_keys(len(classes)), classes, strict=True))[rare.name]
     share, recall = (f"{100 * value:.1f}%" for value in (rare.share, rare.recall))
     rank = "rarer" if len(classes) == 2 else "rarest"
-    rarer = f"the {rank} class {name} ({share} of the test reviews{_default_clause(verdict, len(classes))})"
+    rarer = f"the {rank} class “{name}” ({share} of the test reviews{_default_clause(verdict, len(classes))})"
     if rare.best in (None, verdict.recommended):
         subject = "it" if verdict.is_recommended else label(verdict.recommended)
         return f"; {subject} finds {recall} of {rarer}"

@@ -33,14 +33,17 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
     rows: list[list[Cell]] = []
     for row in frames["groups"].to_dict("records"):
         cost = read_cost(row)
-        score = format_number(row["test_mean"], unit.digits, unit.factor)
-        rows.append([label(row["architecture"]), score, _difference(row, metric), _word(row, verdict), *_costs(cost)])
+        scores = [format_number(row[name], unit.digits, unit.factor) for name in ("validation_mean", "test_mean")]
+        rows.append([label(row["architecture"]), *scores, _difference(row, metric), _word(row, verdict), *_costs(cost)])
     for name in verdict.without_scores:
         unknown = format_number(None)
-        rows.append([label(name), unknown, unknown, FAILED, *_costs(Cost(parameters=_parameters(frames, name)))])
+        rows.append(
+            [label(name), unknown, unknown, unknown, FAILED, *_costs(Cost(parameters=_parameters(frames, name)))]
+        )
     difference = f"Difference to {label(verdict.recommended)} ({unit.difference}) [95% interval]"
     header = [
         "Architecture",
+        METRICS[metric].header("Validation"),
         METRICS[metric].header("Test"),
         difference,
         "Verdict",
@@ -70,7 +73,7 @@ def verdict_table_note(verdict: Verdict) -> str:
             f"Differences are in {metric.unit.long_difference}; their intervals are not corrected.{metric.direction}",
             *used,
             "Training time is that of one seed and includes compiling the network, which takes most of it if there are "
-            "few reviews; prediction time is that of one review.",
+            "few reviews; prediction time is that of one review. Both depend on the load of the machine.",
         ]
     )
 

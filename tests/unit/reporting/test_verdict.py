@@ -280,7 +280,7 @@ def check_sentences(record: Verdict, frames: Frames) -> None:
         seeds = f"{each.trials} seed{'s' * (each.trials > 1)}"
         share = f"{each.diverged + each.failed} of {seeds} of {label(each.architecture)}"
         assert len(record.failures) > 3 or share in formatted.sentences[1]
-    words = {str(row[0]): str(row[3]) for row in formatted.table.rows}
+    words = {str(row[0]): str(row[4]) for row in formatted.table.rows}
     assert len(words) == record.others + 1 + len(record.without_scores)
     expected = dict.fromkeys(record.without_scores, "failed")
     for category, word in zip(
@@ -408,7 +408,7 @@ def test_architecture_without_scores_is_named() -> None:
     formatted = format_verdict(frames)
     assert "Simple RNN" in formatted.sentences[1]
     assert any("Simple RNN" in sentence for sentence in formatted.limits)
-    assert [str(cell) for cell in formatted.table.rows[-1]][:4] == ["Simple RNN", "not known", "not known", "failed"]
+    assert [str(cell) for cell in formatted.table.rows[-1]][:5] == ["Simple RNN", *["not known"] * 3, "failed"]
 
 
 def test_majority_class_that_is_worse_is_in_no_limit() -> None:
