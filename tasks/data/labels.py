@@ -125,7 +125,12 @@ def _ordered_classes(options: LabelOptions, counts: pd.Series, problems: Problem
             "--label-column, some of its labels by --classes a,b,c, or two classes by --positive a,b"
         )
     named = [normalize_label(name) for name in options.names]
-    if set(counts.index) <= set(named):
+    if unnamed := sorted(set(counts.index) - set(named)) if named else []:
+        problems.add(
+            f"labels {_shown(counts)}; the file names its classes, and not {', '.join(map(repr, unnamed))[:200]}. "
+            "Leave these rows out by --classes a,b,c"
+        )
+    if named:
         return [label for label in dict.fromkeys(named) if label in counts.index]
     if all(NUMBER.fullmatch(label) for label in counts.index):
         return sorted(counts.index, key=Decimal)

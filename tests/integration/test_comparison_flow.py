@@ -213,7 +213,7 @@ def test_user_error_in_a_data_file_is_found_before_training(api: str, tmp_path: 
         environment={"PREFECT_API_URL": api},
     )
     assert done.returncode == 2
-    assert "'neutral' (40 rows)" in done.stderr
+    assert "'neutral' (train: 40" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.safetensors"))
 

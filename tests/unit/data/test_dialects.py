@@ -221,8 +221,8 @@ def test_columns_of_a_file_without_header_are_numbered_from_0(tmp_path):
 
 
 def test_all_problems_of_a_file_with_semicolons_are_in_one_message(tmp_path):
-    message = refusal(written(tmp_path, "text;label\na;1\n;0\nb;maybe\nc\n"))
+    message = refusal(written(tmp_path, "text;label\na;good\n;bad\nb;good\nc\n"))
     assert "cannot be used (read as separated by semicolons)" in message
     assert "no text" in message
-    assert "'maybe' (1 rows)" in message
+    assert "'bad' (1 rows)" in message
     assert "line 5 has 1" in message

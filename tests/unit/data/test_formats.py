@@ -196,7 +196,9 @@ def test_workbook_is_read(tmp_path):
 
 
 def test_problems_of_a_workbook_are_named(tmp_path):
-    message = refusal(workbook(tmp_path, [["text", "label"], ["a", 1], [None, 0], ["b", "x"]], sheets=("Data", "More")))
+    message = refusal(
+        workbook(tmp_path, [["text", "label"], ["a", "y"], [None, "y"], ["b", "x"]], sheets=("Data", "More"))
+    )
     assert "read as sheet 'Data', the first of 2" in message
     assert "no text; delete these rows (1 in all: row 3)" in message
     assert "'x' (1 rows)" in message
@@ -262,7 +264,10 @@ def test_class_names_of_hugging_face_parquet_are_used(tmp_path):
     stars = exported(tmp_path, [0, 1, 2, 3, 4], ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"])
     assert read_reviews(stars, positive="4 stars,5 stars").classes == ("1 star, 2 stars, 3 stars", "4 stars, 5 stars")
     assert read_reviews(stars, positive="3,4").classes[1] == "4 stars, 5 stars"
-    assert "'-1' (1 rows)" in refusal(exported(tmp_path, [0, 1, -1], ["ham", "spam"]))
+    message = refusal(exported(tmp_path, [0, 1, -1], ["ham", "spam"]))
+    assert "'-1' (1 rows)" in message
+    assert "the file names its classes" in message
+    assert "--classes" in message
 
 
 @pytest.mark.parametrize(
@@ -349,8 +354,8 @@ def test_content_of_every_file_is_part_of_the_fingerprints(tmp_path):
 
 
 def test_problems_of_all_files_are_in_one_message(tmp_path):
-    train = written(tmp_path, "text,label\na,1\n,0\nb,x\n")
-    test = written(tmp_path, "text,label\n ,1\nc,0\n", "test.csv")
+    train = written(tmp_path, "text,label\na,y\n,y\nb,x\n")
+    test = written(tmp_path, "text,label\n ,y\nc,y\n", "test.csv")
     other = written(tmp_path, "review;label\na;1\n", "validation.csv")
     message = refusal(train, test_data=str(test), validation_data=str(other))
     assert "no text; delete these rows (1 in all: line 3 of own.csv)" in message

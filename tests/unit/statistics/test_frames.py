@@ -129,8 +129,9 @@ def test_groups_of_the_reviews_reach_every_table(trials: list[TrialResult], tmp_
     store.write(path, own)
     for name, frame in compute_frames(trials, REVIEWS, tmp_path).items():
         pd.testing.assert_frame_equal(alone[name], frame, check_exact=True, obj=name)
-    store.write(path, own.assign(cluster=np.arange(len(texts)) // 4, group="film"))
-    grouped = load_or_compute_frames(trials, REVIEWS, tmp_path)
+    other = "reviews-in-groups"  # the name of stored reviews covers their content
+    store.write(reviews_file(tmp_path, other), own.assign(cluster=np.arange(len(texts)) // 4, group="film"))
+    grouped = load_or_compute_frames(trials, other, tmp_path)
     setup = grouped["setup"].iloc[0]
     assert (setup["test_groups"], setup["validation_groups"], bool(setup["groups_known"])) == (10, 10, True)
     for name in (

@@ -48,7 +48,7 @@ def test_order_of_rows_does_not_change_the_fraction():
 
 
 def test_fraction_with_too_few_reviews_raises_with_counts():
-    with pytest.raises(UserError, match=r"0\.1.* 7 negative.* 3 positive.* 100"):
+    with pytest.raises(UserError, match=r"0\.1.* 3 reviews of a class.* 100 training reviews"):
         keep_training_fraction(table(), 0.1)
 
 
