@@ -82,18 +82,14 @@ def differences(
     rows = [name for name in groups["architecture"] if name in to_best and name != best]
     rows = in_display_order([*visible_architectures(rows, colors), best])
     margin = unit.factor * (DEFAULT_MARGIN if setup is None else float(setup["margin"].iloc[0]))
-    band = f" The gray band is the equivalence margin of ±{margin:g} {unit.difference}." if metric.has_margin else ""
     trained = training_differences(training_pairs, best, metric)
     deviations = difference_deviations(add_training_variance(pairs, training_pairs), best, rows, metric)
     notes = failed_counts(pairs)
     figure, (panels,) = create_figure(
         1, 2 if deviations else 1, 13 if deviations else 10.2, 1.9 + rows_height(rows, notes),
         f"Differences in test {metric.text} to the best architecture",
-        f"Test {metric.text} minus that of {label(best)} (star), the architecture with the {metric.best} validation "
-        f"{metric.text}, in {unit.long_difference}.{metric.direction} A bar is the 95% confidence interval of the "
-        f"difference.{TRAINING_CAPTION if trained else ''}{band} The column beside it states the result of the "
-        "significance test; it is corrected for the number of pairs. Values outside the axis are marked at its "
-        f"edge.{SOURCES_CAPTION if deviations else ''}{omission_note(groups['architecture'], rows)}",
+        difference_caption(metric, best, margin, with_training=bool(trained), with_sources=bool(deviations))
+        + omission_note(groups["architecture"], rows),
         sharey=True, **({"width_ratios": [2.2, 1]} if deviations else {}),
     )  # fmt: skip
     axes = panels[0]
@@ -113,6 +109,27 @@ def differences(
     axes.set_xlabel(f"Difference in test {metric.text} ({unit.long_difference})")
     add_difference_legend(figure, with_training=bool(trained))
     return figure
+
+
+def difference_caption(metric: Metric, best: str, margin: float, *, with_training: bool, with_sources: bool) -> str:
+    """Return the caption of the figure `differences`.
+
+    Args:
+        metric: The main metric.
+        best: The architecture with the best validation score.
+        margin: Half-width of the equivalence band, in the unit of differences.
+        with_training: Whether there are intervals for other training reviews.
+        with_sources: Whether the figure shows standard deviations by source.
+    """
+    unit = metric.unit
+    band = f" The gray band is the equivalence margin of ±{margin:g} {unit.difference}." if metric.has_margin else ""
+    return (
+        f"Test {metric.text} minus that of {label(best)} (star), the architecture with the {metric.best} validation "
+        f"{metric.text}, in {unit.long_difference}.{metric.direction} A bar is the 95% confidence interval of the "
+        f"difference.{TRAINING_CAPTION if with_training else ''}{band} The column beside it states the result of the "
+        "significance test; it is corrected for the number of pairs. Values outside the axis are marked at its "
+        f"edge.{SOURCES_CAPTION if with_sources else ''}"
+    )
 
 
 def training_differences(training_pairs: pd.DataFrame | None, best: str, metric: Metric) -> dict[str, PairDifference]:
