@@ -37,7 +37,7 @@ from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo
 
 # Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
-TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict", 6: "Training (s)"}
+TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict", -2: "Training (s)"}
 MAX_CELL_LENGTH = 40  # characters; a longer name is cut
 BOX_WIDTH = 80  # characters of a line in a terminal
 
@@ -67,7 +67,7 @@ def publish(
         The result of the comparison.
     """
     dataset = encoded.dataset
-    verdict = format_verdict(frames, dataset.classes)
+    verdict = format_verdict(frames, dataset.classes, class_weights=settings.get("class_weights"))
     failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
     notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
     caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]

@@ -1,4 +1,4 @@
-"""Figures of the errors: accuracy by slice, and disagreement between architectures."""
+"""Figures of the errors: scores by slice, and disagreement between architectures."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from tasks.figures.layout import (
     LINE_HEIGHT,
     TEXT_COLOR,
     Colors,
-    axis_limits,
     centered_offsets,
     create_figure,
     legend_height,
+    metric_limits,
     omission_note,
     visible_architectures,
     wrap_label,
 )
 from tasks.figures.style import marker
+from tasks.statistics.main_metric import main_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,25 +31,34 @@ if TYPE_CHECKING:
 SIGNIFICANCE_LEVEL = 0.05
 
 
-def accuracy_by_slice(slices: pd.DataFrame, colors: Colors) -> Figure | None:
-    """Plot test accuracy by slice with its interval, a row per slice, a marker per architecture.
+def accuracy_by_slice(
+    slices: pd.DataFrame, colors: Colors, slice_scores: pd.DataFrame | None = None, setup: pd.DataFrame | None = None
+) -> Figure | None:
+    """Plot the main metric by slice with its interval, a row per slice, a marker per architecture.
 
     Args:
         slices: Columns architecture, slice, accuracy, low, high (in [0, 1]), reviews, p_adjusted (against the
             remaining reviews; NaN if there is no test).
         colors: Architecture to color.
+        slice_scores: The same with score instead of accuracy, in the main metric; None if that is accuracy.
+        setup: Column metric, the main metric; None for the default.
     """
-    rows = slices[(slices["reviews"] > 0) & np.isfinite(slices["accuracy"])]
+    metric = main_metric(None if slice_scores is None else setup)
+    scores = slices.rename(columns={"accuracy": "score"}) if slice_scores is None else slice_scores
+    rows = scores[(scores["reviews"] > 0) & np.isfinite(scores["score"])]
+    ends = ["score", "low", "high"]
+    rows = rows.assign(**(metric.unit.factor * rows[ends]))
     names, slice_names = visible_architectures(rows["architecture"], colors), list(rows["slice"].unique())
     if not names:
         return None
     height = max(0.11 * len(names) + 0.12, 0.45)
     figure, ((axes,),) = create_figure(
-        1, 1, 9.6, max(1.4 + height * len(slice_names), legend_height(names, more_lines=4)), "Test accuracy by slice",
+        1, 1, 9.6, max(1.4 + height * len(slice_names), legend_height(names, more_lines=4)),
+        f"Test {metric.text} by slice",
         "A slice is a subset of the test reviews, such as long reviews. Each architecture predicts with the mean "
         "probability over its seeds. Bars are 95% confidence intervals and reflect sampling of reviews only. A filled "
-        "marker is significantly different from the accuracy of the same architecture on the remaining reviews "
-        f"(adjusted p < {SIGNIFICANCE_LEVEL}). Baselines are diamonds. The axis does not start at 0."
+        f"marker is significantly different from the {metric.text} of the same architecture on the remaining reviews "
+        f"(adjusted p < {SIGNIFICANCE_LEVEL}).{metric.direction} Baselines are diamonds. The axis does not start at 0."
         + omission_note(rows["architecture"], names),
     )  # fmt: skip
     rows = rows[rows["architecture"].isin(names)]
@@ -60,18 +70,18 @@ def accuracy_by_slice(slices: pd.DataFrame, colors: Colors) -> Figure | None:
             plot_slice_score(axes, row, place + shifts[row["architecture"]], colors[row["architecture"]])
     counts = rows.drop_duplicates("slice").set_index("slice")["reviews"]
     axes.set_yticks(range(len(slice_names)), [f"{n[0].upper()}{n[1:]}\n{counts[n]:,} reviews" for n in slice_names])
-    axes.set(ylim=(len(slice_names) - 0.5, -0.5), xlabel="Test accuracy (%)")
-    axes.set_xlim(*axis_limits(100 * rows[["accuracy", "low", "high"]].to_numpy().ravel()))
+    axes.set(ylim=(len(slice_names) - 0.5, -0.5), xlabel=metric.header("Test"))
+    axes.set_xlim(*metric_limits(rows[ends].to_numpy().ravel(), metric))
     axes.grid(visible=False, axis="y")
     add_slice_legend(figure, names, colors)
     return figure
 
 
 def plot_slice_score(axes: Axes, row: Mapping[Hashable, Any], height: float, color: str) -> None:
-    """Plot the accuracy of one architecture on one slice; the marker is filled if it is significantly different."""
-    axes.plot([100 * row["low"], 100 * row["high"]], [height, height], color=color, lw=1.3, alpha=0.6, zorder=2)
+    """Plot the score of one architecture on one slice; the marker is filled if it is significantly different."""
+    axes.plot([row["low"], row["high"]], [height, height], color=color, lw=1.3, alpha=0.6, zorder=2)
     face = color if row["p_adjusted"] < SIGNIFICANCE_LEVEL else "white"
-    axes.plot(100 * row["accuracy"], height, marker(row["architecture"]), color=color, markerfacecolor=face,
+    axes.plot(row["score"], height, marker(row["architecture"]), color=color, markerfacecolor=face,
               markersize=5, markeredgewidth=1.3, zorder=3)  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from tasks.config.labels import in_display_order, label
-from tasks.evaluation.metric_record import Unit
+from tasks.evaluation.metric_record import Metric, Unit
 from tasks.evaluation.metrics import METRICS
 from tasks.figures.verdict_labels import verdict_label
 from tasks.reporting.formatting import (
@@ -169,11 +169,16 @@ def unscaled_note(calibration: pd.DataFrame) -> str:
     return f" A temperature of 1 leaves the probabilities as they are: {'; '.join(reasons)}." if reasons else ""
 
 
-def slice_table(slices: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate test accuracy by slice in percent, one column per architecture; the majority class is left out."""
+def slice_table(slices: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Tabulate the score by slice, one column per architecture; the majority class is left out.
+
+    Args:
+        slices: Columns architecture, slice, reviews, low, high, and the score, named after the metric.
+        metric: Metric of the score.
+    """
     rows = slices.query("architecture != 'majority'")
     names = rows["slice"] + " (" + rows["reviews"].astype(str) + ")"
-    cells = format_intervals(rows, "accuracy", "low", "high")
+    cells = format_intervals(rows, metric.name, "low", "high", metric.unit.factor)
     table = pivot_architectures(rows.assign(slice=names, value=cells), rows="slice")
     return table.rename(columns={"slice": "Slice (reviews)"})
 

@@ -29,7 +29,7 @@ class Report:
         verdict: The verdict, at most three sentences.
         sections: Tables that follow the figures.
         verdict_section: Table below the verdict with a note on how to read it; None without a comparison.
-        limits: Sentences on what could not be detected, and what would resolve it.
+        limits: Sentences on limitations, such as differences that could not be detected, and what would resolve them.
         findings: Sentences on further findings.
         nightly: Sentences on the nightly runs.
     """
@@ -59,7 +59,7 @@ class ReportContent:
         split_sizes: Sentences with the number of reviews of each split.
         verdict: The verdict, at most three sentences.
         verdict_section: Table below the verdict; None without a comparison.
-        limits: Sentences on what could not be detected, and what would resolve it.
+        limits: Sentences on limitations, such as differences that could not be detected, and what would resolve them.
         findings: Sentences on further findings.
         nightly: Sentences on the nightly runs.
         best: Name of the architecture with the best validation score; None if no architecture has a score.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.evaluation.metric_record import NATS, PERCENT
 from tasks.evaluation.metrics import METRICS
 from tasks.reporting.comparison_tables import (
@@ -47,6 +48,7 @@ MULTICLASS_CALIBRATION = (
     "most probable one, so there is no threshold."
 )
 INTERVALS = "Intervals are 95% confidence intervals."
+SLICES = f", predicted by the mean probability over the seeds. {INTERVALS[:-1]} and reflect sampling of reviews only."
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ def variance_sections(frames: Frames) -> list[Section]:
 def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
     """Return the sections on calibration, accuracy by slice, disagreement and misclassified reviews."""
     return [
+        *slice_sections(frames),
         Section(
             "Calibration",
             text_table(calibration_table(frames["calibration"])),
@@ -173,9 +176,8 @@ def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
         ),
         Section(
             "Test accuracy by slice",
-            text_table(slice_table(frames["slices"])),
-            "Accuracy (%) of the mean probability over the seeds. Intervals are 95% confidence intervals and reflect "
-            "sampling of reviews only.",
+            text_table(slice_table(frames["slices"], METRICS[DEFAULT_METRIC])),
+            f"{METRICS[DEFAULT_METRIC].header('Test')}{SLICES}",
         ),
         Section(
             "Disagreement between architectures",
@@ -184,6 +186,17 @@ def error_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
         ),
         *confusion_sections(frames, classes),
         misclassified_section(frames["mistakes"], classes),
+    ]
+
+
+def slice_sections(frames: Frames) -> list[Section]:
+    """Return the section on the main metric by slice; none if it is accuracy, which has its own section."""
+    if "slice_scores" not in frames:
+        return []
+    metric = main_metric(frames["setup"])
+    table = slice_table(frames["slice_scores"].rename(columns={"score": metric.name}), metric)
+    return [
+        Section(f"Test {metric.text} by slice", text_table(table), f"{metric.header('Test')}{SLICES}{metric.direction}")
     ]
 
 

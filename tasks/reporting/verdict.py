@@ -1,4 +1,4 @@
-"""The verdict of a run: three sentences, a table, what could not be detected, and further findings."""
+"""The verdict of a run: three sentences, a table, its limitations, and further findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class FormattedVerdict:
         title: Title of the table.
         table: How each architecture compares with the recommended one, and its costs.
         note: How to read the table.
-        limits: What could not be detected, and what would resolve it.
+        limits: Limitations, such as differences that could not be detected, and what would resolve them.
         findings: Further findings.
     """
 
@@ -38,13 +38,16 @@ class FormattedVerdict:
     findings: Sequence[str]
 
 
-def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> FormattedVerdict:
+def format_verdict(
+    frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES, *, class_weights: bool | None = None
+) -> FormattedVerdict:
     """Return the verdict of a run.
 
     Args:
         frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes, predictions and learning_curve
             if they exist.
         classes: Names of the classes.
+        class_weights: Whether all classes had the same weight in training; None if it is not known.
     """
     record = verdict_record(frames)
     return FormattedVerdict(
@@ -54,7 +57,7 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
         table=verdict_table(frames, record),
         note=verdict_table_note(record),
         limits=[
-            *limit_sentences(record, train_review_count(frames)),
+            *limit_sentences(record, train_review_count(frames), class_weights=class_weights),
             *group_sentences(frames["setup"]),
         ],
         findings=finding_sentences(frames),

@@ -12,12 +12,15 @@ from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.significance import INCONCLUSIVE
 
 
-def limit_sentences(verdict: Verdict, train_reviews: int | None = None) -> list[str]:
+def limit_sentences(
+    verdict: Verdict, train_reviews: int | None = None, *, class_weights: bool | None = None
+) -> list[str]:
     """Return sentences on what the run could not detect, and what would resolve it.
 
     Args:
         verdict: Record of the run.
         train_reviews: Number of training reviews; None if it is not known.
+        class_weights: Whether all classes had the same weight in training; None if it is not known.
     """
     return [
         *inconclusive_sentences(verdict),
@@ -25,7 +28,7 @@ def limit_sentences(verdict: Verdict, train_reviews: int | None = None) -> list[
         *remedy_sentences(verdict),
         *one_seed_sentences(verdict),
         *failure_sentences(verdict),
-        *rare_class_sentences(verdict),
+        *rare_class_sentences(verdict, class_weights=class_weights),
         *diverged_resample_sentences(verdict),
         condition_sentence(train_reviews, verdict.training),
     ]
@@ -114,14 +117,19 @@ def _failure_sentence(failure: SeedFailures, metric: str) -> str:
     return f"{label(failure.architecture)}: {'; '.join(clauses)}.{without} A smaller learning rate may resolve this."
 
 
-def rare_class_sentences(verdict: Verdict) -> list[str]:
-    """Format what accuracy does not show if one class is rare, and why another metric is the default."""
+def rare_class_sentences(verdict: Verdict, *, class_weights: bool | None = None) -> list[str]:
+    """Format what accuracy does not show if one class is rare, what to try, and why another metric is the default."""
     sentences, default = [], label_in_sentence(DEFAULT_METRIC)
     if verdict.rare_class is not None:
         shown = [label_in_sentence(name) for name in METRIC_NAMES if METRICS[name].is_for_imbalance]
+        remedy = (
+            " A run with --class-weights, which gives all classes the same weight in training, may find more of it, "
+            "usually with more errors in other classes."
+        )
         sentences.append(
             f"{100 * verdict.rare_class.share:.1f}% of the test reviews are of the rarer class, so {default} says "
             f"little about it. Look at {join_texts(shown)} in the summary, and at recall by class."
+            f"{remedy if class_weights is False else ''}"
         )
     if verdict.is_imbalance_default:
         sentences.append(

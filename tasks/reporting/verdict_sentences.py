@@ -88,36 +88,27 @@ def certainty_sentence(verdict: Verdict) -> str:
     """Format how the other architectures compare with the recommended one, and which seeds failed."""
     seeds = seed_clauses(verdict)
     if not verdict.others:
-        return f"{'; '.join(['There is no other architecture to compare it with', *seeds])}."
+        return f"{'; '.join(['How certain: there is no other architecture to compare it with', *seeds])}."
     clauses = "; ".join([*comparison_clauses(verdict), *training_clauses(verdict), *seeds])
-    reference = f"compared with {label(verdict.recommended)} on the test reviews"
-    lead = certainty_lead(verdict)
-    return f"{lead}: {reference}, {clauses}." if lead else f"{reference[:1].upper()}{reference[1:]}, {clauses}."
-
-
-def certainty_lead(verdict: Verdict) -> str:
-    """Format in a few words whether the choice is certain; empty without a recommendation."""
-    if not verdict.is_recommended:
-        return ""
-    if verdict.undecided:
-        return "The choice is open"
-    return "Others are equally good" if verdict.equivalent else "The choice is clear"
+    tested = verdict.others > len(verdict.inconclusive)
+    level = f" (level {100 * verdict.alpha:g}% over all pairs)" if tested else ""
+    return f"How certain: compared with {label(verdict.recommended)} on the test reviews{level}, {clauses}."
 
 
 def comparison_clauses(verdict: Verdict) -> list[str]:
-    """Format the result of the comparison with each other architecture, one clause for each kind of result."""
+    """Format the result of the comparison with each other architecture, one clause for each kind of result.
+
+    Those that a reader could choose instead come first.
+    """
+    seeds = pluralize(verdict.min_seeds, "shared seed")
     results = {
         "significantly better": verdict.better,
-        "significantly worse": verdict.worse,
+        "not significantly different and may be as good or better": verdict.not_significant,
         f"equivalent within {format_size(verdict.margin, verdict.metric)}": verdict.equivalent,
-        "not significantly different": verdict.not_significant,
+        "significantly worse": verdict.worse,
+        f"not tested, so the comparison is inconclusive (a test takes at least {seeds})": verdict.inconclusive,
     }
-    tested = [f"{_names(names, verdict)} {_is(names)} {result}" for result, names in results.items() if names]
-    if tested:
-        tested[-1] += f" (level {100 * verdict.alpha:g}% over all pairs)"
-    names = verdict.inconclusive
-    untested = f"inconclusive (a test takes at least {pluralize(verdict.min_seeds, 'shared seed')})"
-    return [*tested, *([f"{_names(names, verdict)} {_is(names)} {untested}"] if names else [])]
+    return [f"{_names(names, verdict)} {_is(names)} {result}" for result, names in results.items() if names]
 
 
 def training_clauses(verdict: Verdict) -> list[str]:

@@ -1,5 +1,7 @@
 """Table below the verdict: how each architecture compares with the recommended one, and what it costs."""
 
+from collections.abc import Mapping
+
 from tasks.config.labels import label
 from tasks.evaluation.metrics import METRICS
 from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number
@@ -17,6 +19,7 @@ WORDS = {
     INCONCLUSIVE: "inconclusive",
 }
 FAILED = "failed"
+FAILED_SEEDS = "Failed seeds"  # column that exists only if there are any
 
 
 def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
@@ -30,16 +33,16 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
         The table, the recommended architecture first. Architectures of which every trial diverged are last.
     """
     metric, unit = verdict.metric, METRICS[verdict.metric].unit
+    failed = failed_seeds(frames, verdict)
     rows: list[list[Cell]] = []
     for row in frames["groups"].to_dict("records"):
         cost = read_cost(row)
         scores = [format_number(row[name], unit.digits, unit.factor) for name in ("validation_mean", "test_mean")]
-        rows.append([label(row["architecture"]), *scores, _difference(row, metric), _word(row, verdict), *_costs(cost)])
+        name, result = str(row["architecture"]), [_difference(row, metric), _word(row, verdict)]
+        rows.append([label(name), *scores, *result, *_failed_cell(failed, name), *_costs(cost)])
     for name in verdict.without_scores:
-        unknown = format_number(None)
-        rows.append(
-            [label(name), unknown, unknown, unknown, FAILED, *_costs(Cost(parameters=_parameters(frames, name)))]
-        )
+        unknown, cost = format_number(None), Cost(parameters=_parameters(frames, name))
+        rows.append([label(name), unknown, unknown, unknown, FAILED, *_failed_cell(failed, name), *_costs(cost)])
     difference = f"Difference to {label(verdict.recommended)} ({unit.difference}) [95% interval]"
     header = [
         "Architecture",
@@ -47,11 +50,28 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
         METRICS[metric].header("Test"),
         difference,
         "Verdict",
+        *([FAILED_SEEDS] if failed else []),
         "Parameters",
         "Training (s)",
         "Prediction (ms)",
     ]
     return TextTable(header, rows)
+
+
+def failed_seeds(frames: Frames, verdict: Verdict) -> dict[str, tuple[int, int]]:
+    """Return the numbers of failed and of all seeds of each architecture with failed ones; diverged ones are failed."""
+    failed = {each.architecture: (each.diverged + each.failed, each.trials) for each in verdict.failures}
+    diverged = {name: int((frames["trials"]["architecture"] == name).sum()) for name in verdict.without_scores}
+    return failed | {name: (count, count) for name, count in diverged.items()}
+
+
+def _failed_cell(failed: Mapping[str, tuple[int, int]], name: str) -> list[Cell]:
+    """Return the cell of an architecture in the column `FAILED_SEEDS`; nothing if there is no such column."""
+    if not failed:
+        return []
+    count, seeds = failed.get(name, (0, 0))
+    text = f"{count} of {seeds}" if count else "0"
+    return [FormattedNumber(text, text, count)]
 
 
 def verdict_table_note(verdict: Verdict) -> str:
@@ -63,6 +83,9 @@ def verdict_table_note(verdict: Verdict) -> str:
         "Not significant: tested, but not significantly different.": verdict.not_significant,
         f"Inconclusive: not tested, with fewer than {verdict.min_seeds} shared seeds.": verdict.inconclusive,
         "Failed: no seed has a score.": verdict.without_scores,
+        "Failed seeds: diverged, at the level of chance, or far below the other seeds.": (
+            verdict.failures or verdict.without_scores
+        ),
         f"Significant: p ≤ {verdict.alpha:g} after Holm’s correction over all pairs.": (
             verdict.better + verdict.worse + verdict.not_significant
         ),

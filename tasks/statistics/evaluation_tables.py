@@ -13,9 +13,10 @@ from tasks.storage.archives import Files
 from tasks.storage.safe_parquet import SMALL_TABLE, Kind, as_frame, check_columns, parquet_table
 
 Frames = dict[str, pd.DataFrame]  # table name to table
-# Tables that exist only if there are several train fractions, or resamples of the training reviews.
+# Tables that exist only if there are several train fractions, resamples of the training reviews, or another main metric
+# than accuracy.
 OPTIONAL_TABLES = {
-    "learning_curve", "resampled_trials", "resampled_scores", "variance_components", "training_pairs"
+    "learning_curve", "resampled_trials", "resampled_scores", "variance_components", "training_pairs", "slice_scores",
 }  # fmt: skip
 TABLE_COLUMNS = {
     "trials": "architecture seed parameters train_seconds cpu_seconds epochs best_epoch status train_reviews weights "
@@ -57,6 +58,7 @@ TABLE_COLUMNS = {
     ),
     "reliability": "architecture seed bin predicted observed low high reviews",
     "slices": "architecture slice accuracy low high reviews rest_accuracy p p_adjusted note",
+    "slice_scores": "architecture slice score low high reviews rest_score p p_adjusted note",
     "disagreement": "architecture",
     "mistakes": "review_id label probability text",
     "resampled_trials": "architecture resample seed status parameters train_seconds train_reviews weights "

@@ -10,9 +10,10 @@ import pandas as pd
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
-from tasks.config.metric_names import AUTO_METRIC
+from tasks.config.metric_names import AUTO_METRIC, DEFAULT_METRIC
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
 from tasks.evaluation.grouping import add_groups
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.predictions import Predictions, predictions_of_split
 from tasks.evaluation.scores import generalization_gaps
 from tasks.evaluation.trial_evaluation import load_or_compute_evaluation, trial_tables
@@ -21,6 +22,7 @@ from tasks.statistics.evaluation_tables import Frames, parse_frames
 from tasks.statistics.learning_curve import learning_curve
 from tasks.statistics.main_metric import main_metric
 from tasks.statistics.options import ComparisonOptions
+from tasks.statistics.slice_scores import slice_scores
 from tasks.statistics.training_sample import compare_training_samples
 from tasks.storage import store
 from tasks.storage.archives import Files
@@ -101,7 +103,7 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path, me
     options = replace(options, metric=main_metric(frames["setup"]).name)
     frames |= learning_curve_frames(trials, folder, texts, options.metric)
     frames |= training_sample_frames(trials, folder, stored, texts, splits["test"], frames, options)
-    return frames | error_frames(splits["test"], texts)
+    return frames | error_frames(splits["test"], texts, options.metric)
 
 
 def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
@@ -219,15 +221,18 @@ def resampled_scores(trials: Sequence[TrialResult], folder: Path, reviews: Path)
     return pd.DataFrame(rows, columns=["architecture", "resample", "seed", "split", "metric", "value"])
 
 
-def error_frames(test: Predictions, reviews: pd.DataFrame) -> Frames:
-    """Return the tables slices, disagreement and mistakes.
+def error_frames(test: Predictions, reviews: pd.DataFrame, metric: str = DEFAULT_METRIC) -> Frames:
+    """Return the tables slices, disagreement and mistakes, and slice_scores if the main metric is not accuracy.
 
     Args:
         test: Predictions of the test split.
         reviews: Columns review_id, split, text.
+        metric: Main metric.
     """
-    return {
-        "slices": score_slices(test, assign_slices(reviews)),
+    slices = assign_slices(reviews)
+    scores = {} if metric == DEFAULT_METRIC else {"slice_scores": slice_scores(test, slices, METRICS[metric])}
+    return scores | {
+        "slices": score_slices(test, slices),
         "disagreement": disagreement_matrix(test).rename_axis("architecture").reset_index(),
         "mistakes": confident_errors(test, reviews),
     }

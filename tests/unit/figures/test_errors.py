@@ -55,6 +55,16 @@ def test_slice_is_a_row_with_one_marker_per_architecture():
     ]
 
 
+def test_slices_are_shown_in_the_main_metric_and_its_unit():
+    scores = make_slices(accuracy=[0.4, 0.3, 0.35, 0.2, np.nan, 0.7]).rename(columns={"accuracy": "score"})
+    setup = pd.DataFrame({"metric": ["log_loss"]})
+    figures = registry.plot_figures({"slices": make_slices(), "slice_scores": scores, "setup": setup})
+    axes = figures["accuracy_by_slice"].axes[0]
+    assert [float(mark.get_xdata()[0]) for mark in axes.lines[1::2]] == pytest.approx([0.4, 0.35, 0.3, 0.2])
+    assert "log-loss" in axes.get_xlabel()
+    assert "nats" in axes.get_xlabel()
+
+
 def test_filled_marker_means_significantly_different():
     marks = registry.plot_figures({"slices": make_slices()})["accuracy_by_slice"].axes[0].lines[1::2]
     filled = [to_hex(mark.get_markerfacecolor()) != "#ffffff" for mark in marks]
