@@ -57,7 +57,7 @@ bench: .venv/ready
 
 # The project itself is installed from this folder: editable, and without a network. The recurrent loops are compiled,
 # so that the first run does not wait for it.
-.venv/ready: .venv/packages pyproject.toml tasks/models/kernels.py
+.venv/ready: .venv/packages pyproject.toml tasks/models/kernels.py tasks/models/averages.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@$(BIN)/python -m tasks.training.compile_kernels
 	@touch $@

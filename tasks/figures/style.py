@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 # Baselines are gray: they are the reference for the networks.
-BASELINE_COLORS = {"majority": "#B8B8B8", "tfidf_logistic": "#7F7F7F", "nb_svm": "#333333"}
+BASELINE_COLORS = {
+    "majority": "#B8B8B8",
+    "tfidf_logistic": "#7F7F7F",
+    "nb_svm": "#333333",
+    "averaged_embeddings": "#595959",
+}
 # Okabe & Ito 2008, "Color Universal Design": distinguishable with all common types of color blindness.
 COLORS = {
     "simple_rnn": "#E69F00",

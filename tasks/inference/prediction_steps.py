@@ -41,6 +41,8 @@ TERMS = (
     f"`{EXAMPLES_FILE}` are positions of terms, counted from 0, each once."
 )
 VALUES = {
+    "averaged_embeddings": "Values: The value of a term that occurs n times is n, divided by the sum of n over all "
+    "terms of the text.",
     "nb_svm": "Values: The value of a term is 1 if it occurs in the text, otherwise 0.",
     "tfidf_logistic": "Values: The value of a term that occurs n times is (1 + ln n) · `idf` of the term. All "
     "values of a text are divided by their Euclidean norm, the square root of the sum of their squares.",

@@ -1,4 +1,4 @@
-"""Baselines for comparison with the networks: majority class, TF-IDF with logistic regression, NB-SVM.
+"""Baselines for comparison with the networks: majority class, TF-IDF with logistic regression, NB-SVM, embeddings.
 
 They read all tokens of a review as unigrams and bigrams, depend on no seed, and are tuned on the validation reviews. A
 baseline is a function from training and validation reviews to a `Baseline`, listed in `BASELINES`.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.metrics import log_loss
+from tasks.models.linear_model import LinearModel
 from tasks.models.terms import TermCounter, learn_terms
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Candidates of the inverse regularization strength; the one with the lowest validation log-loss is used.
 LOGISTIC_C = (3.0, 10.0, 30.0, 100.0)
 SVM_C = (0.003, 0.01, 0.03, 0.1)
+LEARNING_RATES = (0.1, 0.25, 0.5, 1.0)
 # Interpolation of the weights of NB-SVM with their mean magnitude (Wang and Manning 2012, table 2: 0.25).
 INTERPOLATION = 0.25
 
@@ -151,11 +152,39 @@ def presence(counts: csr_matrix) -> csr_matrix:
     return counts.sign()
 
 
+def averaged_embeddings(train: LabeledTexts, validation: LabeledTexts) -> Baseline:
+    """Fit a softmax regression on the mean of trained embeddings of the unigrams and bigrams, see `averages`."""
+    from tasks.models.averages import fit_averages  # compiled code is loaded only if a training needs it
+
+    terms, counts = learn_terms(train.texts)
+    counter = TermCounter(terms)
+    features, validation_features = proportions(counts), proportions(counter.count(validation.texts))
+
+    def fit(rate: float) -> LinearModel:
+        logits = fit_averages(features, train.labels, train.weights, classes=train.classes, rate=rate)
+        if train.classes > 2:
+            return LinearModel(*logits)
+        coefficients, intercept = (values[..., 1] - values[..., 0] for values in logits)
+        return LinearModel(coefficients, float(intercept))
+
+    best = min(map(fit, LEARNING_RATES), key=lambda model: model.loss(validation_features, validation))
+    return _linear_baseline(counter, proportions, best)
+
+
+def proportions(counts: csr_matrix) -> csr_matrix:
+    """Return the share of each term in all known terms of its text."""
+    from sklearn.preprocessing import normalize
+
+    return normalize(counts, norm="l1")
+
+
 BASELINES: dict[str, Callable[[LabeledTexts, LabeledTexts], Baseline]] = {
     "majority": majority,
     "tfidf_logistic": tfidf_logistic,
     "nb_svm": nb_svm,
+    "averaged_embeddings": averaged_embeddings,
 }
+WEIGHTINGS = {"nb_svm": presence, "averaged_embeddings": proportions}  # of the counts of terms
 
 
 def restore_baseline(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
@@ -177,69 +206,11 @@ def restore_baseline(name: str, weights: Mapping[str, np.ndarray]) -> Baseline:
     counter = TermCounter(pa.array(weights["vocabulary"].tobytes().decode().split("\n"), pa.large_string()))
     intercept = weights["intercept"]
     model = LinearModel(weights["coefficients"], float(intercept[0]) if len(intercept) == 1 else intercept)
-    if name == "nb_svm":
-        return _linear_baseline(counter, presence, model)
+    if name in WEIGHTINGS:
+        return _linear_baseline(counter, WEIGHTINGS[name], model)
     weighting = TfidfTransformer(sublinear_tf=True)
     weighting.idf_ = weights["idf"]
     return _linear_baseline(counter, weighting.transform, model, idf=weights["idf"])
-
-
-class LinearModel(NamedTuple):
-    """A linear classifier: logits = features · coefficients + intercept.
-
-    Attributes:
-        coefficients: (features,) float of the log-odds of class 1, or (features, classes) of more than two classes.
-        intercept: Float, or (classes,) float.
-    """
-
-    coefficients: np.ndarray
-    intercept: float | np.ndarray
-
-    def probabilities(self, features: csr_matrix) -> np.ndarray:
-        """Return the probabilities of (reviews, features) values, float32 in [0, 1]."""
-        from scipy.special import expit, softmax
-
-        logits = features @ self.coefficients + self.intercept
-        return np.asarray(expit(logits) if logits.ndim == 1 else softmax(logits, axis=1), dtype=np.float32)
-
-    def loss(self, features: csr_matrix, reviews: LabeledTexts) -> float:
-        """Compute the log-loss on reviews, in nats."""
-        return log_loss(reviews.labels, self.probabilities(features), reviews.weights, classes=reviews.classes)
-
-    def calibrate(self, features: csr_matrix, reviews: LabeledTexts) -> LinearModel:
-        """Return a model whose log-odds are a slope times the margin plus an offset, fitted to these reviews.
-
-        Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines"; by a logistic regression on the margin.
-        """
-        from sklearn.linear_model import LogisticRegression
-
-        margins = features @ self.coefficients + self.intercept
-        fitted = LogisticRegression(class_weight=reviews.class_weight).fit(margins[:, None], reviews.labels)
-        slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-        return LinearModel(slope * self.coefficients, slope * self.intercept + offset)
-
-    def calibrate_classes(self, features: csr_matrix, reviews: LabeledTexts) -> LinearModel:
-        """Return a model whose logits are a slope times the margins plus an offset for each class, fitted to reviews.
-
-        This is what `calibrate` does for two classes. The squares of slope and offsets are penalized, so that a class
-        with few reviews has an offset as well.
-        """
-        from scipy.optimize import minimize
-        from scipy.special import log_softmax
-
-        margins, rows = features @ self.coefficients + self.intercept, np.arange(len(reviews.labels))
-        weights, true = reviews.weights, np.eye(reviews.classes)[reviews.labels]
-
-        def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-            likelihoods = log_softmax(values[0] * margins + values[1:], axis=1)
-            errors = (np.exp(likelihoods) - true) * weights[:, None]
-            gradient = np.concatenate([[np.sum(errors * margins)], errors.sum(axis=0)]) + values
-            return float(values @ values / 2 - weights @ likelihoods[rows, reviews.labels]), gradient
-
-        slope, *offsets = minimize(loss, np.zeros(1 + reviews.classes), jac=True, method="L-BFGS-B").x.astype(
-            np.float32
-        )
-        return LinearModel(slope * self.coefficients, slope * self.intercept + np.array(offsets))
 
 
 def log_count_ratios(features: csr_matrix, labels: np.ndarray) -> np.ndarray:

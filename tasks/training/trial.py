@@ -32,7 +32,7 @@ from tasks.training.loop import OnEpoch, fit
 from tasks.training.prediction import predict
 
 TRIAL_LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "scipy")
-BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "pyarrow")
+BASELINE_LIBRARIES = ("scikit-learn", "scipy", "numpy", "numba", "pyarrow")
 BASELINE_RECIPE = {"tokenizer", "class_weights"}  # the part of a recipe that a baseline depends on
 
 

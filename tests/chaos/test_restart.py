@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.config.labels import BASELINE_NAMES
 from tests.helpers.runs import (
     find_processes,
     find_violations,
@@ -37,7 +38,7 @@ def test_restart_during_a_run_keeps_finished_trials_and_later_runs_start(tiny: P
         wait_until(lambda: finished_trials(results))
     assert not find_processes(f"{MARKER}={tmp_path}")
     before = finished_trials(results)
-    assert 0 < len(before) < 6 + 3
+    assert 0 < len(before) < 6 + len(BASELINE_NAMES)
     with run_ui(tmp_path, mark) as environment:
         api = environment["PREFECT_API_URL"]
         watched = ("deployment", "run", "imdb-compare/default", "--watch", "--params", json.dumps(wanted))
@@ -47,7 +48,7 @@ def test_restart_during_a_run_keeps_finished_trials_and_later_runs_start(tiny: P
             "flows": {"name": {"any_": ["imdb-compare"]}},  # the alert about the crash is another flow
         }
         states = [run["state"]["type"] for run in query_api(api, "flow_runs/filter", begun)]
-    assert len(finished_trials(results)) == 6 + 3
+    assert len(finished_trials(results)) == 6 + len(BASELINE_NAMES)
     assert before.items() <= finished_trials(results).items()
     assert not find_violations(results)
     assert sorted(states) == ["COMPLETED", "CRASHED"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.config.labels import BASELINE_NAMES
 from tasks.storage import store
 from tests.conftest import ROOT, TINY
 from tests.helpers import runs
@@ -98,8 +99,8 @@ def test_twenty_runs_in_each_of_two_namespaces_succeed(tiny: Path, tmp_path: Pat
     assert len(done) == 2 * RUNS_EACH
     assert [run for run in done if run["code"]] == []
     assert runs.find_violations(results) == []
-    # Seeds 0 to 3 of three learning rates, and the three baselines.
-    assert len(runs.finished_trials(results)) == 3 * 4 + 3
+    # Seeds 0 to 3 of three learning rates, and the baselines.
+    assert len(runs.finished_trials(results)) == 3 * 4 + len(BASELINE_NAMES)
     histories = list((results / "history").rglob("*.parquet"))
     assert len(histories) == 2 * RUNS_EACH
     assert all(store.read(file) is not None for file in histories)

@@ -26,7 +26,7 @@ pytestmark = [
 
 logger = logging.getLogger(__name__)
 NETWORKS = ("simple_rnn", "lstm", "bidirectional_lstm")
-BASELINES = ("majority", "tfidf_logistic", "nb_svm")
+BASELINES = ("majority", "tfidf_logistic", "nb_svm", "averaged_embeddings")
 CLASSES = ("плохо", "好評")
 OFFLINE = re.compile("ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH")
 TEXTS = (

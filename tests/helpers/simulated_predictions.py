@@ -67,7 +67,7 @@ def simulate_predictions(
     names = [f"model_{number}" for number in range(len(accuracies))]
     present = np.ones((len(accuracies), seeds), dtype=bool)
     if baselines:
-        names[-baselines:] = BASELINE_NAMES[-baselines:]
+        names[-baselines:] = BASELINE_NAMES[1 : 1 + baselines]
         present[-baselines:, 1:] = False
     splits = {}
     for split, count in (("validation", validation_reviews), ("test", reviews)):

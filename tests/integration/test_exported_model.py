@@ -48,7 +48,7 @@ def export_command(past: Path, folder: Path | str, *options: str, architecture: 
     return run_subcommand("export", *given)
 
 
-@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "majority"])
+@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "averaged_embeddings", "majority"])
 def test_exported_model_predicts_like_the_model_of_the_run(past: Path, tmp_path: Path, architecture: str) -> None:
     folder = export(past, tmp_path / "model", architecture)
     of_run = load_predictor(ModelSelection(results=str(past), architecture=architecture)).predict(TEXTS)
@@ -107,7 +107,7 @@ def test_onnx_example_of_the_documentation_runs(
     assert float(capsys.readouterr().out.strip("[]\n")) == pytest.approx(predicted["probability"][0], abs=1e-5)
 
 
-@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "majority"])
+@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "averaged_embeddings", "majority"])
 def test_test_vectors_are_the_predictions_of_the_exported_model(past: Path, tmp_path: Path, architecture: str) -> None:
     folder = export(past, tmp_path / "my model 模型", architecture)
     vectors = json.loads((folder / EXAMPLES_FILE).read_text("ascii"))

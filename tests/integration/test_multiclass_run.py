@@ -88,6 +88,7 @@ def test_tables_and_report_have_all_classes(run: tuple[Case, Path, Path]) -> Non
     best = scores.query("metric == 'accuracy'").set_index("architecture")["value"]
     assert best["nb_svm"] > 0.9
     assert best["tfidf_logistic"] > 0.9
+    assert best["averaged_embeddings"] > 0.9
     assert set(pd.read_parquet(tables / "classes.parquet")["class"]) == set(by_size)
     page = (results / "latest" / "report.html").read_text()
     assert "Most frequent confusions" in page
@@ -97,7 +98,7 @@ def test_tables_and_report_have_all_classes(run: tuple[Case, Path, Path]) -> Non
     assert "roc_curves" not in figures
 
 
-@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "majority"])
+@pytest.mark.parametrize("architecture", ["simple_rnn", "tfidf_logistic", "nb_svm", "averaged_embeddings", "majority"])
 def test_exported_model_predicts_like_the_run(
     run: tuple[Case, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], architecture: str
 ) -> None:

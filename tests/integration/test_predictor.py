@@ -22,7 +22,7 @@ from tests.helpers.odd_texts import ODD_TEXTS
 
 pytestmark = pytest.mark.usefixtures("with_tensorflow")
 
-ARCHITECTURES = ("simple_rnn", "tfidf_logistic", "nb_svm", "majority")
+ARCHITECTURES = ("simple_rnn", "tfidf_logistic", "nb_svm", "averaged_embeddings", "majority")
 
 
 def load(past: Path, **selection: object) -> Predictor:

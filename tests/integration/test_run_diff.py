@@ -195,7 +195,7 @@ def test_command_compares_a_run_with_itself(past: Path, tmp_path: Path, capsys: 
         == 0
     )
     rows = [json.loads(line, parse_constant=pytest.fail) for line in capsys.readouterr().out.splitlines()]
-    assert {row["architecture"] for row in rows} == {"simple_rnn", "tfidf_logistic", "nb_svm"}
+    assert {row["architecture"] for row in rows} == {"simple_rnn", "tfidf_logistic", "nb_svm", "averaged_embeddings"}
     assert {row["difference"] for row in rows} == {0.0}
     assert not {row["verdict"] for row in rows} & {"better", "worse"}
     report = (tmp_path / "report.md").read_text()

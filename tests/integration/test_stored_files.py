@@ -215,7 +215,7 @@ def edited(path: Path, data: st.DataObject) -> None:
 @pytest.fixture(scope="module")
 def models(past: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run, found = open_run(past, None), {}
-    for architecture in ("simple_rnn", "nb_svm", "tfidf_logistic", "majority"):
+    for architecture in ("simple_rnn", "nb_svm", "tfidf_logistic", "averaged_embeddings", "majority"):
         (model,) = select_models(run, ModelSelection(architecture=architecture))
         found[architecture] = export_model(run, model, tmp_path_factory.mktemp("models") / architecture)
         load_predictor(ModelSelection(model=found[architecture]))  # what is imported takes time and memory

@@ -12,7 +12,7 @@ export function baseline(folder, { architecture, temperature }) {
   const rows = (tokens) => termsOf(tokens).filter((term) => rowsOfTerms.has(term)).map((term) => rowsOfTerms.get(term));
   const logitOf = (tokens) => {
     if (architecture === "majority") return Math.log(arrays.share[0] / (1 - arrays.share[0]));
-    const values = architecture === "nb_svm" ? occurrences(rows(tokens)) : frequencies(rows(tokens), arrays.idf);
+    const values = weightings[architecture](rows(tokens), arrays.idf);
     return Array.from(values).reduce((sum, [row, value]) => sum + value * arrays.coefficients[row], arrays.intercept[0]);
   };
   return {
@@ -25,14 +25,20 @@ function termsOf(tokens) {
   return [...tokens, ...tokens.slice(1).map((token, position) => `${tokens[position]} ${token}`)];
 }
 
-function occurrences(rows) {
-  return new Map(rows.map((row) => [row, 1]));
+const weightings = {
+  nb_svm: (rows) => new Map(rows.map((row) => [row, 1])),
+  tfidf_logistic: frequencies,
+  averaged_embeddings: (rows) => new Map(Array.from(countsOf(rows), ([row, count]) => [row, count / rows.length])),
+};
+
+function countsOf(rows) {
+  const counts = new Map();
+  for (const row of rows) counts.set(row, (counts.get(row) ?? 0) + 1);
+  return counts;
 }
 
 function frequencies(rows, idf) {
-  const counts = new Map();
-  for (const row of rows) counts.set(row, (counts.get(row) ?? 0) + 1);
-  const values = Array.from(counts, ([row, count]) => [row, (1 + Math.log(count)) * idf[row]]);
+  const values = Array.from(countsOf(rows), ([row, count]) => [row, (1 + Math.log(count)) * idf[row]]);
   const norm = Math.hypot(...values.map(([, value]) => value)) || 1;
   return new Map(values.map(([row, value]) => [row, value / norm]));
 }

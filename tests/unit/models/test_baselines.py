@@ -8,14 +8,16 @@ from scipy.special import expit
 from tasks.models.baselines import (
     BASELINES,
     LabeledTexts,
-    LinearModel,
+    averaged_embeddings,
     log_count_ratios,
     majority,
     nb_svm,
+    restore_baseline,
     tfidf_logistic,
 )
+from tasks.models.linear_model import LinearModel
 
-LEARNERS = [tfidf_logistic, nb_svm]
+LEARNERS = [tfidf_logistic, nb_svm, averaged_embeddings]
 
 
 def reviews(count: int, seed: int = 0) -> LabeledTexts:
@@ -49,6 +51,22 @@ def test_predictions_do_not_depend_on_the_batch(learn):
     baseline, texts = learn(reviews(80), reviews(30, 1)), [*reviews(9, 2).texts, "", "unheard of"]
     together = baseline.predict(texts)
     np.testing.assert_array_equal(together, [baseline.predict([text])[0] for text in texts])
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_restored_baseline_predicts_the_same(name, classes):
+    train, validation = ((given.texts, given.labels) for given in (reviews(90), reviews(60, 1)))
+    labels = [
+        np.where(np.arange(len(each)) % 5 == 0, classes - 1, each).astype(np.int8) for _, each in (train, validation)
+    ]
+    made = BASELINES[name](
+        *(LabeledTexts(each[0], own, None, classes) for each, own in zip((train, validation), labels, strict=True))
+    )
+    restored = restore_baseline(name, made.weights)
+    texts = [*validation[0], "", "unheard"]
+    np.testing.assert_array_equal(restored.predict(texts), made.predict(texts))
+    assert made.predict(texts).shape == ((62,) if classes == 2 else (62, 3))
 
 
 @pytest.mark.parametrize("learn", LEARNERS)

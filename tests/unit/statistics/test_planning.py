@@ -119,12 +119,13 @@ def test_no_number_of_reviews_suffices_for_a_tiny_difference() -> None:
 
 
 def test_level_is_that_of_the_pairs_that_may_be_equal() -> None:
-    # Five networks and two baselines are 21 pairs.
-    assert planned_level([], DEFAULT_ARCHITECTURES) == (pytest.approx(0.05 / 21), 21)
-    assert planned_level([], ["lstm"]) == (pytest.approx(0.05 / 3), 3)
-    decided = [replace(PAIR, first="lstm", second=name, p=1e-9) for name in ("nb_svm", "tfidf_logistic")]
-    assert planned_level(decided, ["lstm"]) == (pytest.approx(0.05), 1)
-    assert planned_level([replace(decided[0], p=0.03)], ["lstm"]) == (pytest.approx(0.05 / 3), 3)
+    # Five networks and three baselines are 28 pairs.
+    assert planned_level([], DEFAULT_ARCHITECTURES) == (pytest.approx(0.05 / 28), 28)
+    assert planned_level([], ["lstm"]) == (pytest.approx(0.05 / 6), 6)
+    baselines = ("nb_svm", "tfidf_logistic", "averaged_embeddings")
+    decided = [replace(PAIR, first="lstm", second=name, p=1e-9) for name in baselines]
+    assert planned_level(decided, ["lstm"]) == (pytest.approx(0.05 / 3), 3)
+    assert planned_level([replace(decided[0], p=0.03)], ["lstm"]) == (pytest.approx(0.05 / 6), 6)
 
 
 def test_pairs_of_a_plan() -> None:
