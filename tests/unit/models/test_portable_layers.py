@@ -1,5 +1,8 @@
 """Attention pooling and convolution, computed by hand; padding, reviews without tokens, and NaN."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -55,10 +58,10 @@ def test_maxima_are_not_negative() -> None:
     assert np.asarray(make_convolution(3, [-1, -1, -1], -1)(SEQUENCE, MASK)).tolist() == [[0], [0]]
 
 
-@pytest.mark.parametrize("layer", [make_attention(0.5, -1, 2), make_convolution(3, [1, 1, 1], 0)])
-def test_nan_is_preserved(layer: AttentionPooling | MaxConvolution) -> None:
+@pytest.mark.parametrize(("make", "arguments"), [(make_attention, (0.5, -1, 2)), (make_convolution, (3, [1, 1, 1], 0))])
+def test_nan_is_preserved(make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     sequence = SEQUENCE.copy()
     sequence[1, 0] = np.nan
-    pooled = np.asarray(layer(sequence, MASK))
+    pooled = np.asarray(make(*arguments)(sequence, MASK))
     assert np.isnan(pooled[0]).all()
     assert np.isfinite(pooled[1]).all()
