@@ -7,15 +7,21 @@ from collections.abc import Iterable
 from tasks.config.escape import escape_terminal
 
 # In the order of reports and figures. The builders of the networks are in tasks/models.
-ARCHITECTURE_NAMES = ("simple_rnn", "gru", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
+ARCHITECTURE_NAMES = (
+    "simple_rnn", "cnn", "gru", "lstm", "lstm_attention", "bidirectional_gru", "stacked_lstm", "bidirectional_lstm",
+    "deep_lstm",
+)  # fmt: skip
 BASELINE_NAMES = ("majority", "tfidf_logistic", "nb_svm", "averaged_embeddings")
 # A user-defined architecture is named by its module and function, as in `my_models:attention_lstm`.
 USER_ARCHITECTURE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 MAX_LABEL_LENGTH = 100  # characters of a label; a longer one would leave no room in a figure
 LABELS = {
     "simple_rnn": "Simple RNN",
+    "cnn": "CNN",
     "gru": "GRU",
     "lstm": "LSTM",
+    "lstm_attention": "LSTM with attention",
+    "bidirectional_gru": "Bidirectional GRU",
     "stacked_lstm": "Stacked LSTM",
     "bidirectional_lstm": "Bidirectional LSTM",
     "deep_lstm": "Deep LSTM",

@@ -32,7 +32,12 @@ ClassWeights = Annotated[
 ]
 EmbeddingSize = Annotated[int, Field(ge=1, le=4_096, description="Length of the embedding vector of a token.")]
 Units = Annotated[
-    int, Field(ge=1, le=4_096, description="Units of each recurrent layer (of each direction if bidirectional).")
+    int,
+    Field(
+        ge=1,
+        le=4_096,
+        description="Units of each recurrent layer and direction, and filters of each width of the CNN.",
+    ),
 ]
 Dropout = Annotated[float, Field(ge=0, lt=1, description="Dropout rate of embedding channels (spatial dropout).")]
 LayerDropout = Annotated[float, Field(ge=0, lt=1, description="Dropout rate between recurrent layers.")]

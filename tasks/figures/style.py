@@ -22,16 +22,22 @@ BASELINE_COLORS = {
     "nb_svm": "#333333",
     "averaged_embeddings": "#595959",
 }
-# Okabe & Ito 2008, "Color Universal Design": distinguishable with all common types of color blindness.
+# Okabe & Ito 2008, "Color Universal Design": distinguishable with all common types of color blindness. Black and yellow
+# are left out, which resemble a baseline and the background. CNN, LSTM with attention and bidirectional GRU have colors
+# with the largest distances to these in CIELAB, with and without simulated color blindness (Machado et al. 2009).
 COLORS = {
     "simple_rnn": "#E69F00",
+    "cnn": "#8000E0",
     "gru": "#D55E00",
     "lstm": "#0072B2",
+    "lstm_attention": "#332288",
+    "bidirectional_gru": "#804020",
     "stacked_lstm": "#56B4E9",
     "bidirectional_lstm": "#009E73",
     "deep_lstm": "#CC79A7",
     **BASELINE_COLORS,
 }
+MARKERS = {"cnn": "s"}
 # For user-defined architectures: Tol 2021, "Colour schemes", muted.
 EXTRA_COLORS = ("#117733", "#882255", "#332288", "#999933", "#44AA99", "#AA4499", "#6699CC", "#661100")
 RC_PARAMS: dict[Any, Any] = {
@@ -63,8 +69,8 @@ RC_PARAMS: dict[Any, Any] = {
 
 
 def marker(architecture: str) -> str:
-    """Return the matplotlib marker of an architecture: a circle, or a diamond for a baseline."""
-    return "D" if architecture in BASELINE_COLORS else "o"
+    """Return the matplotlib marker of an architecture: a circle, a square for the CNN, or a diamond for a baseline."""
+    return "D" if architecture in BASELINE_COLORS else MARKERS.get(architecture, "o")
 
 
 def palette(architectures: Iterable[str]) -> dict[str, str]:

@@ -204,6 +204,27 @@ def _write_pooling(graph: OnnxGraph, _: Any, inputs: list[str]) -> str:
     return graph.add("Concat", mean, graph.add("ReduceMax", lowered, time, keepdims=0), axis=-1)
 
 
+def _write_attention(graph: OnnxGraph, layer: Any, inputs: list[str]) -> str:
+    """Write the mean of the states with learned weights; see `portable_layers.AttentionPooling`."""
+    names = (layer.kernel, layer.bias, layer.context)
+    kernel, bias, context = (graph.constant(weight.numpy(), np.float32) for weight in names)
+    hidden = graph.add("Tanh", graph.add("Add", graph.add("MatMul", inputs[0], kernel), bias))
+    zero, padding = (graph.constant(value, np.float32) for value in (0, layer.padding_score))
+    scores = graph.add("Where", graph.add("Greater", MASK, zero), graph.add("MatMul", hidden, context), padding)
+    weights = graph.add("Mul", graph.add("Softmax", scores, axis=0), MASK)
+    return graph.add("ReduceSum", graph.add("Mul", inputs[0], weights), graph.constant([0]), keepdims=0)
+
+
+def _write_convolution(graph: OnnxGraph, layer: Any, inputs: list[str]) -> str:
+    """Write a convolution and its maxima over time; ONNX has the order (reviews, features, time)."""
+    kernel = graph.constant(layer.kernel.numpy().transpose(2, 1, 0), np.float32)
+    bias = graph.constant(layer.bias.numpy(), np.float32)
+    tokens = graph.add("Transpose", graph.add("Mul", inputs[0], MASK), perm=[1, 2, 0])
+    found = graph.add("Conv", tokens, kernel, bias, auto_pad="SAME_UPPER")
+    masked = graph.add("Mul", found, graph.add("Transpose", MASK, perm=[1, 2, 0]))
+    return graph.add("Relu", graph.add("ReduceMax", masked, graph.constant([2]), keepdims=0))
+
+
 def _write_dense(graph: OnnxGraph, layer: Any, inputs: list[str]) -> str:
     kernel, bias = (graph.constant(weight.numpy(), np.float32) for weight in (layer.kernel, layer.bias))
     return graph.add("Add", graph.add("MatMul", inputs[0], kernel), bias)
@@ -218,5 +239,7 @@ LAYER_WRITERS: dict[str, LayerWriter] = {
     **dict.fromkeys(RECURRENT_OPERATORS, _write_recurrent),
     "Concatenate": lambda graph, _, inputs: graph.add("Concat", *inputs, axis=-1),
     **dict.fromkeys((f"{variant}MeanMaxPooling" for variant in VARIANTS), _write_pooling),
+    "AttentionPooling": _write_attention,
+    "MaxConvolution": _write_convolution,
     "Dense": _write_dense,
 }

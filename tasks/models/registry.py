@@ -3,7 +3,7 @@
 A model reads (reviews, width) int32 token ids, 0 = padding on the right, 1 = unknown token. It returns float32 logits:
 (reviews, 1) of class 1 for two classes, otherwise (reviews, classes). The width may differ from call to call, and
 padding never changes a logit. Between the layers, sequences are time-major, which saves the recurrent loops a copy of
-each step. On a GPU, the layers are those of Keras (`tasks.models.keras_layers`); they have the same weights.
+each step. On a GPU, the recurrent layers are those of Keras (`tasks.models.keras_layers`); they have the same weights.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from tasks.models.gpus import on_gpu
 if TYPE_CHECKING:
     import keras
 
-# Names of the recurrent layers. The weights are stored under these names, so they must never change.
+# Names of the layers. The weights are stored under these names, so they must never change.
 SIMPLE_RNN_NAME, GRU_NAME, LSTM_NAME = "recurrent", "gated_recurrent_unit", "long_short_term_memory"
+ATTENTION_NAME, CONVOLUTION_NAME = "attention", "convolution"
+FILTER_WIDTHS = (3, 4, 5)  # tokens that a filter of the CNN reads, as in Kim 2014
 
 
 def simple_rnn(recipe: Recipe, classes: int = 2) -> keras.Model:
@@ -34,12 +36,8 @@ def simple_rnn(recipe: Recipe, classes: int = 2) -> keras.Model:
 
 def gru(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build one layer of gated recurrent units (Cho et al. 2014)."""
-    from tasks.models.keras_layers import KerasGRU
-    from tasks.models.layers import FastGRU
-
     token_ids, sequence, mask = _embedding(recipe)
-    states = _for_device(FastGRU, KerasGRU)(recipe.units, name=GRU_NAME)(sequence, mask)
-    return _classifier(token_ids, states, mask, recipe, classes)
+    return _classifier(token_ids, _gru(recipe, 0)(sequence, mask), mask, recipe, classes)
 
 
 def lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
@@ -54,11 +52,35 @@ def stacked_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
 
 def bidirectional_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
     """Build two LSTM layers that read in opposite directions (Graves and Schmidhuber 2005)."""
-    import keras
+    return _both_directions(recipe, classes, _lstm)
+
+
+def bidirectional_gru(recipe: Recipe, classes: int = 2) -> keras.Model:
+    """Build two layers of gated recurrent units that read in opposite directions (Schuster and Paliwal 1997)."""
+    return _both_directions(recipe, classes, _gru)
+
+
+def lstm_attention(recipe: Recipe, classes: int = 2) -> keras.Model:
+    """Build one LSTM layer whose states are averaged with learned weights (Yang et al. 2016)."""
+    from tasks.models.portable_layers import AttentionPooling
 
     token_ids, sequence, mask = _embedding(recipe)
-    states = [_lstm(recipe, number, go_backwards=bool(number))(sequence, mask) for number in range(2)]
-    return _classifier(token_ids, keras.layers.Concatenate()(states), mask, recipe, classes)
+    pooled = AttentionPooling(name=ATTENTION_NAME)(_lstm(recipe, 0)(sequence, mask), mask)
+    return _model(token_ids, pooled, recipe, classes)
+
+
+def cnn(recipe: Recipe, classes: int = 2) -> keras.Model:
+    """Build one convolution with filters of several widths and their maxima over time (Kim 2014)."""
+    import keras
+
+    from tasks.models.portable_layers import MaxConvolution
+
+    token_ids, sequence, mask = _embedding(recipe)
+    maxima = [
+        MaxConvolution(recipe.units, width, name=f"{CONVOLUTION_NAME}{width}")(sequence, mask)
+        for width in FILTER_WIDTHS
+    ]
+    return _model(token_ids, keras.layers.Concatenate()(maxima), recipe, classes)
 
 
 def deep_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
@@ -68,8 +90,11 @@ def deep_lstm(recipe: Recipe, classes: int = 2) -> keras.Model:
 
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "simple_rnn": simple_rnn,
+    "cnn": cnn,
     "gru": gru,
     "lstm": lstm,
+    "lstm_attention": lstm_attention,
+    "bidirectional_gru": bidirectional_gru,
     "stacked_lstm": stacked_lstm,
     "bidirectional_lstm": bidirectional_lstm,
     "deep_lstm": deep_lstm,
@@ -108,6 +133,24 @@ def _stacked_lstms(recipe: Recipe, classes: int, layers: int) -> keras.Model:
             sequence = _channel_dropout(recipe.layer_dropout, recipe.units)(sequence)
         sequence = _lstm(recipe, number)(sequence, mask)
     return _classifier(token_ids, sequence, mask, recipe, classes)
+
+
+def _both_directions(recipe: Recipe, classes: int, layer: Callable[..., keras.layers.Layer]) -> keras.Model:
+    """Build two recurrent layers, `_lstm` or `_gru`, that read in opposite directions."""
+    import keras
+
+    token_ids, sequence, mask = _embedding(recipe)
+    states = [layer(recipe, number, go_backwards=bool(number))(sequence, mask) for number in range(2)]
+    return _classifier(token_ids, keras.layers.Concatenate()(states), mask, recipe, classes)
+
+
+def _gru(recipe: Recipe, number: int, go_backwards: bool = False) -> keras.layers.Layer:
+    """Return the layer of gated recurrent units of a number, counted from 0."""
+    from tasks.models.keras_layers import KerasGRU
+    from tasks.models.layers import FastGRU
+
+    name = f"{GRU_NAME}_{number}" if number else GRU_NAME
+    return _for_device(FastGRU, KerasGRU)(recipe.units, go_backwards=go_backwards, name=name)
 
 
 def _lstm(recipe: Recipe, number: int, go_backwards: bool = False) -> keras.layers.Layer:
@@ -151,12 +194,17 @@ def _classifier(
     token_ids: keras.KerasTensor, states: keras.KerasTensor, mask: keras.KerasTensor, recipe: Recipe, classes: int
 ) -> keras.Model:
     """Return the model that maps mean and maximum of the states over the tokens of a review to its logits."""
-    import keras
-
     from tasks.models.keras_layers import KerasMeanMaxPooling
     from tasks.models.layers import FastMeanMaxPooling
 
     pooled = _for_device(FastMeanMaxPooling, KerasMeanMaxPooling)()(states, mask)
+    return _model(token_ids, pooled, recipe, classes)
+
+
+def _model(token_ids: keras.KerasTensor, pooled: keras.KerasTensor, recipe: Recipe, classes: int) -> keras.Model:
+    """Return the model that maps the pooled features of a review, (reviews, features), to its logits."""
+    import keras
+
     pooled = keras.layers.Dropout(recipe.dropout)(pooled)
     return keras.Model(token_ids, keras.layers.Dense(output_width(classes), name="logit")(pooled))
 

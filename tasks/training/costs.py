@@ -54,11 +54,12 @@ def flops(model: keras.Model) -> tuple[float, float]:
 
     from tasks.models.keras_layers import TimeMajorRNN
     from tasks.models.layers import FastSimpleRNN
+    from tasks.models.portable_layers import AttentionPooling, MaxConvolution
 
     per_token, per_review = 0.0, 0.0
     for layer in model.layers:
-        operations = 2.0 * sum(int(np.prod(weight.shape)) for weight in layer.weights if "kernel" in weight.name)
-        if isinstance(layer, FastSimpleRNN | TimeMajorRNN):
+        operations = 2.0 * sum(int(np.prod(weight.shape)) for weight in layer.weights if "bias" not in weight.name)
+        if isinstance(layer, FastSimpleRNN | TimeMajorRNN | AttentionPooling | MaxConvolution):
             per_token += operations
         elif isinstance(layer, keras.layers.Dense):
             per_review += operations

@@ -74,7 +74,8 @@ def build_network(architecture: str, recipe: Recipe, path: Path, classes: int = 
     """
     arrays = read_weights(path)
     # Any network has at least this many weights. A recipe of a few bytes could otherwise allocate gigabytes.
-    smallest = recipe.vocabulary_size * recipe.embedding_size + recipe.units**2
+    inputs = recipe.embedding_size if architecture == "cnn" else recipe.units  # of each unit
+    smallest = recipe.vocabulary_size * recipe.embedding_size + inputs * recipe.units
     if architecture in ARCHITECTURES and sum(array.size for array in arrays.values()) < smallest:
         raise store.DamagedFileError(f"{escape_terminal(path)} contains too few weights for this recipe")
     model = builder(architecture)(recipe, classes)

@@ -172,7 +172,7 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--architectures", "gru2"], ["'gru2'", "simple_rnn, gru, lstm"]),
+        (["--architectures", "gru2"], ["'gru2'", "simple_rnn, cnn, gru, lstm"]),
         (["--seeds", "0"], ["seeds", "'0'", "greater than or equal to 1"]),
         (["--max-tokens", "0"], ["--max-tokens", "'0'"]),
         (["--data", "nowhere.csv"], ["nowhere.csv"]),

@@ -185,6 +185,7 @@ def test_colors_are_fixed_and_distinct():
 def test_baselines_have_another_marker():
     markers = {name: style.marker(name) for name in [*synthetic.TRIALS, *synthetic.BASELINES, "my_gru"]}
     assert {name for name, marker in markers.items() if marker != "o"} == set(synthetic.BASELINES)
+    assert style.marker("cnn") not in markers.values()
 
 
 def test_equal_figures_are_encoded_as_equal_bytes(frames):

@@ -10,6 +10,7 @@ from safetensors.numpy import load
 
 from tasks.config.errors import MissingFileError
 from tasks.data.tokenization import build_vocabulary, text_array, tokenize
+from tasks.models.registry import ARCHITECTURES
 from tasks.storage import store
 from tasks.storage.layout import history_file, predictions_file, weights_file
 from tasks.storage.trials import canonical_weight_names, read_result, store_trial, with_result
@@ -125,6 +126,17 @@ def test_file_of_a_terabyte_is_not_read(folder: Path) -> None:
         file.truncate(2**40)  # a sparse file, which takes no disk space
     with pytest.raises(store.DamagedFileError, match="larger than"):
         load_network(folder, NAME, RECIPE)
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "lstm_attention", "bidirectional_gru"])
+def test_network_with_many_units_and_a_small_embedding_is_loaded(tmp_path: Path, architecture: str) -> None:
+    """A CNN has fewer weights than recurrent layers: its units are not connected with each other."""
+    recipe = RECIPE.model_copy(update={"units": 60, "embedding_size": 2, "epochs": 1})
+    trial = train_network(architecture, 4, recipe, encoded_reviews(), build=ARCHITECTURES[architecture])
+    store_trial(tmp_path, f"{architecture}-seed-4-x", trial)
+    model = load_network(tmp_path, f"{architecture}-seed-4-x", recipe)
+    for loaded, trained in zip(model.weights, trial.weights.values(), strict=True):
+        np.testing.assert_array_equal(loaded, trained)
 
 
 @pytest.mark.failure_mode("malicious-model-file")

@@ -197,9 +197,9 @@ def test_same_seed_gives_same_weights_in_fresh_and_in_used_processes(tmp_path: P
         )
         for number, seeds in enumerate([["4"], ["7", "4"]])
     ]  # fmt: skip
-    hashes = {process.communicate(timeout=240)[0].strip() for process in running}
-    assert len(hashes) == 1
-    assert len(hashes.pop()) == 64
+    first, second = (process.communicate(timeout=240)[0].split() for process in running)
+    assert first == second
+    assert [len(sha256) for sha256 in first] == [64] * 4
 
 
 @pytest.mark.failure_mode("loss-diverged")

@@ -13,7 +13,7 @@ def test_all_invalid_parameters_are_in_one_message() -> None:
     lines = str(mistake.value).splitlines()
     assert len(lines) == 3
     assert "'gru2'" in lines[0]
-    assert "simple_rnn, gru, lstm, stacked_lstm" in lines[0]
+    assert "simple_rnn, cnn, gru, lstm, lstm_attention" in lines[0]
     assert all(name in str(mistake.value) for name in ("seeds", "max_tokens"))
 
 

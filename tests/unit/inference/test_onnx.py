@@ -108,7 +108,7 @@ def test_unsupported_layer_is_named() -> None:
     "name", ["majority", "tfidf_logistic", "nb_svm", "averaged_embeddings", "my_models:attention_lstm"]
 )
 def test_onnx_export_of_anything_but_a_network_is_a_user_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=rf"onnx: received {name}\..*: simple_rnn, gru, lstm"):
+    with pytest.raises(UserError, match=rf"onnx: received {name}\..*: simple_rnn, cnn, gru, lstm"):
         check_export(name, tmp_path / "model", onnx=True)
 
 

@@ -14,8 +14,11 @@ TOKEN_IDS = np.array([[4, 1, 10, 2, 3, 0, 0], [5, 6, 7, 8, 9, 10, 2]], np.int32)
 # The head reads mean and maximum of 3 states (6 weights, 1 bias), of 6 states when read both ways (12 and 1).
 PARAMETERS = {
     "simple_rnn": 55 + (3 * 5 + 3 * 3 + 3) + 7,
+    "cnn": 55 + (3 + 4 + 5) * 5 * 3 + 3 * 3 + 10,  # three maxima of three filters
     "gru": 55 + 3 * (3 * 5 + 3 * 3 + 2 * 3) + 7,
     "lstm": 55 + 108 + 7,
+    "lstm_attention": 55 + 108 + (3 * 3 + 3 + 3) + 4,
+    "bidirectional_gru": 55 + 2 * 3 * (3 * 5 + 3 * 3 + 2 * 3) + 13,
     "stacked_lstm": 55 + 108 + 84 + 7,
     "bidirectional_lstm": 55 + 2 * 108 + 13,
     "deep_lstm": 55 + 108 + 84 + 84 + 7,
@@ -26,7 +29,9 @@ every_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
 
 def test_five_architectures_are_compared_by_default():
     assert Parameters().architectures == DEFAULT_ARCHITECTURES
-    assert [name for name in ARCHITECTURES if name not in DEFAULT_ARCHITECTURES] == ["gru"]
+    assert [name for name in ARCHITECTURES if name not in DEFAULT_ARCHITECTURES] == [
+        "cnn", "gru", "lstm_attention", "bidirectional_gru",
+    ]  # fmt: skip
 
 
 @every_architecture
@@ -57,6 +62,19 @@ def test_padding_does_not_change_logits(name):
     wider = np.pad(TOKEN_IDS, ((0, 0), (0, 4)))
     np.testing.assert_allclose(model(wider), model(TOKEN_IDS), atol=1e-6)
     np.testing.assert_allclose(model(TOKEN_IDS[:1, :5]), model(TOKEN_IDS[:1]), atol=1e-6)
+
+
+@every_architecture
+@pytest.mark.parametrize("tokens", [0, 1, 2, 4])
+def test_padding_does_not_change_logits_of_short_reviews(name, tokens):
+    """Filters of the CNN are wider than some of these reviews, and weights of padding are not zero."""
+    model, rng = ARCHITECTURES[name](TINY), np.random.default_rng(0)
+    model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
+    narrow = np.full((1, max(tokens, 1)), 3, np.int32) * (tokens > 0)
+    for width in (1, 2, 9):
+        np.testing.assert_allclose(model(np.pad(narrow, ((0, 0), (0, width)))), model(narrow), atol=1e-6)
+    beside = np.stack([np.pad(narrow[0], (0, 7 - narrow.size)), TOKEN_IDS[1]])
+    np.testing.assert_allclose(model(beside)[:1], model(narrow), atol=1e-6)
 
 
 @every_architecture

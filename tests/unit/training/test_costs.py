@@ -17,9 +17,12 @@ from tests.conftest import ROOT
 RECIPE = Recipe(vocabulary_size=11, max_tokens=7, embedding_size=5, units=3)
 # Two for a multiplication and an addition, times the inputs and the units, times 4 gates of an LSTM:
 # first layer 2·4·(5·3 + 3·3) = 192, each further one 2·4·(3·3 + 3·3) = 144;
-# a GRU has 3 gates of the 4; head 2·(mean and maximum)·3.
+# a GRU has 3 gates of the 4; head 2·(mean and maximum)·3. Attention: 2·(3·3 + 3), and its head reads 3 means.
+# The CNN has 3 filters of 3, 4 and 5 tokens with 5 channels, and its head reads their 9 maxima.
 BY_HAND = {
     "simple_rnn": (2 * (5 * 3 + 3 * 3), 12), "gru": (192 * 3 / 4, 12), "lstm": (192, 12),
+    "cnn": (2 * (3 + 4 + 5) * 5 * 3, 18), "lstm_attention": (192 + 2 * (3 * 3 + 3), 6),
+    "bidirectional_gru": (2 * 192 * 3 / 4, 24),
     "stacked_lstm": (192 + 144, 12), "bidirectional_lstm": (2 * 192, 24), "deep_lstm": (192 + 144 + 144, 12),
 }  # fmt: skip
 
