@@ -34,10 +34,11 @@ def build_with_vectors(
     """
     model = build(recipe)
     for layer in embeddings(model, recipe):
-        weights = layer.embeddings.numpy()
+        weights = np.array(layer.embeddings.numpy())
         weights[token_ids] = vectors
         layer.embeddings.assign(weights)
-        layer.trainable = not frozen
+        if frozen:
+            layer.trainable = False
     return model
 
 

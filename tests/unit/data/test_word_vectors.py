@@ -10,7 +10,7 @@ import pytest
 
 from tasks.config.errors import DamagedFileError, UserError
 from tasks.data.records import Dataset, EncodedDataset
-from tasks.data.word_vectors import VectorSource, add_vectors, describe_vectors, stored_vectors
+from tasks.data.word_vectors import VectorSource, add_vectors, check_vectors, describe_vectors, stored_vectors
 from tasks.storage import store
 from tasks.storage.layout import encoded_file, vectors_file, vocabulary_file
 from tests.helpers.vector_files import vector_lines, write_vectors
@@ -102,12 +102,12 @@ def test_vectors_without_a_word_in_common_are_refused(encoded: EncodedDataset, t
 
 def test_embedding_size_must_be_that_of_the_file(tmp_path: Path) -> None:
     path = source(tmp_path / "own.txt").path
-    assert VectorSource.open(path, frozen=False, embedding_size=2).size == 2
+    assert check_vectors(path, 2) == check_vectors(path, None) == 2
     with pytest.raises(UserError, match=r"embedding_size: received 64, .* have 2 numbers"):
         VectorSource.open(path, frozen=False, embedding_size=64)
 
 
 def test_a_wrong_announcement_is_reported(encoded: EncodedDataset, tmp_path: Path) -> None:
     path = write_vectors(tmp_path / "own.vec", b"1000 2\ngood 1 2\n")
-    found, _ = add_vectors(encoded, VectorSource.open(path, frozen=False, embedding_size=None), tmp_path)
+    found, _ = add_vectors(encoded, VectorSource(path, "0" * 64, 2, frozen=False), tmp_path)
     assert "1,000" in describe_vectors(found)[1]
