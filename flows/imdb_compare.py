@@ -30,6 +30,7 @@ from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.data.datasets import check_source
+from tasks.data.word_vectors import VectorSource
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials, load_libraries
 from tasks.execution.check_engine import check_engine
@@ -59,6 +60,7 @@ from tasks.storage.s3 import results_place
 from tasks.storage.trial_records import TrialResult, TrialSpec, select_compared, select_largest_fraction
 from tasks.train import train
 from tasks.training.check_user_model import check_user_architectures
+from tasks.vectors import read_vectors
 
 DEFAULTS = Parameters()
 
@@ -123,6 +125,8 @@ def imdb_compare(
     run_name: p.RunName = DEFAULTS.run_name,
     results: p.Results = DEFAULTS.results,
     data_folder: p.DataFolder = DEFAULTS.data_folder,
+    vectors: p.Vectors = DEFAULTS.vectors,
+    vectors_frozen: p.VectorsFrozen = DEFAULTS.vectors_frozen,
     vocabulary_size: s.VocabularySize = DEFAULTS.vocabulary_size,
     max_tokens: s.MaxTokens = DEFAULTS.max_tokens,
     tokenizer: s.Tokenizer = DEFAULTS.tokenizer,
@@ -145,6 +149,10 @@ def imdb_compare(
     configure_run_logging()
     check_source(data, **f.file_options(parameters))
     check_engine(engine, dask_address)
+    given_size = None if embedding_size == DEFAULTS.embedding_size else embedding_size
+    source = VectorSource.open(parameters.vectors, frozen=vectors_frozen, embedding_size=given_size)
+    if source:
+        parameters = parameters.model_copy(update={"embedding_size": source.size})
     recipe, settings = parameters.recipe(), parameters.model_dump(mode="json")
     results_folder = results_place(results)
     cache = cache_dir(results_folder)
@@ -153,21 +161,26 @@ def imdb_compare(
     with open_executor(parameters, warm_up=not history_files(results_folder)) as (executor, in_workers):
         loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
         dataset = loading.result()  # a user error in the data ends the run before any training
-        check_user_architectures(parameters.architectures, recipe, len(dataset.classes))
+        check_user_architectures(parameters.architectures, recipe, len(dataset.classes), vectors=bool(source))
         if not was_compared(results_folder, dataset.fingerprint):
             executor.warm_up()
-        # The baselines read texts: they are trained while the reviews are encoded.
-        specs = plan_baselines(dataset, parameters.train_fractions, recipe, cache)
-        cached = find_cached_trials(specs)
-        trainings = submit_trials(specs, cached, executor, in_workers, loading)
         encodings = [
             encode.submit(
                 dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False
             )
             for fraction in parameters.train_fractions
         ]
+        if source:
+            encodings = [read_vectors.submit(each, source, cache, return_state=False) for each in encodings]
+            _ = [each.result() for each in encodings]  # a user error in the file ends the run before any training
+        # The baselines read texts: they are trained while the reviews are encoded.
+        specs = plan_baselines(dataset, parameters.train_fractions, recipe, cache)
+        cached = find_cached_trials(specs)
+        trainings = submit_trials(specs, cached, executor, in_workers, loading)
         encoded = [encoding.result() for encoding in encodings]
-        selection = NightlySelection.read(parameters, dataset.fingerprint, results_folder, nightly_date or due_date())
+        selection = NightlySelection.read(
+            parameters, dataset.fingerprint, results_folder, nightly_date or due_date(), source.key if source else ""
+        )
         specs = selection.select_trials(
             lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache)
         )

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from prefect.logging import get_run_logger
 from tasks.config.escape import escape_markdown, escape_terminal
 from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.data.records import EncodedDataset
+from tasks.data.word_vectors import describe_vectors
 from tasks.evaluation.metric_record import Metric
 from tasks.evaluation.metrics import METRICS
 from tasks.execution.prefect_api import ignore_api_errors
@@ -34,7 +36,7 @@ from tasks.storage.backends import storage_of
 from tasks.storage.environment import environment_info
 from tasks.storage.layout import run_dir
 from tasks.storage.partial_files import partial_path
-from tasks.storage.run_info import RunInfo
+from tasks.storage.run_info import RunInfo, VectorInfo
 
 # Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
 TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict", -2: "Training (s)"}
@@ -69,7 +71,7 @@ def publish(
     dataset = encoded.dataset
     verdict = format_verdict(frames, dataset.classes, class_weights=settings.get("class_weights"))
     failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
-    notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"])
+    notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"]) + describe_vectors(encoded.vectors)
     caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]
     metric = main_metric(frames["setup"])
     info = create_run_info(encoded, settings, metric.name, caveats, started)
@@ -142,6 +144,7 @@ def create_run_info(
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         vocabulary=encoded.vocabulary,
+        vectors=None if encoded.vectors is None else VectorInfo.model_validate(asdict(encoded.vectors)),
         metric=metric,
         caveats=tuple(caveats),
         settings=settings,

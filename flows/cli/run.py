@@ -20,6 +20,7 @@ from tasks.config.log_filters import hide_user_error_logs, hide_user_error_trace
 from tasks.config.parameters import Parameters
 from tasks.data.datasets import DATASETS, check_source
 from tasks.data.stored_reviews import load_dataset
+from tasks.data.word_vectors import check_vectors
 from tasks.execution.check_engine import check_engine
 from tasks.storage.layout import cache_dir, history_dir, runs_dir
 from tasks.storage.s3 import results_place
@@ -67,7 +68,7 @@ def check_content(parameters: Parameters) -> None:
     start later. A file of 10 MB takes about a second. The project's own data sets are loaded during the run.
 
     Raises:
-        UserError: If the data, the file of a user-defined architecture or the Dask scheduler cannot be used.
+        UserError: If the data, word vectors, a file of user-defined architectures or the Dask scheduler cannot be used.
     """
     check_engine(parameters.engine, parameters.dask_address)
     if user_defined := [name for name in parameters.architectures if name not in ARCHITECTURE_NAMES]:
@@ -82,6 +83,9 @@ def check_content(parameters: Parameters) -> None:
             cache=cache_dir(results_place(parameters.results)),
             **file_options(parameters),
         )
+    if parameters.vectors is not None:
+        is_given = "embedding_size" in parameters.model_fields_set
+        check_vectors(parameters.vectors, parameters.embedding_size if is_given else None)
 
 
 def check_printable(parameters: Parameters) -> None:

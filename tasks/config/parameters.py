@@ -48,6 +48,12 @@ def _check_resamples(resamples: int, info: ValidationInfo) -> int:
     return resamples
 
 
+def _check_frozen(frozen: bool, info: ValidationInfo) -> bool:
+    if frozen and (info.data or {}).get("vectors", "invalid") is None:
+        raise ValueError("Only word vectors can be frozen. Give vectors as well")
+    return frozen
+
+
 def _check_results(results: str) -> str:
     if "://" in results and not BUCKET.fullmatch(results):
         raise ValueError("Give a folder, or s3://bucket/prefix (credentials come from the environment)")
@@ -164,6 +170,18 @@ Results = Annotated[
     AfterValidator(_check_results),
 ]
 DataFolder = Annotated[Path, Field(description="Directory of the official reviews.")]
+Vectors = Annotated[
+    Path | None,
+    Field(
+        description="File of word vectors that the embeddings start from: GloVe text, word2vec text or fastText .vec, "
+        "also with .gz or as the only file of a .zip. By default they start at random.",
+    ),
+]
+VectorsFrozen = Annotated[
+    bool,
+    Field(description="Leave the embeddings as they are in training, only together with --vectors."),
+    AfterValidator(_check_frozen),
+]
 
 
 class RunParameters(FileOptions):
@@ -187,6 +205,8 @@ class RunParameters(FileOptions):
     run_name: RunName = None
     results: Results = "results"
     data_folder: DataFolder = Path("data")
+    vectors: Vectors = None
+    vectors_frozen: VectorsFrozen = False
 
 
 class Parameters(Recipe, RunParameters):

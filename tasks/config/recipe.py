@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # With fewer updates, a network of the default size learns nothing from few reviews.
 MIN_EPOCHS, MIN_UPDATES = 2, 100
+MAX_EMBEDDING_SIZE = 4_096
 DEFAULT_ARCHITECTURES = ("simple_rnn", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
 
 VocabularySize = Annotated[
@@ -30,7 +31,14 @@ ClassWeights = Annotated[
     bool,
     Field(description="Weight the classes equally in training. Shifts the probabilities towards the rare class."),
 ]
-EmbeddingSize = Annotated[int, Field(ge=1, le=4_096, description="Length of the embedding vector of a token.")]
+EmbeddingSize = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MAX_EMBEDDING_SIZE,
+        description="Length of the embedding vector of a token. With word vectors it is theirs.",
+    ),
+]
 Units = Annotated[
     int,
     Field(

@@ -59,16 +59,61 @@ class EncodedFiles:
 
 
 @validated_dataclass(frozen=True, config=STRICT)
+class VectorTable:
+    """The word vectors of a vocabulary in the cache.
+
+    Attributes:
+        file: Name of the file of vectors.
+        fingerprint: SHA-256 of the table of vectors, 64 hexadecimal digits.
+        size: Length of a vector.
+        words: Number of words in the vocabulary that have a vector.
+        vocabulary: Number of words in the vocabulary.
+        token_share: Share of the tokens of the training reviews that have a vector, in [0, 1].
+        note: Sentence on the file that the vectors were read from; empty if there is nothing to say.
+    """
+
+    file: str
+    fingerprint: Sha256
+    size: int
+    words: int
+    vocabulary: int
+    token_share: float
+    note: str
+
+
+@validated_dataclass(frozen=True, config=STRICT)
+class WordVectors(VectorTable):
+    """The word vectors of a comparison.
+
+    Attributes:
+        source: Name of the file that they were read from.
+        sha256: SHA-256 of its content, 64 hexadecimal digits.
+        frozen: Whether training leaves them as they are.
+    """
+
+    source: str
+    sha256: Sha256
+    frozen: bool
+
+    @property
+    def key(self) -> str:
+        """Part of the cache key of a trial."""
+        return f"{self.fingerprint}{' frozen' if self.frozen else ''}"
+
+
+@validated_dataclass(frozen=True, config=STRICT)
 class EncodedDataset(EncodedFiles):
     """An encoded data set.
 
     Attributes:
         train_fraction: Share of the training reviews that was encoded, above 0 to 1.
         dataset: The reviews that were encoded.
+        vectors: Word vectors of the vocabulary; None without.
     """
 
     train_fraction: float
     dataset: Dataset
+    vectors: WordVectors | None = None
 
 
 @dataclasses.dataclass(frozen=True)

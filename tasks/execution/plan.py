@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
-from tasks.storage.layout import encoded_file, reviews_file
+from tasks.storage.layout import encoded_file, reviews_file, vectors_file
 from tasks.storage.trial_records import TrialResult, TrialSpec, select_largest_fraction
 from tasks.storage.trials import find_trial
 from tasks.training.trial import trial_name
@@ -42,8 +43,8 @@ def plan_trials(
         specs += [
             TrialSpec(
                 name, seed, planned, encoded_file(folder, data.file), fraction, f"{name}-seed-{seed}{suffix}",
-                trial_name(name, seed, planned, data.fingerprint, classes=classes), folder,
-                reviews=reviews_file(folder, data.dataset.file), classes=classes,
+                trial_name(name, seed, planned, data.fingerprint, classes=classes, vectors=vectors_key(data)), folder,
+                reviews=reviews_file(folder, data.dataset.file), classes=classes, **vectors_of(data, folder),
             )
             for name in architectures for seed in seeds
         ]  # fmt: skip
@@ -91,8 +92,9 @@ def plan_resampled_trials(
     (data,) = select_largest_fraction(encoded)
     planned, classes = plan_epochs(recipe, data.dataset, data.train_fraction), len(data.dataset.classes)
     reviews = reviews_file(folder, data.dataset.file)
-    tokens = (data.fingerprint, encoded_file(folder, data.file))
-    texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews)
+    tokens = (data.fingerprint, encoded_file(folder, data.file), vectors_key(data), vectors_of(data, folder))
+    texts: tuple[str, Path, str, dict[str, Any]]
+    texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews, "", {})
     numbers = range(1, resamples + 1)
     trials = [
         *((name, FIRST_RESAMPLE_SEED + number, number, *tokens) for name in architectures for number in numbers),
@@ -103,12 +105,25 @@ def plan_resampled_trials(
             name, seed, planned, file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
             # The file of the reviews is named by a key that covers their groups.
             trial_name(
-                name, seed, planned, f"{fingerprint} {reviews.name} resample {number}", resampled=True, classes=classes
+                name, seed, planned, f"{fingerprint} {reviews.name} resample {number}", resampled=True,
+                classes=classes, vectors=vectors,
             ),
-            folder, number, reviews, classes,
+            folder, number, reviews, classes, **vector_fields,
         )
-        for name, seed, number, fingerprint, file in trials
+        for name, seed, number, fingerprint, file, vectors, vector_fields in trials
     ]  # fmt: skip
+
+
+def vectors_key(data: EncodedDataset) -> str:
+    """Return the part of the cache keys of networks that depends on word vectors; empty without."""
+    return data.vectors.key if data.vectors else ""
+
+
+def vectors_of(data: EncodedDataset, folder: Path) -> dict[str, Any]:
+    """Return those fields of `TrialSpec` that tell a network its word vectors; none without."""
+    if data.vectors is None:
+        return {}
+    return {"vectors": vectors_file(folder, data.vectors.file), "vectors_frozen": data.vectors.frozen}
 
 
 def plan_epochs(recipe: Recipe, dataset: Dataset, fraction: float) -> Recipe:

@@ -49,22 +49,24 @@ class HistoryPartition:
 
     Attributes:
         data: First digits of the fingerprint of the reviews.
-        configuration: First digits of the key of recipe and train fraction.
+        configuration: First digits of the key of recipe, train fraction and word vectors.
     """
 
     data: str
     configuration: str
 
     @classmethod
-    def from_recipe(cls, fingerprint: str, recipe: Recipe, train_fraction: float) -> Self:
+    def from_recipe(cls, fingerprint: str, recipe: Recipe, train_fraction: float, vectors: str = "") -> Self:
         """Compute the partition of a run.
 
         Args:
             fingerprint: SHA-256 of the reviews, hexadecimal.
             recipe: Recipe of the networks.
             train_fraction: Largest share of the training reviews that the run uses, in (0, 1].
+            vectors: Key of the word vectors; empty without.
         """
-        text = json.dumps({**recipe.model_dump(), "train_fraction": train_fraction}, sort_keys=True)
+        with_vectors = {"vectors": vectors} if vectors else {}
+        text = json.dumps({**recipe.model_dump(), "train_fraction": train_fraction, **with_vectors}, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         return cls(fingerprint[:KEY_DIGITS], key[:KEY_DIGITS])
 

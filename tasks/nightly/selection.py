@@ -33,7 +33,7 @@ class NightlySelection:
     history: pd.DataFrame
 
     @classmethod
-    def read(cls, parameters: Parameters, fingerprint: str, results: Path, night: date) -> Self:
+    def read(cls, parameters: Parameters, fingerprint: str, results: Path, night: date, vectors: str = "") -> Self:
         """Read the history and return the selection of a run.
 
         Args:
@@ -41,9 +41,10 @@ class NightlySelection:
             fingerprint: SHA-256 of the reviews, hexadecimal.
             results: The results folder.
             night: Date of the nightly run.
+            vectors: Key of the word vectors; empty without.
         """
         train_fraction = max(parameters.train_fractions)
-        partition = HistoryPartition.from_recipe(fingerprint, parameters.recipe(), train_fraction)
+        partition = HistoryPartition.from_recipe(fingerprint, parameters.recipe(), train_fraction, vectors)
         return cls(night, parameters.seeds, parameters.new_seeds, partition, read_history(results))
 
     @property

@@ -4,6 +4,7 @@
         cache/
             reviews/        reviews-<key>.parquet
             encoded/        encoded-<key>.parquet, vocabulary-<key>.parquet
+            vectors/        vectors-<key>.parquet
             trials/         <trial>.parquet (history), <trial>.predictions.parquet, <trial>.safetensors (weights),
                             <trial>.evaluation-<key>.zip
             evaluations/    evaluation-<key>.zip
@@ -40,6 +41,11 @@ def vocabulary_name(key: str) -> str:
     return f"vocabulary-{key}.parquet"
 
 
+def vectors_name(key: str) -> str:
+    """Return the file name of the word vectors of a vocabulary."""
+    return f"vectors-{key}.parquet"
+
+
 def reviews_file(cache: Path, name: str) -> Path:
     """Return the path of loaded reviews."""
     return cache / "reviews" / name
@@ -53,6 +59,11 @@ def encoded_file(cache: Path, name: str) -> Path:
 def vocabulary_file(cache: Path, name: str) -> Path:
     """Return the path of a vocabulary."""
     return cache / "encoded" / name
+
+
+def vectors_file(cache: Path, name: str) -> Path:
+    """Return the path of the word vectors of a vocabulary."""
+    return cache / "vectors" / name
 
 
 def history_file(cache: Path, trial: str) -> Path:

@@ -35,6 +35,7 @@ CACHE = {
     "encoded": (
         ENCODED, re.compile(r"(encoded|vocabulary)-(?P<item>[0-9a-f]{16})\.parquet(\.sha256)?"), "encoded-{}.parquet"
     ),
+    "vectors": ("word vectors", re.compile(r"(?P<item>vectors-[0-9a-f]{16}\.parquet)(\.sha256)?"), "{}"),
     "reviews": ("loaded reviews", re.compile(r"(?P<item>reviews-[0-9a-f]{16}\.parquet)(\.sha256)?"), "{}"),
 }  # fmt: skip
 KINDS = (RUNS, *(kind for kind, _, _ in CACHE.values()), PARTIALS)

@@ -13,6 +13,30 @@ Text = Annotated[str, Field(max_length=100_000)]
 Value = Text | int | float | bool | None | Annotated[list[Text | int | float], Field(max_length=10_000)]
 
 
+class VectorInfo(BaseModel):
+    """Word vectors of a run.
+
+    Attributes:
+        source: Name of their file.
+        sha256: SHA-256 of the file, hexadecimal.
+        size: Length of a vector.
+        frozen: Whether training left them as they are.
+        words: Number of words in the vocabulary that have a vector.
+        vocabulary: Number of words in the vocabulary.
+        token_share: Share of the tokens of the training reviews that have a vector, in [0, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source: Text
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=1)
+    frozen: bool
+    words: int = Field(ge=0)
+    vocabulary: int = Field(ge=0)
+    token_share: float = Field(ge=0, le=1)
+
+
 class RunInfo(BaseModel):
     """Data set, settings and environment of a run.
 
@@ -25,6 +49,7 @@ class RunInfo(BaseModel):
         fingerprint: SHA-256 of the reviews, hexadecimal.
         classes: Names of the classes, 2 to 100.
         vocabulary: File of the vocabulary in the cache; None in runs of versions that did not record it.
+        vectors: Word vectors; None without.
         metric: Main metric; runs of versions that did not record it used the default.
         caveats: Sentences about known limits of the data and of this run.
         settings: Parameters of the run by name.
@@ -43,6 +68,7 @@ class RunInfo(BaseModel):
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
     classes: tuple[Name, ...] = Field(min_length=2, max_length=MAX_CLASSES)
     vocabulary: str | None = Field(default=None, pattern=r"^vocabulary-[0-9a-f]{16}\.parquet$")
+    vectors: VectorInfo | None = None
     metric: str = Field(default=DEFAULT_METRIC, pattern=f"^({'|'.join(METRIC_NAMES)})$")
     caveats: tuple[Text, ...] = Field(max_length=100_000)
     settings: dict[Name, Value]

@@ -30,6 +30,8 @@ class TrialSpec:
         resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
         reviews: File with the reviews and their groups; None if no groups are known.
         classes: Number of classes.
+        vectors: File with the word vectors that the embeddings start from; None without.
+        vectors_frozen: Whether training leaves the embeddings as they are.
     """
 
     architecture: str
@@ -43,6 +45,8 @@ class TrialSpec:
     resample: int = 0
     reviews: Path | None = None
     classes: int = 2
+    vectors: Path | None = None
+    vectors_frozen: bool = False
 
     @property
     def epochs(self) -> int:

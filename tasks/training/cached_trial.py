@@ -8,9 +8,11 @@ from functools import partial
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
 from tasks.data.resample import resample_training
 from tasks.data.subsample import keep_training_fraction
+from tasks.data.word_vectors import stored_vectors
 from tasks.evaluation.trial_evaluation import store_evaluation
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import builder
+from tasks.models.word_vectors import build_with_vectors
 from tasks.storage import store
 from tasks.storage.layout import history_file
 from tasks.storage.trial_records import TrainedTrial, TrialResult, TrialSpec
@@ -63,4 +65,7 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
         learn = BASELINES[spec.architecture]
         return train_baseline(spec.architecture, data, spec.recipe, learn=learn, classes=spec.classes)
     build = partial(builder(spec.architecture), classes=spec.classes)
+    if spec.vectors:
+        ids, vectors = stored_vectors(spec.vectors, spec.recipe.embedding_size)
+        build = partial(build_with_vectors, build=build, token_ids=ids, vectors=vectors, frozen=spec.vectors_frozen)
     return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)

@@ -17,6 +17,7 @@ from tasks.config.escape import escape_terminal
 from tasks.config.labels import USER_ARCHITECTURE
 from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES, builder, output_width
+from tasks.models.word_vectors import embeddings
 
 REQUIREMENT = (
     "Required is a function (recipe) -> keras.Model whose model reads (reviews, width) integers of any width, "
@@ -25,13 +26,16 @@ REQUIREMENT = (
 )
 
 
-def check_user_architectures(architectures: Sequence[str], recipe: Recipe, classes: int = 2) -> None:
+def check_user_architectures(
+    architectures: Sequence[str], recipe: Recipe, classes: int = 2, *, vectors: bool = False
+) -> None:
     """Build each user-defined architecture, predict with it, and train it for one step, in a separate process.
 
     Args:
         architectures: Names of architectures. The project's own are not checked.
         recipe: Hyperparameters.
         classes: Number of classes.
+        vectors: Whether the embeddings start from word vectors, so that each model needs an embedding.
 
     Raises:
         UserError: If a check fails; it names all problems, and the lines in the user's files.
@@ -42,7 +46,7 @@ def check_user_architectures(architectures: Sequence[str], recipe: Recipe, class
     files = {name: user_module_file(name) for name in names}
     with ProcessPoolExecutor(1) as pool:  # loky does not import the main module again, so a script needs no guard
         try:
-            problems = pool.submit(find_problems, files, recipe, classes).result()
+            problems = pool.submit(find_problems, files, recipe, classes, vectors).result()
         except BrokenProcessPool:
             problems = [f"{', '.join(names)}: the process that checked them died."]
     if problems:
@@ -99,13 +103,14 @@ def _module_path(folder: Path, name: str, parts: list[str]) -> Path:
     return path
 
 
-def find_problems(files: dict[str, Path], recipe: Recipe, classes: int = 2) -> list[str]:
+def find_problems(files: dict[str, Path], recipe: Recipe, classes: int = 2, vectors: bool = False) -> list[str]:
     """Check architectures in this process, and return one sentence for each problem.
 
     Args:
         files: File of each architecture by its name.
         recipe: Hyperparameters.
         classes: Number of classes.
+        vectors: Whether the embeddings start from word vectors.
     """
     from tasks.training.runtime import load_tensorflow
 
@@ -113,7 +118,7 @@ def find_problems(files: dict[str, Path], recipe: Recipe, classes: int = 2) -> l
     problems = []
     for name, file in files.items():
         try:
-            problems += [f"{name}: {problem}" for problem in _check_model(name, recipe, classes)]
+            problems += [f"{name}: {problem}" for problem in _check_model(name, recipe, classes, vectors)]
         except Exception as error:  # the user's code may raise anything
             lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
             where = f" ({file.name}, line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
@@ -121,7 +126,7 @@ def find_problems(files: dict[str, Path], recipe: Recipe, classes: int = 2) -> l
     return problems
 
 
-def _check_model(name: str, recipe: Recipe, classes: int) -> list[str]:
+def _check_model(name: str, recipe: Recipe, classes: int, vectors: bool) -> list[str]:
     """Return the problems of the predictions of a model, or else those of its training."""
     import keras
 
@@ -129,6 +134,9 @@ def _check_model(name: str, recipe: Recipe, classes: int) -> list[str]:
     width = output_width(classes)
     if not isinstance(model, keras.Model):
         return [f"returns a {type(model).__name__} instead of a keras.Model."]
+    if vectors and not list(embeddings(model, recipe)):
+        sizes = f"(recipe.vocabulary_size, recipe.embedding_size), here {recipe.vocabulary_size, recipe.embedding_size}"
+        return [f"has no keras.layers.Embedding{sizes}, which starts from the word vectors."]
     rng = np.random.default_rng(0)
     for reviews, tokens in ((3, 7), (2, 11)):
         token_ids = rng.integers(1, recipe.vocabulary_size, (reviews, tokens), dtype=np.int32)

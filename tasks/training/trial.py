@@ -21,6 +21,7 @@ from tasks.data.resample import resample_training
 from tasks.data.tokenization import encode, normalize_text, text_array
 from tasks.models.baselines import BASELINES, Baseline, LabeledTexts
 from tasks.models.registry import builder
+from tasks.models.word_vectors import build_with_vectors
 from tasks.storage.fingerprint import code_version
 from tasks.storage.probabilities import PROBABILITY, probability_table
 from tasks.storage.trial_records import TrainedTrial, TrainingFacts
@@ -37,7 +38,14 @@ BASELINE_RECIPE = {"tokenizer", "class_weights"}  # the part of a recipe that a 
 
 
 def trial_name(
-    architecture: str, seed: int, recipe: Recipe, fingerprint: str, *, resampled: bool = False, classes: int = 2
+    architecture: str,
+    seed: int,
+    recipe: Recipe,
+    fingerprint: str,
+    *,
+    resampled: bool = False,
+    classes: int = 2,
+    vectors: str = "",
 ) -> str:
     """Return the name of a trial in the cache: `lstm-seed-0-<16 hexadecimal digits of its cache key>`.
 
@@ -48,17 +56,25 @@ def trial_name(
         fingerprint: Fingerprint of the data that the trial reads.
         resampled: Whether the training reviews are a bootstrap resample, so that the key covers its code as well.
         classes: Number of classes, which is part of the key if there are more than two.
+        vectors: Key of the word vectors that a network starts from; they and their code are part of the key if it is
+            not empty.
     """
     is_baseline = architecture in BASELINES
     inputs = {
         "data": fingerprint,
         "seed": seed,
         "recipe": recipe.model_dump(include=BASELINE_RECIPE if is_baseline else None),
-        "code": code_version(*code_roots(architecture), *((resample_training,) if resampled else ())),
+        "code": code_version(
+            *code_roots(architecture),
+            *((resample_training,) if resampled else ()),
+            *((build_with_vectors,) if vectors else ()),
+        ),
         "libraries": {name: version(name) for name in (BASELINE_LIBRARIES if is_baseline else TRIAL_LIBRARIES)},
     }
     if classes > 2:
         inputs["classes"] = classes
+    if vectors:
+        inputs["vectors"] = vectors
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     return f"{architecture.replace(':', '.')}-seed-{seed}-{key[:16]}"
 

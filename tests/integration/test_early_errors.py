@@ -87,6 +87,28 @@ def test_an_error_in_a_file_is_printed_once_before_a_server_is_started(
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (b"the 1 2\n", ["--embedding-size", "64"], "--embedding-size"),
+        (b"\x00\x01", [], "binary"),
+        (None, [], "does not exist"),
+    ],
+)
+def test_an_error_in_word_vectors_is_printed_before_a_server_is_started(
+    refused: Callable[..., str], content: bytes | None, options: list[str], said: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "own.vec").write_bytes(content)
+    message = refused(GOOD.encode(), "--vectors", str(tmp_path / "own.vec"), *options)
+    assert said in message
+    assert "own.vec" in message
+
+
+def test_frozen_vectors_need_vectors(refused: Callable[..., str]) -> None:
+    assert "--vectors-frozen" in refused(GOOD.encode(), "--vectors-frozen")
+
+
 def test_reviews_that_were_checked_are_in_the_cache(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(GOOD)
     parameters = Parameters(data=str(tmp_path / "own.csv"), results=str(tmp_path / "results"))

@@ -122,8 +122,9 @@ def test_partition_depends_on_data_recipe_and_train_fraction_only() -> None:
         HistoryPartition.from_recipe("e" * 64, RECIPE, 1.0),
         HistoryPartition.from_recipe("f" * 64, Recipe(units=8), 1.0),
         HistoryPartition.from_recipe("f" * 64, RECIPE, 0.5),
+        HistoryPartition.from_recipe("f" * 64, RECIPE, 1.0, "vectors"),
     ]
-    assert len({PARTITION, *others}) == 4
+    assert len({PARTITION, *others}) == 5
 
 
 def test_same_run_again_replaces_its_file(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.config.recipe import Recipe
-from tasks.data.records import Dataset, EncodedDataset
+from tasks.data.records import Dataset, EncodedDataset, WordVectors
 from tasks.execution.plan import (
     plan_baselines,
     plan_resampled_trials,
@@ -25,6 +25,7 @@ REVIEWS = Dataset(
 )  # fmt: skip
 WHOLE = EncodedDataset("whole.parquet", "v", "a" * 64, 1.0, REVIEWS)
 HALF = EncodedDataset("half.parquet", "v", "b" * 64, 0.5, REVIEWS)
+VECTORS = WordVectors("vectors.parquet", "c" * 64, 3, 9, 10, 0.9, "", source="own.vec", sha256="d" * 64, frozen=False)
 
 
 def planned(*encoded: EncodedDataset, recipe: Recipe | None = None) -> list[TrialSpec]:
@@ -79,6 +80,22 @@ def test_each_fraction_has_its_own_trials():
 def test_baseline_key_ignores_network_recipe():
     pairs = zip(planned(WHOLE), planned(WHOLE, recipe=Recipe(units=3)), strict=True)
     assert {one.architecture for one, other in pairs if one.name == other.name} == set(BASELINES)
+
+
+@pytest.mark.parametrize("plan", [planned, lambda *encoded: resampled(*encoded)], ids=["ordinary", "resampled"])
+def test_word_vectors_are_part_of_the_keys_of_networks(plan):
+    variants = [None, VECTORS, replace(VECTORS, fingerprint="e" * 64), replace(VECTORS, frozen=True)]
+    plans = [plan(replace(WHOLE, vectors=vectors)) for vectors in variants]
+    names = {spec.name for specs in plans for spec in specs if spec.architecture not in BASELINES}
+    assert len(names) == 4 * sum(spec.architecture not in BASELINES for spec in plans[0])
+    assert plans[0] == plan(WHOLE)
+    moved = plan(replace(WHOLE, vectors=replace(VECTORS, source="moved.vec", sha256="f" * 64)))
+    assert moved == plans[1]
+    for spec, without in zip(plans[3], plans[0], strict=True):
+        if spec.architecture in BASELINES:
+            assert spec == without
+        else:
+            assert (spec.vectors, spec.vectors_frozen) == (Path("cache/vectors/vectors.parquet"), True)
 
 
 def resampled(*encoded: EncodedDataset, count: int = 2) -> list[TrialSpec]:

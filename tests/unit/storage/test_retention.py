@@ -20,7 +20,15 @@ from upath import UPath
 
 from tasks.config.errors import NotWrittenError, UserError
 from tasks.storage import retention, store
-from tasks.storage.layout import cache_dir, encoded_file, evaluation_file, figure_file, reviews_file, vocabulary_file
+from tasks.storage.layout import (
+    cache_dir,
+    encoded_file,
+    evaluation_file,
+    figure_file,
+    reviews_file,
+    vectors_file,
+    vocabulary_file,
+)
 from tasks.storage.local_storage import LocalStorage
 from tasks.storage.partial_files import partial_path
 from tasks.storage.retention import RUNS, TRIALS, Removal, plan_removal, remove
@@ -132,12 +140,13 @@ def test_vocabulary_is_kept_with_its_runs_and_other_unused_files_are_removed(res
         vocabulary_file(cache, VOCABULARY), encoded_file(cache, encoded), vocabulary_file(cache, f"x-{VOCABULARY}"),
         vocabulary_file(cache, f"vocabulary-{'b' * 16}.parquet"), reviews_file(cache, f"reviews-{'c' * 16}.parquet"),
         evaluation_file(cache, "d" * 16), figure_file(cache, "costs", "e" * 16), figure_file(cache, "mine", "x"),
+        vectors_file(cache, f"vectors-{'f' * 16}.parquet"),
     ):  # fmt: skip
         store.write(path, b"1")
     age(results, 20)
     removed = remove(plan_removal(results, keep_runs=9, older_than=14))
     assert {item.kind for item in removed.items} == {*retention.KINDS} - {RUNS, "partial files"}
-    left = {path.name for path in cache.glob("[efr]*/*") if path.is_file() and path.suffix != ".sha256"}
+    left = {path.name for path in cache.glob("[efrv]*/*") if path.is_file() and path.suffix != ".sha256"}
     assert left == {VOCABULARY, encoded, f"x-{VOCABULARY}", "mine-x.zip"}
 
 

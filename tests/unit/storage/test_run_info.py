@@ -20,7 +20,18 @@ VALUES: dict[str, object] = {
 def test_json_of_a_record_restores_the_record() -> None:
     info = RunInfo.model_validate(VALUES)
     assert RunInfo.model_validate_json(info.model_dump_json()) == info
-    assert json.loads(info.model_dump_json()) == {"metric": "accuracy"} | VALUES  # the default of earlier versions
+    assert (
+        json.loads(info.model_dump_json()) == {"metric": "accuracy", "vectors": None} | VALUES
+    )  # the default of earlier versions
+
+
+def test_word_vectors_are_part_of_the_record() -> None:
+    vectors = {"source": "own.vec", "sha256": "a" * 64, "size": 50, "frozen": True, "words": 9, "vocabulary": 10,
+               "token_share": 0.97}  # fmt: skip
+    info = RunInfo.model_validate(VALUES | {"vectors": vectors})
+    assert RunInfo.model_validate_json(info.model_dump_json()) == info
+    with pytest.raises(ValidationError):
+        RunInfo.model_validate(VALUES | {"vectors": vectors | {"token_share": 1.5}})
 
 
 def test_fields_of_later_versions_are_ignored() -> None:
