@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 Record = TypeVar("Record")
 
 logger = logging.getLogger(__name__)
-_version = cache(version)  # `version` searches the disk at every call
+library_version = cache(version)  # `version` searches the disk at every call
 
 
 def cache_key(code: Collection[Callable[..., Any]], libraries: Collection[str], **inputs: object) -> str:
@@ -39,7 +39,7 @@ def cache_key(code: Collection[Callable[..., Any]], libraries: Collection[str], 
     Returns:
         16 hexadecimal digits.
     """
-    versions = {name: _version(name) for name in libraries}
+    versions = {name: library_version(name) for name in libraries}
     parts = {"code": code_version(*code), "libraries": versions, **inputs}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -59,7 +59,12 @@ def code_version(*roots: Callable[..., Any]) -> str:
     Args:
         *roots: Functions or classes that a module defines at its top level.
     """
-    found = reached(*roots)
+    return _version(tuple(Definition(root.__module__, root.__qualname__) for root in roots))
+
+
+@cache  # the trials of an architecture differ in their seeds only
+def _version(roots: tuple[Definition, ...]) -> str:
+    found = _reached(roots)
     digests = {definition: _sha256(code.text) for definition, code in found.items()}
     while True:
         refined = {definition: _refined(definition, code, digests) for definition, code in found.items()}
@@ -75,8 +80,12 @@ def reached(*roots: Callable[..., Any]) -> dict[Definition, Code]:
     Raises:
         LookupError: If the source of a root is not found: a fingerprint without it would never change.
     """
+    return _reached(tuple(Definition(root.__module__, root.__qualname__) for root in roots))
+
+
+def _reached(roots: tuple[Definition, ...]) -> dict[Definition, Code]:
     found: dict[Definition, Code] = {}
-    pending = [Definition(root.__module__, root.__qualname__) for root in roots]
+    pending = list(roots)
     if missing := [root for root in pending if root.name not in _source(root.module).definitions]:
         raise LookupError(f"No source of {', '.join(map('.'.join, missing))} was found.")
     while pending:

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from tasks.data.tokenization import encode, normalize_text, text_array
 from tasks.models.baselines import BASELINES, Baseline, LabeledTexts
 from tasks.models.registry import builder
 from tasks.models.word_vectors import build_with_vectors
+from tasks.storage.cache import library_version
 from tasks.storage.fingerprint import code_version
 from tasks.storage.probabilities import PROBABILITY, probability_table
 from tasks.storage.trial_records import TrainedTrial, TrainingFacts
@@ -69,7 +69,7 @@ def trial_name(
             *((resample_training,) if resampled else ()),
             *((build_with_vectors,) if vectors else ()),
         ),
-        "libraries": {name: version(name) for name in (BASELINE_LIBRARIES if is_baseline else TRIAL_LIBRARIES)},
+        "libraries": {name: library_version(name) for name in (BASELINE_LIBRARIES if is_baseline else TRIAL_LIBRARIES)},
     }
     if classes > 2:
         inputs["classes"] = classes

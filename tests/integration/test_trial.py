@@ -141,7 +141,7 @@ def test_trial_name_covers_seed_recipe_data_code_and_libraries(monkeypatch: pyte
         trial_name("lstm", 0, RECIPE, "other data"),
         trial_name("simple_rnn", 0, RECIPE, "data"),
     ]
-    monkeypatch.setattr(trial, "version", lambda _: "0.0")
+    monkeypatch.setattr(trial, "library_version", lambda _: "0.0")
     names.append(trial_name("lstm", 0, RECIPE, "data"))
     assert len({name.rsplit("-", 1)[1] for name in names}) == 6
 

@@ -206,7 +206,7 @@ def test_only_results_that_depend_on_a_change_are_computed_again(
     assert run(tmp_path / "shuffled.csv") == ("Completed", "Cached")  # other bytes, the same reviews
     shuffled.iloc[1:].to_csv(tmp_path / "shuffled.csv", index=False)
     assert run(tmp_path / "shuffled.csv") == ("Completed", "Completed")
-    monkeypatch.setattr("tasks.storage.cache._version", lambda _: "0.0")
+    monkeypatch.setattr("tasks.storage.cache.library_version", lambda _: "0.0")
     assert run() == ("Completed", "Completed")
 
 

@@ -67,7 +67,7 @@ def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def forget_sources() -> None:
     """Let the next fingerprint read the files again."""
     importlib.invalidate_caches()
-    for cached in (module._source, module._code, module._is_library):
+    for cached in (module._version, module._source, module._code, module._is_library):
         cached.cache_clear()
 
 
