@@ -71,9 +71,11 @@ def plan_figures(
         cache_dir: Cache of the results folder.
         class_names: Names of the classes, by their number.
     """
-    fingerprints = {name: fingerprint(frame) for name, frame in frames.items()}
+    planned = figure_arguments(frames, class_names=class_names)
+    used = {argument for arguments in planned.values() for argument in arguments}
+    fingerprints = {name: fingerprint(frame) for name, frame in frames.items() if name in used}
     specs = []
-    for name, arguments in figure_arguments(frames, class_names=class_names).items():
+    for name, arguments in planned.items():
         inputs = {argument: fingerprints.get(argument, value) for argument, value in arguments.items()}
         if "class_names" in inputs:  # a name that no font could show is shown once there is one
             inputs["fonts"] = [find_fonts(name) for name in class_names]

@@ -12,7 +12,7 @@ from tasks.config.escape import escape_terminal
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.metric_names import AUTO_METRIC, DEFAULT_METRIC
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
-from tasks.evaluation.grouping import add_groups
+from tasks.evaluation.grouping import GROUP_COLUMN, add_groups
 from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.predictions import Predictions, predictions_of_split
 from tasks.evaluation.scores import generalization_gaps
@@ -28,6 +28,7 @@ from tasks.storage import store
 from tasks.storage.archives import Files
 from tasks.storage.cache import cache_key, load_or_compute
 from tasks.storage.layout import evaluation_file, history_file, predictions_file, reviews_file
+from tasks.storage.safe_parquet import as_frame
 from tasks.storage.trial_records import TrialResult, select_compared
 from tasks.storage.trials import PREDICTED_SPLITS
 
@@ -64,7 +65,9 @@ def load_or_compute_frames(
         if computed:
             predictions = computed["predictions"]
         else:
-            predictions = read_predictions(compared, folder, store.frame(reviews_file(folder, reviews)))
+            stored = reviews_file(folder, reviews)
+            without_texts = store.table(stored, columns=("review_id", "split", GROUP_COLUMN))
+            predictions = read_predictions(compared, folder, as_frame(without_texts, stored))
         return {"trials": frames.pop("trials"), "history": frames.pop("history"), "predictions": predictions} | frames
 
     return load_or_compute(path, compute, parse)[0]
