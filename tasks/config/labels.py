@@ -9,6 +9,8 @@ from tasks.config.escape import escape_terminal
 # In the order of reports and figures. The builders of the networks are in tasks/models.
 ARCHITECTURE_NAMES = ("simple_rnn", "gru", "lstm", "stacked_lstm", "bidirectional_lstm", "deep_lstm")
 BASELINE_NAMES = ("majority", "tfidf_logistic", "nb_svm")
+# Number of regularization strengths that a baseline tries on the validation split (tasks/models/baselines.py).
+BASELINE_SEARCHES = {"tfidf_logistic": 4, "nb_svm": 4}
 # A user-defined architecture is named by its module and function, as in `my_models:attention_lstm`.
 USER_ARCHITECTURE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 MAX_LABEL_LENGTH = 100  # characters of a label; a longer one would leave no room in a figure

@@ -12,6 +12,7 @@ from tasks.reporting.verdict_limits import limit_sentences, train_review_count
 from tasks.reporting.verdict_record import verdict_record
 from tasks.reporting.verdict_sentences import verdict_sentences
 from tasks.reporting.verdict_table import verdict_table, verdict_table_note
+from tasks.reporting.verdict_tuning import tuning_sentences
 from tasks.statistics.evaluation_tables import Frames
 
 
@@ -42,8 +43,8 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
     """Return the verdict of a run.
 
     Args:
-        frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes, predictions and learning_curve
-            if they exist.
+        frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes, predictions, learning_curve
+            and tuning if they exist.
         classes: Names of the classes.
     """
     record = verdict_record(frames)
@@ -55,6 +56,7 @@ def format_verdict(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) -> 
         note=verdict_table_note(record),
         limits=[
             *limit_sentences(record, train_review_count(frames)),
+            *tuning_sentences(frames),
             *group_sentences(frames["setup"]),
         ],
         findings=finding_sentences(frames),
