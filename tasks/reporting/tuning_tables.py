@@ -65,7 +65,7 @@ def describe_selected(tuning: pd.DataFrame, row: Mapping[str, object]) -> str:
     """Format the parameters of the selected configuration of a row of `tuning_summary`."""
     chosen = tuning[(tuning["architecture"] == row["architecture"]) & (tuning["configuration"] == row["selected"])]
     if chosen.empty:
-        return "none"
+        return "no configuration finished"
     values = chosen.iloc[0]
     return ", ".join(f"{label_in_sentence(name)} {values[name]:g}" for name in searched_parameters(tuning))
 

@@ -37,7 +37,7 @@ def tuning_budgets(tuning: pd.DataFrame) -> list[TuningBudget]:
 
 
 def tuning_sentences(frames: Frames) -> list[str]:
-    """Format the budget with which each compared network was tuned; nothing without a search.
+    """Format the budget with which each compared network was tuned; nothing if none was tuned.
 
     Args:
         frames: Frames groups, and tuning if there was a search.
@@ -47,15 +47,16 @@ def tuning_sentences(frames: Frames) -> list[str]:
         return []
     compared = [str(name) for name in frames["groups"]["architecture"]]
     budgets = [budget for budget in tuning_budgets(tuning) if budget.architecture in compared]
+    if not budgets:
+        return []
     tuned = {budget.architecture for budget in budgets}
     untuned = in_display_order({name for name in compared if name not in BASELINE_NAMES} - tuned)
-    clauses = [describe_budgets(budgets, others=len(untuned))] if budgets else []
+    clauses = [describe_budgets(budgets, others=len(untuned))]
     if untuned:
         clauses.append(f"{join_labels(untuned)} {'was' if len(untuned) == 1 else 'were'} not tuned")
     clauses += describe_baselines(compared)
-    text = "; ".join(clauses)
     return [
-        f"{text[:1].upper()}{text[1:]}. The results hold for the configurations that were selected: another search may "
+        f"{'; '.join(clauses)}. The results hold for the configurations that were selected: another search may "
         "select others, which the intervals do not contain."
     ]
 
@@ -72,7 +73,7 @@ def describe_budgets(budgets: Sequence[TuningBudget], others: int) -> str:
     if len(numbers) > 1:
         counts = f"{numbers[0]} to {counts}"
     names = join_labels([budget.architecture for budget in budgets])
-    subject = "each network" if len(budgets) > 1 and not others else names
+    subject = "Each network" if len(budgets) > 1 and not others else names
     verb = "were each" if subject == names and len(budgets) > 1 else "was"
     return f"{subject} {verb} tuned with {counts}{format_cpu_range(budgets)}, selected on validation loss"
 
