@@ -12,6 +12,9 @@ ARCHITECTURE_NAMES = (
     "deep_lstm",
 )  # fmt: skip
 BASELINE_NAMES = ("majority", "tfidf_logistic", "nb_svm", "averaged_embeddings")
+# Number of configurations that a baseline tries on the validation split: regularization strengths, or learning rates
+# (tasks/models/baselines.py).
+BASELINE_SEARCHES = {"tfidf_logistic": 4, "nb_svm": 4, "averaged_embeddings": 4}
 # A user-defined architecture is named by its module and function, as in `my_models:attention_lstm`.
 USER_ARCHITECTURE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 MAX_LABEL_LENGTH = 100  # characters of a label; a longer one would leave no room in a figure

@@ -27,6 +27,7 @@ from tasks.figures.probabilities import reliability_diagram, roc_curves
 from tasks.figures.scores import scores_on_test
 from tasks.figures.style import palette, style
 from tasks.figures.training import learning_curve, learning_curves
+from tasks.figures.tuning import tuned_parameters, tuning_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +38,8 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
     "quality_against_cost": quality_against_cost,
     "costs": costs,
     "expected_best": expected_best,
+    "tuning_curves": tuning_curves,
+    "tuned_parameters": tuned_parameters,
     "learning_curves": learning_curves,
     "learning_curve": learning_curve,
     "confusion_matrices": confusion_matrices,

@@ -32,9 +32,17 @@ from tasks.reporting.summary_tables import (
     learning_curve_table,
     shown_metrics,
 )
+from tasks.reporting.tuning_tables import (
+    crossing_table,
+    sensitivity_note,
+    sensitivity_table,
+    tuning_costs,
+    tuning_table,
+)
 from tasks.reporting.verdict_format import join_texts
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
+from tasks.statistics.tuning import finished_configurations, has_tuning
 
 CALIBRATION = (
     "Test reviews, mean over the seeds, before → after temperature scaling; accuracy with the threshold 0.5 → with the "
@@ -46,6 +54,19 @@ MULTICLASS_CALIBRATION = (
     "the validation reviews, which is 1 unless another one is better in cross-validation. The calibration error is "
     "that of the predicted label. The Brier score is the sum over the classes, from 0 to 2. The predicted label is the "
     "most probable one, so there is no threshold."
+)
+TUNING = (
+    "Validation {metric}. All networks tried the same configurations, with one seed each; the first one is the shared "
+    "recipe. The lowest validation loss selects. Only the selected configuration is trained with new seeds, and only "
+    "these trials are compared on test reviews. Improvement is the selected configuration minus the shared recipe in "
+    "the search. Optimism is the score of the selected configuration in the search minus its mean over the new seeds: "
+    "the part of the improvement that may be luck. Both contain the noise of single seeds. The mean over the new seeds "
+    "is still that of the validation reviews that selected the configuration; only test scores are free of the "
+    "selection."
+)
+CROSSINGS = (
+    "Where the lines of two architectures in the figure of the expected validation score cross: one is better with a "
+    "smaller budget, the other with a larger one. A crossing within the noise of the scores is no finding."
 )
 INTERVALS = "Intervals are 95% confidence intervals."
 SLICES = f", predicted by the mean probability over the seeds. {INTERVALS[:-1]} and reflect sampling of reviews only."
@@ -69,6 +90,7 @@ def report_sections(frames: Frames, classes: Sequence[str] = DEFAULT_CLASSES) ->
     """
     return [
         *score_sections(frames, classes),
+        *tuning_sections(frames),
         *comparison_sections(frames),
         *error_sections(frames, classes),
         *nightly_sections(frames),
@@ -90,7 +112,7 @@ def score_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
         ),
         Section(
             "Cost",
-            text_table(cost_table(frames["trials"])),
+            text_table(cost_table(frames["trials"], tuning_costs(frames, frames["trials"]["architecture"]))),
             "Mean over the seeds. Training (TFLOP) is the number of floating-point operations of the training in 10¹². "
             "Latency is the median [quartiles] over up to 100 reviews, measured while another training runs.",
         ),
@@ -101,6 +123,20 @@ def score_sections(frames: Frames, classes: Sequence[str]) -> list[Section]:
         note = f"{metric.header('Test')} after training on subsets of the training reviews. {INTERVALS}"
         sections.append(Section("Learning curve", table, note))
     return sections
+
+
+def tuning_sections(frames: Frames) -> list[Section]:
+    """Return the sections on the search: selected configurations, sensitivity, and crossing points; none without it."""
+    tuning, metric = frames.get("tuning"), main_metric(frames.get("setup"))
+    if tuning is None or not has_tuning(tuning):
+        return []
+    sections = [Section("Tuning", tuning_table(frames), f"{TUNING}{metric.direction}".format(metric=metric.text))]
+    if finished_configurations(tuning, metric).empty:
+        return sections
+    sections.append(Section("Tuning: sensitivity", sensitivity_table(tuning, metric), sensitivity_note(tuning, metric)))
+    crossings = crossing_table(tuning, metric)
+    note = CROSSINGS if crossings.rows else f"{CROSSINGS} No lines cross."
+    return [*sections, Section("Tuning: crossing points", crossings, note)]
 
 
 def comparison_sections(frames: Frames) -> list[Section]:

@@ -1,6 +1,6 @@
 """Tables of scores and costs by architecture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -177,8 +177,12 @@ def gap_table(history: pd.DataFrame, trials: pd.DataFrame) -> TextTable:
     return TextTable(header, rows)
 
 
-def cost_table(trials: pd.DataFrame) -> pd.DataFrame:
+def cost_table(trials: pd.DataFrame, tuning: Mapping[str, FormattedNumber] | None = None) -> pd.DataFrame:
     """Tabulate the costs of each architecture, averaged over its seeds.
+
+    Args:
+        trials: Trials with their costs.
+        tuning: CPU time of the search of each architecture; None without a search, which then has no column.
 
     Returns:
         One row per architecture. Floating-point operations are in 10^12 (TFLOP), memory in 10^6 bytes.
@@ -195,6 +199,8 @@ def cost_table(trials: pd.DataFrame) -> pd.DataFrame:
         "Latency in a batch (ms per review)": means["batch_ms"].map(lambda value: format_number(value, 3)),
         "Peak memory (MB)": means["peak_memory_mb"].map(lambda value: format_number(value, 0)),
     }
+    if tuning is not None:
+        columns["Tuning, all configurations (CPU s)"] = means.index.map(tuning).to_series(means.index)
     return pd.DataFrame(columns).loc[in_display_order(means.index)].reset_index()
 
 

@@ -12,6 +12,7 @@ from tasks.reporting.verdict_limits import limit_sentences, train_review_count
 from tasks.reporting.verdict_record import verdict_record
 from tasks.reporting.verdict_sentences import verdict_sentences
 from tasks.reporting.verdict_table import verdict_table, verdict_table_note
+from tasks.reporting.verdict_tuning import tuning_sentences
 from tasks.statistics.evaluation_tables import Frames
 
 
@@ -44,8 +45,8 @@ def format_verdict(
     """Return the verdict of a run.
 
     Args:
-        frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes, predictions and learning_curve
-            if they exist.
+        frames: Frames of `tasks.statistics.comparison.compare`; trials, scores, classes, predictions, learning_curve
+            and tuning if they exist.
         classes: Names of the classes.
         class_weights: Whether all classes had the same weight in training; None if it is not known.
     """
@@ -58,6 +59,7 @@ def format_verdict(
         note=verdict_table_note(record),
         limits=[
             *limit_sentences(record, train_review_count(frames), class_weights=class_weights),
+            *tuning_sentences(frames),
             *group_sentences(frames["setup"]),
         ],
         findings=finding_sentences(frames),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tasks.config.labels import label
 from tasks.evaluation.metrics import METRICS
 from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number
+from tasks.reporting.tuning_tables import tuning_costs
 from tasks.reporting.verdict_format import clip_limits, format_size
 from tasks.reporting.verdict_record import Cost, Verdict, read_cost
 from tasks.statistics.evaluation_tables import Frames
@@ -26,7 +27,7 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
     """Tabulate the difference of each architecture to the recommended one, a word on it, and the costs.
 
     Args:
-        frames: Frames of `tasks.statistics.comparison.compare`, and trials if it exists.
+        frames: Frames of `tasks.statistics.comparison.compare`, and trials and tuning if they exist.
         verdict: Record of the run.
 
     Returns:
@@ -55,7 +56,12 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
         "Training (s)",
         "Prediction (ms)",
     ]
-    return TextTable(header, rows)
+    names = [*frames["groups"]["architecture"], *verdict.without_scores]
+    tuning = tuning_costs(frames, names)
+    if tuning is None:
+        return TextTable(header, rows)
+    costs = [[*row, tuning[name]] for row, name in zip(rows, names, strict=True)]
+    return TextTable([*header, "Tuning (CPU s)"], costs)
 
 
 def failed_seeds(frames: Frames, verdict: Verdict) -> dict[str, tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from tasks.evaluation.calibration import calibrate
 from tasks.evaluation.error_analysis import assign_slices, confident_errors, disagreement_matrix, score_slices
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.predictions import predictions_of_split
 from tasks.evaluation.reliability import reliability_table
 from tasks.evaluation.scores import classification_reports, confusion_matrices, score_trials
@@ -160,6 +162,7 @@ def with_statistics(frames: dict[str, pd.DataFrame], draws: int = 100) -> dict[s
         "mistakes": confident_errors(test, make_texts(predictions)),
         "learning_curve": make_learning_curve(frames["scores"], frames["trials"]),
         **make_nightly_frames(frames["trials"]),
+        "tuning": make_tuning([name for name in frames["trials"]["architecture"].unique() if name not in BASELINES]),
     }
 
 
@@ -182,6 +185,44 @@ def make_nightly_frames(trials: pd.DataFrame, count: int = 6) -> dict[str, pd.Da
         "changed": "keras 3.15.1 → 3.16",
     }
     return {"nights": pd.DataFrame(rows, columns=TREND_COLUMNS), "alarms": pd.DataFrame([alarm])}
+
+
+def make_tuning(architectures: Sequence[str], configurations: int = 6) -> pd.DataFrame:
+    """Make the table tuning: the same configurations for all architectures; the last one diverges for every second."""
+    rng = np.random.default_rng(5)
+    rates = [0.01, *(0.001 * 30 ** rng.random(configurations - 1)).round(4)]
+    parameters = pd.DataFrame(
+        {"learning_rate": rates, "dropout": rng.uniform(0, 0.6, configurations).round(2),
+         "layer_dropout": rng.uniform(0, 0.5, configurations).round(2),
+         "batch_size": rng.choice([32, 64, 128, 256], configurations),
+         **{name: rng.choice([32, 64, 128], configurations) for name in ("units", "embedding_size")}}
+    )  # fmt: skip
+    parameters.insert(0, "configuration", np.arange(1, configurations + 1))
+    tables = [_tuned(name, parameters, place % 2 == 1, rng) for place, name in enumerate(architectures)]
+    columns = [*TUNING_IDS, "validation_loss", *(f"validation_{name}" for name in METRICS), *TUNING_ENDS]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+TUNING_IDS = [
+    "architecture", "configuration", "learning_rate", "dropout", "layer_dropout", "batch_size", "units",
+    "embedding_size", "seed", "status", "epochs",
+]  # fmt: skip
+TUNING_ENDS = ["cpu_seconds", "train_seconds", "selected"]
+
+
+def _tuned(name: str, parameters: pd.DataFrame, diverges: bool, rng: np.random.Generator) -> pd.DataFrame:
+    """Make the search of one architecture; its best learning rate depends on its name."""
+    best = 0.003 + 0.001 * (len(name) % 8)
+    losses = 0.3 + 0.04 * np.log(parameters["learning_rate"] / best) ** 2 + 0.01 * rng.random(len(parameters))
+    finished = np.array([True] * (len(parameters) - 1) + [not diverges])
+    scores = {f"validation_{metric}": 1.05 - losses if metric != "log_loss" else losses for metric in METRICS}
+    table = parameters.assign(architecture=name, seed=2_000, epochs=2, validation_loss=losses, **scores)
+    table.loc[~finished, ["validation_loss", *scores]] = np.nan
+    seconds = 10 * (1 + len(name) / 10) * parameters["units"] / 64
+    return table.assign(
+        status=np.where(finished, "finished", "diverged"), cpu_seconds=seconds * 1.2, train_seconds=seconds,
+        selected=table["validation_loss"] == table["validation_loss"].min(),
+    )  # fmt: skip
 
 
 def make_texts(predictions: pd.DataFrame) -> pd.DataFrame:

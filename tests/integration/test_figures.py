@@ -12,6 +12,7 @@ from tests.helpers import synthetic
 
 # Figures of the frames of two classes; those of more classes are in tests/unit/figures/test_multiclass_figures.py.
 OF_SEVERAL_CLASSES = {"scores_by_class", "class_roc_curves", "class_reliability"}
+TUNED = {"tuning_curves", "tuned_parameters"}
 BINARY = [name for name in registry.FIGURES if name not in OF_SEVERAL_CLASSES]
 
 
@@ -69,7 +70,7 @@ def test_empty_frame_counts_as_missing(frames):
         (["lstm"], 1, {"differences", "disagreement", "expected_best"}),
         (["lstm"], 3, {"differences", "disagreement"}),
         (["lstm", "nb_svm"], 1, {"expected_best"}),
-        (["majority"], 1, {"differences", "disagreement", "expected_best", "learning_curves", "nights"}),
+        (["majority"], 1, {"differences", "disagreement", "expected_best", "learning_curves", "nights", *TUNED}),
         (["majority", "lstm"], 2, {"disagreement"}),
     ],
 )
@@ -122,6 +123,7 @@ def test_figures_without_known_values_are_left_out(frames):
             ("reliability", ["observed"], frames["reliability"]),
             ("learning_curve", ["mean"], frames["learning_curve"]),
             ("nights", ["mean"], frames["nights"]),
+            ("tuning", ["validation_loss"], frames["tuning"]),
             ("predictions", ["probability"], frames["predictions"]),
             ("history", ["loss", "accuracy", "precision", "recall"], frames["history"]),
         ]

@@ -13,8 +13,8 @@ Simulated models with known true accuracies are compared like real ones, with 5 
 - **Groups, rare classes and more classes.** If the reviews of a group are alike, if 5% of the reviews are positive, or
   with 3 or 10 classes, the interval of a score contains the true score in 93 to 97%, in every metric, and two equal
   models differ at a level of 5% in at most 5%.
-- **Seeds**, **training samples** and **nightly runs.** See `seed_claims`, `training_claims` and `nightly_claims`;
-  `--only-nightly` checks the last only.
+- **Seeds**, **training samples**, **tuning** and **nightly runs.** See `seed_claims`, `training_claims`,
+  `tuning_claims` and `nightly_claims`; `--only-nightly` checks the last only.
 
 Each number is printed on stderr as soon as it is known, and in the end a table with one line per claim: what was found
 with its 95% interval (Wilson for a rate, normal for a mean), what is allowed, and `ok` or `FAILED`. A claim fails if
@@ -40,7 +40,7 @@ from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.power import power_table
 from tasks.statistics.summary import summarize
 from tests.helpers.simulated_predictions import simulate_predictions
-from tests.simulations import classes, groups, nightly_claims, seed_claims, training_claims
+from tests.simulations import classes, groups, nightly_claims, seed_claims, training_claims, tuning_claims
 from tests.simulations.claims import (
     Allowed,
     Claim,
@@ -80,7 +80,7 @@ CLASSES: dict[str, dict[str, Any]] = {
 ALLOWED: Allowed = {
     "family_wise_rate": (0, 0.05), "coverage": (0.93, 0.97), "group_coverage": (0.93, 0.97),
     "group_differences": (0, 0.05), "power_error": (-0.03, 0.03), "power_interval": (0.93, 1), **seed_claims.ALLOWED,
-    **training_claims.ALLOWED, **nightly_claims.ALLOWED,
+    **training_claims.ALLOWED, **tuning_claims.ALLOWED, **nightly_claims.ALLOWED,
 }  # fmt: skip
 # Numbers of simulations: equal architectures (of each kind), power, coverage of an accuracy, claims about seeds and
 # training samples (each), groups; number of test reviews.
@@ -148,8 +148,8 @@ def run_simulations(
 
     Returns:
         coverage, reported_power, detection_rate, power_error (reported minus actual), power_interval, family_wise_rate
-        and the claims of `seed_claims`, each by case ("5 seeds, skewed"); group_coverage and group_differences ("f1,
-        groups of 30").
+        and the claims of `seed_claims` and `tuning_claims`, each by case ("5 seeds, skewed"); group_coverage and
+        group_differences ("f1, groups of 30").
     """
     result: Result = {}
 
@@ -183,6 +183,9 @@ def run_simulations(
             for metric in outcomes[0]:
                 add(name, f"{metric}, {case}", estimate_rate(each[metric] for each in outcomes))
     training_claims.run_training_claims(map_range, add, estimate_rate, simulations=coverages)
+    tuning_claims.run_tuning_claims(
+        map_range, add, estimate_rate, estimate_mean, comparisons=equal, powers=powers, reviews=reviews
+    )
     return result
 
 
