@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -170,7 +170,7 @@ def plot_parameter(
         own, without = (rows[rows["architecture"] == name] for rows in (finished, unfinished))
         scores = metric.unit.factor * own["score"]
         is_outside = clip(scores, edge) != scores
-        style = {"color": colors[name], "edgecolors": "white", "linewidths": 0.5, "clip_on": False}
+        style: dict[str, Any] = {"color": colors[name], "edgecolors": "white", "linewidths": 0.5, "clip_on": False}
         chosen = own["selected"].astype(bool)
         axes.scatter(place(own)[~chosen & ~is_outside], scores[~chosen & ~is_outside], s=22, marker=marker(name),
                      alpha=0.75, zorder=3, label=wrap_label(name), **style)  # fmt: skip

@@ -1,6 +1,7 @@
 """Tables of a search: selected configurations with their budget, sensitivity, and crossing points."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -54,14 +55,14 @@ def _sign(metric: Metric) -> str:
     return f" ({metric.unit.sign})" if metric.unit.sign else ""
 
 
-def format_trials(row: Mapping[str, object]) -> FormattedNumber:
+def format_trials(row: Mapping[Hashable, Any]) -> FormattedNumber:
     """Format the number of configurations, and of those without a score: `12 (1 diverged)`."""
     lost = ", ".join(f"{row[name]} {name}" for name in ("diverged", "failed") if row[name])
     text = f"{row['configurations']} ({lost})" if lost else str(row["configurations"])
     return FormattedNumber(text, text, float(str(row["configurations"])))
 
 
-def describe_selected(tuning: pd.DataFrame, row: Mapping[str, object]) -> str:
+def describe_selected(tuning: pd.DataFrame, row: Mapping[Hashable, Any]) -> str:
     """Format the parameters of the selected configuration of a row of `tuning_summary`."""
     chosen = tuning[(tuning["architecture"] == row["architecture"]) & (tuning["configuration"] == row["selected"])]
     if chosen.empty:

@@ -259,4 +259,7 @@ def test_two_networks_have_one_pair(results: Path, capsys: Capture) -> None:
 
 def test_published_plan_is_that_of_the_experiment(results: Path, capsys: Capture) -> None:
     assert plan(results, "--data", "bundled") == 0
-    assert re.findall(r"power between .*: (\d+) seeds", capsys.readouterr().out) == ["8", "33"]  # 28 pairs; the experiment had 21
+    assert re.findall(r"power between .*: (\d+) seeds", capsys.readouterr().out) == [
+        "8",
+        "33",
+    ]  # 28 pairs; the experiment had 21
