@@ -21,7 +21,7 @@ class TrialSpec:
     Attributes:
         architecture: Name of an architecture or baseline, or `module:function` of a user-defined architecture.
         seed: Seed of the initial weights, the order of the reviews and the dropout; 0 for a baseline.
-        recipe: Hyperparameters that all networks of a comparison share.
+        recipe: Hyperparameters of the network.
         data: File with the reviews: encoded ones for a network, texts for a baseline.
         train_fraction: Share of the training reviews, in (0, 1].
         label: Name that Prefect shows, such as `lstm-seed-0`.
@@ -30,6 +30,7 @@ class TrialSpec:
         resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
         reviews: File with the reviews and their groups; None if no groups are known.
         classes: Number of classes.
+        configuration: Number of the configuration of a search, from 1; 0 for a trial that is compared.
     """
 
     architecture: str
@@ -43,6 +44,7 @@ class TrialSpec:
     resample: int = 0
     reviews: Path | None = None
     classes: int = 2
+    configuration: int = 0
 
     @property
     def epochs(self) -> int:
@@ -110,6 +112,7 @@ class TrialResult(TrainingFacts):
         weights_sha256: SHA-256 of that file, hexadecimal.
         train_fraction: Share of the training reviews, in (0, 1].
         resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
+        configuration: Number of the configuration of a search, from 1; 0 for a trial that is compared.
     """
 
     probe_seconds: float = NOT_MEASURED
@@ -118,6 +121,7 @@ class TrialResult(TrainingFacts):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     resample: int = Field(default=0, ge=0)
+    configuration: int = Field(default=0, ge=0)
 
     @property
     def name(self) -> str:
@@ -165,6 +169,7 @@ def select_largest_fraction(records: Sequence[Record]) -> list[Record]:
 def select_compared(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that are compared and written into the history.
 
-    These are the trials of the largest train fraction that were trained on the training reviews as they are.
+    These are the trials of the largest train fraction that were trained on the training reviews as they are, without
+    those of a search.
     """
-    return select_largest_fraction([trial for trial in trials if trial.resample == 0])
+    return select_largest_fraction([trial for trial in trials if trial.resample == 0 and trial.configuration == 0])

@@ -5,6 +5,9 @@ import time
 from contextlib import suppress
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
 from tasks.data.resample import resample_training
 from tasks.data.subsample import keep_training_fraction
@@ -46,9 +49,11 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             cpu_seconds = time.process_time() - cpu_start
             probe = (probe + sgemm_seconds()) / 2
             result = store_trial(
-                spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds, resample=spec.resample
-            )
-            store_evaluation(result, spec.folder, spec.reviews)
+                spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds, resample=spec.resample,
+                configuration=spec.configuration,
+            )  # fmt: skip
+            if not spec.configuration:
+                store_evaluation(result, spec.folder, spec.reviews)
             return result
 
 
@@ -59,8 +64,15 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
         data = keep_training_fraction(data, spec.train_fraction)
     if spec.resample and spec.reviews:
         data = resample_training(data, store.table(spec.reviews), spec.resample)
+    if spec.configuration:
+        data = without_test_split(data)
     if spec.architecture in BASELINES:
         learn = BASELINES[spec.architecture]
         return train_baseline(spec.architecture, data, spec.recipe, learn=learn, classes=spec.classes)
     build = partial(builder(spec.architecture), classes=spec.classes)
     return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)
+
+
+def without_test_split(reviews: pa.Table) -> pa.Table:
+    """Return reviews without those of the test split, which no trial of a search may read."""
+    return reviews.filter(pc.not_equal(reviews["split"], "test"))
