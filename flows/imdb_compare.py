@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from prefect import runtime
 from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.server.served_flow import served_flow
@@ -30,17 +32,20 @@ from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.data.datasets import check_source
+from tasks.data.records import EncodedDataset
 from tasks.data.word_vectors import VectorSource
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials, load_libraries
 from tasks.execution.check_engine import check_engine
 from tasks.execution.executor import Executor, open_executor
-from tasks.execution.outcomes import collect_trials
+from tasks.execution.outcomes import SearchOutcome, collect_trials
 from tasks.execution.plan import (
+    count_compared_trials,
     find_cached_trials,
     plan_baselines,
     plan_resampled_trials,
     plan_trials,
+    plan_tuning_trials,
     starting_order,
 )
 from tasks.execution.progress import TrialsPlanned, report_event
@@ -60,6 +65,9 @@ from tasks.storage.s3 import results_place
 from tasks.storage.trial_records import TrialResult, TrialSpec, select_compared, select_largest_fraction
 from tasks.train import train
 from tasks.training.check_user_model import check_user_architectures
+from tasks.tuning.search_space import check_validation_reviews
+from tasks.tuning.stored_searches import read_searches, store_searches
+from tasks.tuning.table import describe_selected, searches_without_result, selected_recipes, tuning_table
 from tasks.vectors import read_vectors
 
 DEFAULTS = Parameters()
@@ -96,6 +104,39 @@ def submit_trials(
     }
 
 
+def search_configurations(
+    parameters: Parameters,
+    encoded: Sequence[EncodedDataset],
+    results: Path,
+    executor: Executor,
+    in_workers: ThreadPoolTaskRunner[Any],
+    encodings: Sequence[PrefectFuture[Any]],
+) -> SearchOutcome:
+    """Try the configurations of each architecture. A nightly run reuses an earlier search with the same settings.
+
+    Args:
+        parameters: Parameters of the run.
+        encoded: Encoded data set of each fraction of the training reviews.
+        results: The results folder.
+        executor: Runs the trainings.
+        in_workers: Task runner with a thread for each worker of the executor.
+        encodings: Tasks whose results the trials read.
+    """
+    cache, is_reused = cache_dir(results), parameters.new_seeds > 0 and not parameters.retune
+    known = read_searches(parameters, results) if is_reused and parameters.tune else tuning_table([], [], cache)
+    searched = [name for name in parameters.architectures if parameters.tune and name not in set(known["architecture"])]
+    if not searched:
+        return SearchOutcome(known)
+    specs = plan_tuning_trials(searched, parameters.tune, parameters.recipe(), encoded, cache)
+    cached, following = find_cached_trials(specs), count_compared_trials(parameters)
+    report_event(TrialsPlanned(len(specs) + following, len(cached)))
+    trained = collect_trials(specs, submit_trials(specs, cached, executor, in_workers, *encodings), following)
+    table = tuning_table(specs, trained.results, cache)
+    store_searches(parameters, results, table)
+    failures = trained.failures | searches_without_result(table)
+    return SearchOutcome(pd.concat([known, table], ignore_index=True), failures, len(specs), len(cached))
+
+
 @served_flow(Parameters, name="imdb-compare", flow_run_name=run_name)
 @p.with_field_descriptions(Parameters)
 def imdb_compare(
@@ -118,6 +159,8 @@ def imdb_compare(
     metric: p.MetricName = DEFAULTS.metric,
     train_fractions: p.TrainFractions = DEFAULTS.train_fractions,
     resample_training: p.ResampleTraining = DEFAULTS.resample_training,
+    tune: p.Tune = DEFAULTS.tune,
+    retune: p.Retune = DEFAULTS.retune,
     engine: p.Engine = DEFAULTS.engine,
     dask_address: p.DaskAddress = DEFAULTS.dask_address,
     workers: p.Workers = DEFAULTS.workers,
@@ -161,6 +204,7 @@ def imdb_compare(
     with open_executor(parameters, warm_up=not history_files(results_folder)) as (executor, in_workers):
         loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
         dataset = loading.result()  # a user error in the data ends the run before any training
+        check_validation_reviews(tune, dataset.rows["validation"])
         check_user_architectures(parameters.architectures, recipe, len(dataset.classes), vectors=bool(source))
         if not was_compared(results_folder, dataset.fingerprint):
             executor.warm_up()
@@ -178,29 +222,37 @@ def imdb_compare(
         cached = find_cached_trials(specs)
         trainings = submit_trials(specs, cached, executor, in_workers, loading)
         encoded = [encoding.result() for encoding in encodings]
+        search = search_configurations(parameters, encoded, results_folder, executor, in_workers, encodings)
+        for sentence in describe_selected(search.table):
+            get_run_logger().info("%s", sentence)
+        recipes = selected_recipes(search.table, recipe) if tune else dict.fromkeys(parameters.architectures, recipe)
         selection = NightlySelection.read(
-            parameters, dataset.fingerprint, results_folder, nightly_date or due_date(), source.key if source else ""
+            parameters,
+            dataset.fingerprint,
+            results_folder,
+            nightly_date or due_date(),
+            recipes,
+            vectors=source.key if source else "",
         )
-        specs = selection.select_trials(
-            lambda seeds: plan_trials(parameters.architectures, seeds, recipe, encoded, cache)
-        )
-        specs += plan_resampled_trials(parameters.architectures, resample_training, recipe, encoded, cache)
+        specs = selection.select_trials(lambda seeds: plan_trials(recipes, seeds, recipe, encoded, cache))
+        specs += plan_resampled_trials(recipes, resample_training, recipe, encoded, cache)
         waiting = [spec for spec in specs if spec.name not in trainings]
         cached |= find_cached_trials(waiting)
-        report_event(TrialsPlanned(len({spec.name for spec in specs}), len(cached)))
+        report_event(TrialsPlanned(len({spec.name for spec in specs}) + search.trials, len(cached) + search.cached))
         trainings |= submit_trials(waiting, cached, executor, in_workers, *encodings)
         if len(cached) < len(trainings):
             load_libraries()  # while the trials are trained
         trained = collect_trials(specs, trainings)
+        failures = search.failures | trained.failures
         if all(trial.architecture in BASELINE_NAMES for trial in select_compared(trained.results)):
             check_nightly(selection, specs, [], {}, settings, started, results_folder)
-            raise TrialsFailedError(trained.failures)
+            raise TrialsFailedError(failures)
         if len(cached) < len(trainings):
             executor.warm_up(style.load_libraries)  # while the trials are evaluated
         evaluation = evaluate_trials.submit(
             trained.results, dataset.file, cache, metric, wait_for=trained.succeeded, return_state=False
         )
-        frames = evaluation.result()
+        frames = evaluation.result() | {"tuning": search.table}
         frames |= check_nightly(selection, specs, trained.results, frames, settings, started, results_folder)
         planned = plan_figures(frames, cache, dataset.classes)
         plots = {
@@ -209,11 +261,11 @@ def imdb_compare(
         }
         figures = [figure for spec in planned for figure in plots[spec.name].result()]
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
-    result = publish(frames, figures, compared_data, settings, trained.failures, started, results_folder)
+    result = publish(frames, figures, compared_data, settings, failures, started, results_folder)
     if keep_runs is not None:
         clean(results_folder, keep_runs)
-    if trained.failures:
-        raise TrialsFailedError(trained.failures, str(result))
+    if failures:
+        raise TrialsFailedError(failures, str(result))
     if missing := selection.find_missing_trials(specs, frames["scores"]):
         raise NightlyRunIncompleteError(selection.night, missing, str(result))
     return result

@@ -37,6 +37,7 @@ from tasks.storage.environment import environment_info
 from tasks.storage.layout import run_dir
 from tasks.storage.partial_files import partial_path
 from tasks.storage.run_info import RunInfo, VectorInfo
+from tasks.tuning.table import selected_recipes
 
 # Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
 TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict", -2: "Training (s)"}
@@ -57,7 +58,7 @@ def publish(
     """Write the run directory and create the artifacts.
 
     Args:
-        frames: Frames of the evaluation and of the nightly runs, by name.
+        frames: Frames of the evaluation, the search and the nightly runs, by name.
         figures: The figures, in the order of the report.
         encoded: Encoded data set of the compared trials.
         settings: Parameters of the run by name, as JSON values.
@@ -75,6 +76,7 @@ def publish(
     caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]
     metric = main_metric(frames["setup"])
     info = create_run_info(encoded, settings, metric.name, caveats, started)
+    info = info.model_copy(update={"recipes": selected_recipes(frames["tuning"], info.recipe())})
     report = create_report(info, frames, figures, verdict, [*notes, *failed])
     directory = write_run_dir(report, results)
     create_artifacts(report, directory)

@@ -160,6 +160,9 @@ class PlanOptions(FileOptions):
     data: p.Data = "auto"
     architectures: p.Architectures = DEFAULT_ARCHITECTURES
     seeds: p.Seeds = 3
+    tune: Annotated[
+        p.Tune, Field(description="Number of configurations that each architecture tries before, see `run --tune`.")
+    ] = 0
     test_reviews: Annotated[
         int | None,
         Field(ge=10, le=1_000_000_000, description="Number of test reviews; by default those of the data or the run."),

@@ -90,6 +90,7 @@ def make_plan(options: PlanOptions, results: Path) -> Plan:
         tests=tests,
         architectures=architectures,
         seeds=options.seeds,
+        tune=options.tune,
         workers=options.workers or DEFAULT_WORKERS,
         pairs=pairs,
         failed=failed,

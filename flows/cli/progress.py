@@ -75,7 +75,8 @@ class RunProgress:
         with self._lock:
             match event:
                 case TrialsPlanned():
-                    self.planned, self.training_started = event, now
+                    self.training_started = now if self.planned is None else self.training_started
+                    self.planned = event
                 case TrialStarted(label, epochs):
                     self.running[label] = RunningTrial(label, now, epochs)
                 case EpochFinished(label, epoch, epochs, train_loss, _, accuracy):

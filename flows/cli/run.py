@@ -24,6 +24,7 @@ from tasks.data.word_vectors import check_vectors
 from tasks.execution.check_engine import check_engine
 from tasks.storage.layout import cache_dir, history_dir, runs_dir
 from tasks.storage.s3 import results_place
+from tasks.tuning.search_space import check_validation_reviews
 
 
 def execute(options: RunOptions) -> None:
@@ -77,12 +78,13 @@ def check_content(parameters: Parameters) -> None:
         for name in user_defined:
             user_module_file(name)
     if parameters.data not in DATASETS:
-        load_dataset(
+        dataset, _ = load_dataset(
             parameters.data,
             data_folder=parameters.data_folder,
             cache=cache_dir(results_place(parameters.results)),
             **file_options(parameters),
         )
+        check_validation_reviews(parameters.tune, dataset.rows["validation"])
     if parameters.vectors is not None:
         is_given = "embedding_size" in parameters.model_fields_set
         check_vectors(parameters.vectors, parameters.embedding_size if is_given else None)

@@ -54,6 +54,18 @@ def _check_frozen(frozen: bool, info: ValidationInfo) -> bool:
     return frozen
 
 
+def _check_tune(configurations: int) -> int:
+    if configurations == 1:
+        raise ValueError("One configuration is the shared recipe itself. Give 0 or at least 2")
+    return configurations
+
+
+def _check_retune(retune: bool, info: ValidationInfo) -> bool:
+    if retune and not (info.data or {}).get("tune"):
+        raise ValueError("There is no search to repeat. Give the number of configurations as well, by `tune`")
+    return retune
+
+
 def _check_results(results: str) -> str:
     if "://" in results and not BUCKET.fullmatch(results):
         raise ValueError("Give a folder, or s3://bucket/prefix (credentials come from the environment)")
@@ -133,6 +145,25 @@ ResampleTraining = Annotated[
     ),
     AfterValidator(_check_resamples),
 ]
+Tune = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=1_000,
+        description="Number of configurations of learning rate, dropout, batch size and layer sizes that each "
+        "architecture tries, the same for all. The validation loss selects one, which is then trained with the seeds "
+        "of the run and compared. 0: all use the shared recipe.",
+    ),
+    AfterValidator(_check_tune),
+]
+Retune = Annotated[
+    bool,
+    Field(
+        description="Repeat the search in a nightly run. By default nightly runs reuse the configurations that the "
+        "first search with these settings has selected."
+    ),
+    AfterValidator(_check_retune),
+]
 Engine = Annotated[
     Literal["processes", "dask"],
     Field(description="Executor of the trainings: processes of this machine, or Dask workers."),
@@ -198,6 +229,8 @@ class RunParameters(FileOptions):
     metric: MetricName = AUTO_METRIC
     train_fractions: TrainFractions = (1.0,)
     resample_training: ResampleTraining = 0
+    tune: Tune = 0
+    retune: Retune = False
     engine: Engine = "processes"
     dask_address: DaskAddress = None
     workers: Workers = None

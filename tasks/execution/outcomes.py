@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 
@@ -13,6 +14,8 @@ from tasks.config.labels import BASELINE_NAMES
 from tasks.execution.retries import MAX_ATTEMPTS
 from tasks.storage.trial_records import TrialResult, TrialSpec
 from tasks.storage.trials import architecture_of
+
+FROM_SPEC = ("train_fraction", "resample", "configuration")  # what the name of a trial does not tell
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,39 @@ class TrialOutcomes:
     succeeded: list[PrefectFuture[TrialResult]]
 
 
-def collect_trials(specs: Sequence[TrialSpec], futures: Mapping[str, PrefectFuture[TrialResult]]) -> TrialOutcomes:
+@dataclass(frozen=True)
+class SearchOutcome:
+    """Outcome of the searches of all architectures.
+
+    Attributes:
+        table: The table `tuning`, see `tasks.tuning.table`.
+        failures: Reason by label of each trial that failed, and of each search that selected nothing.
+        trials: Number of trials of the searches; those of a search that is reused do not count.
+        cached: How many of them were in the cache.
+    """
+
+    table: pd.DataFrame
+    failures: dict[str, str] = field(default_factory=dict)
+    trials: int = 0
+    cached: int = 0
+
+
+def collect_trials(
+    specs: Sequence[TrialSpec], futures: Mapping[str, PrefectFuture[TrialResult]], following: int = 0
+) -> TrialOutcomes:
     """Wait for trials, and return their outcomes.
 
     Args:
         specs: The trials. Two with the same name share a future, and differ only in their train fraction.
         futures: Future by the name of the trial.
+        following: Number of trials of the run that start after these, for the log.
 
     Raises:
         ExecutorLostError: If there is no executor any more.
     """
-    outcomes = _wait_for_all(futures)
+    outcomes = _wait_for_all(futures, following)
     results = [
-        result.model_copy(update={"train_fraction": spec.train_fraction, "resample": spec.resample})
+        result.model_copy(update={name: getattr(spec, name) for name in FROM_SPEC})
         for spec in specs if isinstance(result := outcomes[spec.name], TrialResult)
     ]  # fmt: skip
     failures = {
@@ -53,7 +76,9 @@ def collect_trials(specs: Sequence[TrialSpec], futures: Mapping[str, PrefectFutu
     return TrialOutcomes(results, failures, succeeded)
 
 
-def _wait_for_all(futures: Mapping[str, PrefectFuture[TrialResult]]) -> dict[str, TrialResult | Exception]:
+def _wait_for_all(
+    futures: Mapping[str, PrefectFuture[TrialResult]], following: int
+) -> dict[str, TrialResult | Exception]:
     """Wait for futures, log the progress of those that are not cached, and return each result or exception by name."""
     names = {future.task_run_id: name for name, future in futures.items()}
     outcomes: dict[str, TrialResult | Exception] = {}
@@ -65,7 +90,7 @@ def _wait_for_all(futures: Mapping[str, PrefectFuture[TrialResult]]) -> dict[str
             cached += 1
             continue
         networks += architecture_of(name) not in BASELINE_NAMES
-        done, left = len(outcomes) - cached, len(futures) - len(outcomes)
+        done, left = len(outcomes) - cached, len(futures) - len(outcomes) + following
         # Networks start in the order of their duration, longest first, so their mean so far is an upper bound.
         minutes = (time.monotonic() - started) / networks * left / 60 if networks else None
         remaining = "" if minutes is None else f", at most about {minutes:.0f} min left"

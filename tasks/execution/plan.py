@@ -1,11 +1,12 @@
 """Plan of a comparison: the trials that it consists of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
+from tasks.config.parameters import Parameters
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset
 from tasks.models.baselines import BASELINES
@@ -14,6 +15,7 @@ from tasks.storage.layout import encoded_file, reviews_file, vectors_file
 from tasks.storage.trial_records import TrialResult, TrialSpec, select_largest_fraction
 from tasks.storage.trials import find_trial
 from tasks.training.trial import trial_name
+from tasks.tuning.search_space import TUNING_SEED, sample_configurations
 
 BY_TRAINING_TIME = [*BASELINES, *ARCHITECTURES]  # ordered by training time
 # Seeds of the trials on resamples are 1001, 1002, …: no other trial has them, and more seeds do not change them.
@@ -22,14 +24,18 @@ READ_THREADS = 16  # reading from a bucket is mostly waiting
 
 
 def plan_trials(
-    architectures: Sequence[str], seeds: Sequence[int], recipe: Recipe, encoded: Sequence[EncodedDataset], folder: Path
+    recipes: Mapping[str, Recipe],
+    seeds: Sequence[int],
+    recipe: Recipe,
+    encoded: Sequence[EncodedDataset],
+    folder: Path,
 ) -> list[TrialSpec]:
     """Return the trials of a comparison: each architecture with each seed, and each baseline once, per fraction.
 
     Args:
-        architectures: Names of the architectures, in the order of the report.
+        recipes: Recipe of each architecture, in the order of the report.
         seeds: Seeds of each architecture.
-        recipe: Hyperparameters that all networks share.
+        recipe: The shared recipe, of which the baselines use a part.
         encoded: Encoded data set of each fraction of the training reviews.
         folder: Cache folder.
     """
@@ -38,7 +44,6 @@ def plan_trials(
     specs = []
     for data in encoded:
         fraction, classes = data.train_fraction, len(data.dataset.classes)
-        planned = plan_epochs(recipe, data.dataset, fraction)
         suffix = "" if fraction == max(fractions) else f"-fraction-{fraction}"
         specs += [
             TrialSpec(
@@ -46,7 +51,7 @@ def plan_trials(
                 trial_name(name, seed, planned, data.fingerprint, classes=classes, vectors=vectors_key(data)), folder,
                 reviews=reviews_file(folder, data.dataset.file), classes=classes, **vectors_of(data, folder),
             )
-            for name in architectures for seed in seeds
+            for name in recipes for planned in [plan_epochs(recipes[name], data.dataset, fraction)] for seed in seeds
         ]  # fmt: skip
         specs += [spec for spec in baselines if spec.train_fraction == fraction]
     return specs
@@ -75,7 +80,11 @@ def plan_baselines(dataset: Dataset, fractions: Sequence[float], recipe: Recipe,
 
 
 def plan_resampled_trials(
-    architectures: Sequence[str], resamples: int, recipe: Recipe, encoded: Sequence[EncodedDataset], folder: Path
+    recipes: Mapping[str, Recipe],
+    resamples: int,
+    recipe: Recipe,
+    encoded: Sequence[EncodedDataset],
+    folder: Path,
 ) -> list[TrialSpec]:
     """Return the trials on bootstrap resamples of the training reviews: each architecture and baseline once on each.
 
@@ -83,29 +92,33 @@ def plan_resampled_trials(
     share it. The token ids are those of the training reviews as they are.
 
     Args:
-        architectures: Names of the architectures.
+        recipes: Recipe of each architecture.
         resamples: Number of resamples, from 0.
-        recipe: Hyperparameters that all networks share.
+        recipe: The shared recipe, of which the baselines use a part.
         encoded: Encoded data set of each fraction of the training reviews; the largest one is resampled.
         folder: Cache folder.
     """
     (data,) = select_largest_fraction(encoded)
-    planned, classes = plan_epochs(recipe, data.dataset, data.train_fraction), len(data.dataset.classes)
+    planned = {
+        name: plan_epochs(each, data.dataset, data.train_fraction)
+        for name, each in {**recipes, **dict.fromkeys(BASELINES, recipe)}.items()
+    }
+    classes = len(data.dataset.classes)
     reviews = reviews_file(folder, data.dataset.file)
     tokens = (data.fingerprint, encoded_file(folder, data.file), vectors_key(data), vectors_of(data, folder))
     texts: tuple[str, Path, str, dict[str, Any]]
     texts = (f"{data.dataset.fingerprint} {data.train_fraction}", reviews, "", {})
     numbers = range(1, resamples + 1)
     trials = [
-        *((name, FIRST_RESAMPLE_SEED + number, number, *tokens) for name in architectures for number in numbers),
+        *((name, FIRST_RESAMPLE_SEED + number, number, *tokens) for name in recipes for number in numbers),
         *((name, 0, number, *texts) for name in BASELINES for number in numbers),
     ]
     return [
         TrialSpec(
-            name, seed, planned, file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
+            name, seed, planned[name], file, data.train_fraction, f"{name}-seed-{seed}-resample-{number}",
             # The file of the reviews is named by a key that covers their groups.
             trial_name(
-                name, seed, planned, f"{fingerprint} {reviews.name} resample {number}", resampled=True,
+                name, seed, planned[name], f"{fingerprint} {reviews.name} resample {number}", resampled=True,
                 classes=classes, vectors=vectors,
             ),
             folder, number, reviews, classes, **vector_fields,
@@ -124,6 +137,41 @@ def vectors_of(data: EncodedDataset, folder: Path) -> dict[str, Any]:
     if data.vectors is None:
         return {}
     return {"vectors": vectors_file(folder, data.vectors.file), "vectors_frozen": data.vectors.frozen}
+
+
+def plan_tuning_trials(
+    architectures: Sequence[str], number: int, recipe: Recipe, encoded: Sequence[EncodedDataset], folder: Path
+) -> list[TrialSpec]:
+    """Return the trials of a search: each architecture with each configuration, on the largest train fraction.
+
+    Args:
+        architectures: Names of the architectures.
+        number: Number of configurations.
+        recipe: The shared recipe, which is the first configuration.
+        encoded: Encoded data set of each fraction of the training reviews.
+        folder: Cache folder.
+    """
+    (data,) = select_largest_fraction(encoded)
+    fraction, classes = data.train_fraction, len(data.dataset.classes)
+    fixed = ["embedding_size"] if data.vectors else []  # it is that of the word vectors
+    sampled = sample_configurations(recipe, number, fixed=fixed)
+    configurations = [plan_epochs(each, data.dataset, fraction) for each in sampled]
+    return [
+        TrialSpec(
+            name, TUNING_SEED, planned, encoded_file(folder, data.file), fraction, f"{name}-configuration-{count}",
+            trial_name(name, TUNING_SEED, planned, data.fingerprint, classes=classes, vectors=vectors_key(data)), folder,
+            reviews=reviews_file(folder, data.dataset.file), classes=classes, configuration=count,
+            **vectors_of(data, folder),
+        )
+        for name in architectures for count, planned in enumerate(configurations, start=1)
+    ]  # fmt: skip
+
+
+def count_compared_trials(parameters: Parameters) -> int:
+    """Return the number of trials of a comparison without those of its search and of earlier nightly runs."""
+    networks, fractions = len(parameters.architectures), len(parameters.train_fractions)
+    seeds = parameters.seeds * fractions + parameters.new_seeds
+    return networks * seeds + len(BASELINES) * fractions + (networks + len(BASELINES)) * parameters.resample_training
 
 
 def plan_epochs(recipe: Recipe, dataset: Dataset, fraction: float) -> Recipe:

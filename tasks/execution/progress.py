@@ -13,7 +13,7 @@ logger = logging.getLogger(EVENT_LOGGER)
 
 @dataclass(frozen=True)
 class TrialsPlanned:
-    """The trials of a run are known; emitted once per run.
+    """The trials of a run are known; emitted once per run, and with a search also when it starts.
 
     Attributes:
         total: Number of trials.

@@ -91,8 +91,8 @@ def _make_card(run: RunRecord, model: SelectedModel) -> ModelCard:
     threshold = None if math.isnan(model.threshold) else model.threshold  # only two classes have one
     try:
         return ModelCard(
-            name=model.name, architecture=model.architecture, recipe=run.recipe, classes=run.info.classes,
-            temperature=model.temperature, threshold=threshold, accuracy=model.accuracy,
+            name=model.name, architecture=model.architecture, recipe=run.recipe_of(model.architecture),
+            classes=run.info.classes, temperature=model.temperature, threshold=threshold, accuracy=model.accuracy,
         )  # fmt: skip
     except ValidationError as error:
         raise UserError(f"This model cannot be exported: {reasons(error)}") from None

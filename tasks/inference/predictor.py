@@ -168,7 +168,9 @@ def load_predictor(selection: ModelSelection) -> Predictor:
     else:
         load_tensorflow()
         vocabulary = read_vocabulary(run.vocabulary_path, run.recipe)
-        networks = (load_network(run.cache_dir, each.name, run.recipe, classes) for each in selected)
+        networks = (
+            load_network(run.cache_dir, each.name, run.recipe_of(each.architecture), classes) for each in selected
+        )
         functions = [network_function(model, run.recipe, vocabulary) for model in networks]
     models = [
         CalibratedModel(each.name, function, each.temperature)

@@ -9,6 +9,7 @@ history shows how scores change with them. DuckDB reads all files at once:
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,24 +50,36 @@ class HistoryPartition:
 
     Attributes:
         data: First digits of the fingerprint of the reviews.
-        configuration: First digits of the key of recipe, train fraction and word vectors.
+        configuration: First digits of the key of recipes, train fraction and word vectors.
     """
 
     data: str
     configuration: str
 
     @classmethod
-    def from_recipe(cls, fingerprint: str, recipe: Recipe, train_fraction: float, vectors: str = "") -> Self:
+    def from_recipe(
+        cls,
+        fingerprint: str,
+        recipe: Recipe,
+        train_fraction: float,
+        tuned: Mapping[str, Recipe] | None = None,
+        vectors: str = "",
+    ) -> Self:
         """Compute the partition of a run.
 
         Args:
             fingerprint: SHA-256 of the reviews, hexadecimal.
-            recipe: Recipe of the networks.
+            recipe: Shared recipe of the networks.
             train_fraction: Largest share of the training reviews that the run uses, in (0, 1].
+            tuned: Recipe of each architecture that a search has selected; None for a run without a search.
             vectors: Key of the word vectors; empty without.
         """
-        with_vectors = {"vectors": vectors} if vectors else {}
-        text = json.dumps({**recipe.model_dump(), "train_fraction": train_fraction, **with_vectors}, sort_keys=True)
+        settings: dict[str, object] = {**recipe.model_dump(), "train_fraction": train_fraction}
+        if tuned is not None:
+            settings["tuned"] = {name: each.model_dump() for name, each in tuned.items()}
+        if vectors:
+            settings["vectors"] = vectors
+        text = json.dumps(settings, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         return cls(fingerprint[:KEY_DIGITS], key[:KEY_DIGITS])
 

@@ -1,6 +1,6 @@
 """Trials of a nightly run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Self
 import pandas as pd
 
 from tasks.config.parameters import Parameters
+from tasks.config.recipe import Recipe
 from tasks.nightly.history import HistoryPartition, read_history
 from tasks.nightly.seeds import FIRST_NIGHTLY_SEED, REUSED_RUNS, nightly_seeds, reusable_trials
 from tasks.storage.trial_records import TrialSpec, select_largest_fraction
@@ -33,7 +34,16 @@ class NightlySelection:
     history: pd.DataFrame
 
     @classmethod
-    def read(cls, parameters: Parameters, fingerprint: str, results: Path, night: date, vectors: str = "") -> Self:
+    def read(
+        cls,
+        parameters: Parameters,
+        fingerprint: str,
+        results: Path,
+        night: date,
+        recipes: Mapping[str, Recipe],
+        *,
+        vectors: str = "",
+    ) -> Self:
         """Read the history and return the selection of a run.
 
         Args:
@@ -41,10 +51,12 @@ class NightlySelection:
             fingerprint: SHA-256 of the reviews, hexadecimal.
             results: The results folder.
             night: Date of the nightly run.
+            recipes: Recipe of each architecture.
             vectors: Key of the word vectors; empty without.
         """
         train_fraction = max(parameters.train_fractions)
-        partition = HistoryPartition.from_recipe(fingerprint, parameters.recipe(), train_fraction, vectors)
+        tuned = recipes if parameters.tune else None
+        partition = HistoryPartition.from_recipe(fingerprint, parameters.recipe(), train_fraction, tuned, vectors)
         return cls(night, parameters.seeds, parameters.new_seeds, partition, read_history(results))
 
     @property

@@ -53,6 +53,7 @@ class Plan:
         training: Known variances of pairs between samples of training reviews.
         training_source: Where they come from, or why there are none, in words.
         metric: Metric of the differences.
+        tune: Number of configurations that each network tries before; 0 without a search.
     """
 
     goal: Goal
@@ -68,6 +69,7 @@ class Plan:
     training: Mapping[frozenset[str], TrainingVariance] = field(default_factory=dict)
     training_source: str = "the variances do not contain them"
     metric: Metric = METRICS[DEFAULT_METRIC]
+    tune: int = 0
 
 
 def format_plan(plan: Plan) -> str:
@@ -113,6 +115,10 @@ def _format_setting(plan: Plan) -> str:
         f" A difference within {format_size(margin, plan.metric.name)} may be called equivalent instead of significant."
         if goal.difference < margin and plan.metric.has_margin else ""
     )  # fmt: skip
+    search = (
+        f" They include {pluralize(plan.tune, 'configuration')} of each network, as if each took as long as one seed."
+        if plan.tune else ""
+    )  # fmt: skip
     missing = f" The time of {join_labels(unknown)} is unknown and not included." if unknown else ""
     return "\n".join(
         [
@@ -120,7 +126,8 @@ def _format_setting(plan: Plan) -> str:
             f"{_percent(goal.power)}, on {goal.reviews:,} test reviews ({escape_terminal(plan.data_source)}).",
             f"Networks: {join_labels(plan.architectures)}.",
             f"Variances: {plan.variances_source}.",
-            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, if nothing is in the cache.{missing}",
+            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, if nothing is in the cache."
+            f"{search}{missing}",
             f"Level of each test: {goal.level:.4f} (0.05 corrected by Holm for {pluralize(plan.tests, 'pair')} that "
             f"may be equal). No difference is called significant with fewer than {MIN_SEEDS} seeds.{equivalent}",
         ]
@@ -220,7 +227,7 @@ def _format_seeds(seeds: Range) -> str:
 
 def _format_minutes(plan: Plan, seeds: int) -> str:
     """Format the duration with its limits in minutes, `9 (6 to 18)`, or only the lower one if a time is unknown."""
-    return _format_seconds(plan, run_seconds(plan.times, plan.architectures, seeds, plan.workers))
+    return _format_seconds(plan, run_seconds(plan.times, plan.architectures, seeds + plan.tune, plan.workers))
 
 
 def _format_added_minutes(plan: Plan, resamples: int) -> str:

@@ -1,6 +1,6 @@
 """Compare two runs on the same data set, such as before and after a change."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from tasks.statistics.comparison import compare
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.ranking import MAJORITY_BASELINE, differences_to
 from tasks.storage.runs import RunRecord
+from tasks.tuning.search_space import SEARCH_SPACE
 
 ALPHA = 0.05  # family-wise error rate over all architectures
 DIFF_COLUMNS = [
@@ -132,9 +133,16 @@ def list_missing(before: RunRecord, after: RunRecord) -> dict[str, str]:
 
 
 def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
-    """List the settings, versions and hardware in which two runs differ; hardware that one did not record does not."""
-    parts = {
+    """List the settings, recipes of a search, versions and hardware in which two runs differ.
+
+    Hardware that one run did not record is no difference.
+    """
+    tuned = (
+        {*before.info.recipes, *after.info.recipes} & {*before.trials["architecture"]} & {*after.trials["architecture"]}
+    )
+    parts: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         "settings": (before.info.settings, after.info.settings),
+        "recipes": (_recipe_values(before, tuned), _recipe_values(after, tuned)),
         "versions": (before.info.versions, after.info.versions),
         "hardware": (
             {name: value for name, value in before.info.hardware.items() if name in after.info.hardware},
@@ -147,3 +155,11 @@ def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
         for name in sorted({*old, *new} - IGNORED_SETTINGS)
         if old.get(name) != new.get(name)
     ]
+
+
+def _recipe_values(run: RunRecord, architectures: Collection[str]) -> dict[str, Any]:
+    """Return the searched parameters of some architectures, each by the names of architecture and parameter."""
+    return {
+        f"{name} {parameter}": getattr(run.recipe_of(name), parameter)
+        for name in architectures for parameter in SEARCH_SPACE
+    }  # fmt: skip

@@ -111,7 +111,7 @@ def compute_frames(trials: Sequence[TrialResult], reviews: str, folder: Path, me
 
 def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
     """Return the results of trials as a table, one row per trial."""
-    return pd.DataFrame([trial.model_dump(exclude={"resample"}) for trial in trials])
+    return pd.DataFrame([trial.model_dump(exclude={"resample", "configuration"}) for trial in trials])
 
 
 def read_trials(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame) -> Frames:
@@ -150,7 +150,7 @@ def select_compared_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
 
 def learning_curve_frames(trials: Sequence[TrialResult], folder: Path, reviews: pd.DataFrame, metric: str) -> Frames:
     """Return the table learning_curve of all train fractions; no table if there is only one fraction."""
-    trials = [trial for trial in trials if trial.resample == 0]
+    trials = [trial for trial in trials if trial.resample == 0 and trial.configuration == 0]
     fractions = sorted({trial.train_fraction for trial in trials})
     if len(fractions) == 1:
         return {}

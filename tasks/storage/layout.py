@@ -10,6 +10,7 @@
             evaluations/    evaluation-<key>.zip
             figures/        <figure>-<key>.zip
         history/            data=<fingerprint>/configuration=<key>/<run>.parquet
+        tuning/             search-<key>.parquet
         runs/               <run>/
         latest              a link to the last run; in a bucket an object with its path
 
@@ -114,6 +115,11 @@ def history_partition(results: Path, data: str, configuration: str) -> Path:
 def history_files(results: Path) -> list[Path]:
     """Return the files of the history of all runs, sorted by path."""
     return sorted(history_dir(results).glob("data=*/configuration=*/*.parquet"))
+
+
+def search_file(results: Path, key: str) -> Path:
+    """Return the path of the search of one architecture, which nightly runs reuse."""
+    return results / "tuning" / f"search-{key}.parquet"
 
 
 def runs_dir(results: Path) -> Path:

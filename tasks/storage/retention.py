@@ -200,7 +200,8 @@ def _read_references(folder: Path, info: RunInfo) -> frozenset[str]:
     trials = _read_trials(layout.run_table(folder, "trials"))
     if trials is None:
         return frozenset()
-    trials |= _read_trials(layout.run_table(folder, "resampled_trials")) or set()
+    for table in ("resampled_trials", "tuning"):
+        trials |= _read_trials(layout.run_table(folder, table)) or set()
     return frozenset(trials | {(info.vocabulary or "").removeprefix("vocabulary-").removesuffix(".parquet")})
 
 

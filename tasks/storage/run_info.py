@@ -53,6 +53,7 @@ class RunInfo(BaseModel):
         metric: Main metric; runs of versions that did not record it used the default.
         caveats: Sentences about known limits of the data and of this run.
         settings: Parameters of the run by name.
+        recipes: Recipe by architecture, of those that a search has selected.
         versions: Versions of Python and of the libraries by name.
         hardware: Properties of the machine by name.
         command: Command that repeats the run.
@@ -72,6 +73,7 @@ class RunInfo(BaseModel):
     metric: str = Field(default=DEFAULT_METRIC, pattern=f"^({'|'.join(METRIC_NAMES)})$")
     caveats: tuple[Text, ...] = Field(max_length=100_000)
     settings: dict[Name, Value]
+    recipes: dict[Name, Recipe] = Field(default_factory=dict)
     versions: dict[Name, Value]
     hardware: dict[Name, Value]
     command: Text = ""
@@ -80,7 +82,7 @@ class RunInfo(BaseModel):
     seconds: float | None = None
 
     def recipe(self) -> Recipe:
-        """Return the recipe of the networks of the run.
+        """Return the shared recipe of the networks of the run.
 
         Raises:
             pydantic.ValidationError: If the settings are not those of a recipe.

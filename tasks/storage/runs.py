@@ -55,7 +55,7 @@ class RunRecord:
         info: Content of run.json.
         run_dir: The run directory.
         cache_dir: Cache of the results folder that the run belongs to.
-        recipe: Recipe of the networks.
+        recipe: Shared recipe of the networks.
         vocabulary_path: Vocabulary of the networks.
         trials: One row per trial that did not diverge, with the columns architecture, seed, name (of the trial),
             accuracy and score (on the validation split, the latter in the main metric), temperature and threshold (both
@@ -73,6 +73,10 @@ class RunRecord:
     def name(self) -> str:
         """Return the name of the run."""
         return self.info.run_name
+
+    def recipe_of(self, architecture: str) -> Recipe:
+        """Return the recipe of an architecture: the one that a search has selected, or else the shared one."""
+        return self.info.recipes.get(architecture, self.recipe)
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one of the tables in `TABLE_COLUMNS`."""

@@ -21,7 +21,7 @@ class TrialSpec:
     Attributes:
         architecture: Name of an architecture or baseline, or `module:function` of a user-defined architecture.
         seed: Seed of the initial weights, the order of the reviews and the dropout; 0 for a baseline.
-        recipe: Hyperparameters that all networks of a comparison share.
+        recipe: Hyperparameters of the network.
         data: File with the reviews: encoded ones for a network, texts for a baseline.
         train_fraction: Share of the training reviews, in (0, 1].
         label: Name that Prefect shows, such as `lstm-seed-0`.
@@ -32,6 +32,7 @@ class TrialSpec:
         classes: Number of classes.
         vectors: File with the word vectors that the embeddings start from; None without.
         vectors_frozen: Whether training leaves the embeddings as they are.
+        configuration: Number of the configuration of a search, from 1; 0 for a trial that is compared.
     """
 
     architecture: str
@@ -47,6 +48,7 @@ class TrialSpec:
     classes: int = 2
     vectors: Path | None = None
     vectors_frozen: bool = False
+    configuration: int = 0
 
     @property
     def epochs(self) -> int:
@@ -114,6 +116,7 @@ class TrialResult(TrainingFacts):
         weights_sha256: SHA-256 of that file, hexadecimal.
         train_fraction: Share of the training reviews, in (0, 1].
         resample: Number of the bootstrap resample of the training reviews, from 1; 0 for the reviews as they are.
+        configuration: Number of the configuration of a search, from 1; 0 for a trial that is compared.
     """
 
     probe_seconds: float = NOT_MEASURED
@@ -122,6 +125,7 @@ class TrialResult(TrainingFacts):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     resample: int = Field(default=0, ge=0)
+    configuration: int = Field(default=0, ge=0)
 
     @property
     def name(self) -> str:
@@ -169,6 +173,7 @@ def select_largest_fraction(records: Sequence[Record]) -> list[Record]:
 def select_compared(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that are compared and written into the history.
 
-    These are the trials of the largest train fraction that were trained on the training reviews as they are.
+    These are the trials of the largest train fraction that were trained on the training reviews as they are, without
+    those of a search.
     """
-    return select_largest_fraction([trial for trial in trials if trial.resample == 0])
+    return select_largest_fraction([trial for trial in trials if trial.resample == 0 and trial.configuration == 0])

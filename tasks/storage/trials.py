@@ -173,6 +173,7 @@ def store_trial(
     probe_seconds: float = NOT_MEASURED,
     cpu_seconds: float = NOT_MEASURED,
     resample: int = 0,
+    configuration: int = 0,
 ) -> TrialResult:
     """Write the files of a trial and return its result. The history with the result is written last.
 
@@ -184,6 +185,7 @@ def store_trial(
         probe_seconds: Seconds of a fixed matrix product around the training, see `TrialResult`.
         cpu_seconds: Seconds of CPU time of the trial, see `TrialResult`.
         resample: Number of the bootstrap resample of the training reviews; 0 for the reviews as they are.
+        configuration: Number of the configuration of a search; 0 for a trial that is compared.
 
     Raises:
         NotWrittenError: If a file cannot be written.
@@ -196,6 +198,7 @@ def store_trial(
     result = TrialResult(
         **trial.facts.model_dump(), probe_seconds=probe_seconds, cpu_seconds=cpu_seconds, weights=file.name,
         weights_sha256=sha256, train_fraction=train_fraction, resample=resample,
+        configuration=configuration,
     )  # fmt: skip
     history = pa.Table.from_pandas(trial.history, preserve_index=False)
     store.write(history_file(folder, name), with_result(history, result))

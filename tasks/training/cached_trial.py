@@ -5,6 +5,9 @@ import time
 from contextlib import suppress
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tasks.config.errors import DamagedFileError, translate_out_of_memory
 from tasks.data.resample import resample_training
 from tasks.data.subsample import keep_training_fraction
@@ -48,9 +51,11 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
             cpu_seconds = time.process_time() - cpu_start
             probe = (probe + sgemm_seconds()) / 2
             result = store_trial(
-                spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds, resample=spec.resample
-            )
-            store_evaluation(result, spec.folder, spec.reviews)
+                spec.folder, spec.name, trial, probe_seconds=probe, cpu_seconds=cpu_seconds, resample=spec.resample,
+                configuration=spec.configuration,
+            )  # fmt: skip
+            if not spec.configuration:
+                store_evaluation(result, spec.folder, spec.reviews)
             return result
 
 
@@ -61,6 +66,8 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
         data = keep_training_fraction(data, spec.train_fraction)
     if spec.resample and spec.reviews:
         data = resample_training(data, store.table(spec.reviews), spec.resample)
+    if spec.configuration:
+        data = without_test_split(data)
     if spec.architecture in BASELINES:
         learn = BASELINES[spec.architecture]
         return train_baseline(spec.architecture, data, spec.recipe, learn=learn, classes=spec.classes)
@@ -69,3 +76,8 @@ def _train(spec: TrialSpec, on_epoch: OnEpoch | None) -> TrainedTrial:
         ids, vectors = stored_vectors(spec.vectors, spec.recipe.embedding_size)
         build = partial(build_with_vectors, build=build, token_ids=ids, vectors=vectors, frozen=spec.vectors_frozen)
     return train_network(spec.architecture, spec.seed, spec.recipe, data, build=build, on_epoch=on_epoch)
+
+
+def without_test_split(reviews: pa.Table) -> pa.Table:
+    """Return reviews without those of the test split, which no trial of a search may read."""
+    return reviews.filter(pc.not_equal(reviews["split"], "test"))

@@ -103,6 +103,8 @@ def train_network(
 ) -> TrainedTrial:
     """Train a network and predict the validation and test reviews. The test reviews are read after the training.
 
+    Without test reviews, which is how the trials of a search are trained, only the validation reviews are predicted.
+
     Args:
         architecture: Name of the architecture.
         seed: Seed of the initial weights, the order of the reviews and the dropout.
@@ -122,8 +124,9 @@ def train_network(
     facts = {**asdict(fitted.facts), "train_reviews": len(train.labels)}
     probabilities = {}
     if fitted.facts.status == "finished":
-        test = Split.from_table(rows["test"])
-        probabilities = {"validation": fitted.validation_probabilities, "test": predict_split(test)}
+        probabilities = {"validation": fitted.validation_probabilities}
+        if len(rows["test"]):
+            probabilities["test"] = predict_split(Split.from_table(rows["test"]))
         facts |= asdict(latency(lambda chosen: predict_split(validation.rows(chosen)), len(validation.labels)))
     weights = {weight.path: weight.numpy() for weight in fitted.model.weights}
     return _trained(architecture, seed, fitted.history, _predictions(rows, probabilities), facts, weights)

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from distributed import LocalCluster
 
@@ -100,6 +101,20 @@ def test_running_scheduler_gives_the_same_weights_as_processes(
         assert runs.count_trainings(done.stderr) == 5
     assert weights(tmp_path / "dask") == weights(tmp_path / "processes")
     assert not runs.find_violations(tmp_path / "dask")
+
+
+@pytest.mark.slow
+def test_search_on_dask_selects_and_trains_the_same_as_processes(compare: Command, tmp_path: Path) -> None:
+    found = {}
+    for place, options in {"processes": (), "dask": ("--engine", "dask")}.items():
+        done = compare("--results", str(tmp_path / place), "--tune", "4", *options)
+        assert done.returncode == 0, done.stderr
+        assert runs.count_trainings(done.stderr) == 4 + 4
+        tables = tmp_path / place / "latest" / "tables"
+        tuning = pd.read_parquet(tables / "tuning.parquet").drop(columns=["cpu_seconds", "train_seconds"])
+        found[place] = (tuning, pd.read_parquet(tables / "trials.parquet")["weights_sha256"])
+    for one, other in zip(*found.values(), strict=True):
+        assert one.equals(other)
 
 
 def weights(results: Path) -> dict[str, str]:

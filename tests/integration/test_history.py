@@ -122,9 +122,15 @@ def test_partition_depends_on_data_recipe_and_train_fraction_only() -> None:
         HistoryPartition.from_recipe("e" * 64, RECIPE, 1.0),
         HistoryPartition.from_recipe("f" * 64, Recipe(units=8), 1.0),
         HistoryPartition.from_recipe("f" * 64, RECIPE, 0.5),
-        HistoryPartition.from_recipe("f" * 64, RECIPE, 1.0, "vectors"),
+        HistoryPartition.from_recipe("f" * 64, RECIPE, 1.0, vectors="vectors"),
     ]
     assert len({PARTITION, *others}) == 5
+
+
+def test_partition_of_a_tuned_run_depends_on_the_recipe_of_each_architecture() -> None:
+    selections = [{"lstm": RECIPE, "gru": RECIPE}, {"lstm": RECIPE, "gru": Recipe(units=8)}, {"lstm": RECIPE}]
+    tuned = {HistoryPartition.from_recipe("f" * 64, RECIPE, 1.0, recipes) for recipes in selections}
+    assert len({PARTITION, *tuned}) == 4
 
 
 def test_same_run_again_replaces_its_file(tmp_path: Path) -> None:

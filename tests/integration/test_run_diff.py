@@ -179,6 +179,14 @@ def test_report_lists_changed_versions(tmp_path: Path) -> None:
     assert report.count("\n| ") == 3
 
 
+def test_report_lists_recipes_that_a_search_has_changed(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, 0)
+    recipes = {"lstm": before.recipe.model_copy(update={"units": 32}), "missing": before.recipe}
+    after = replace(after, info=after.info.model_copy(update={"recipes": recipes}))
+    changes = [change for change in list_changes(before, after) if change.startswith("recipes")]
+    assert changes == [f"recipes: lstm units {before.recipe.units} → 32"]
+
+
 def test_runs_on_other_data_are_user_errors(tmp_path: Path) -> None:
     before, after = simulate_runs(tmp_path, 0)
     with pytest.raises(UserError, match="Only runs on the same reviews"):

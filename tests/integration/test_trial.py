@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,29 @@ def test_cpu_time_is_that_of_all_threads_of_the_process(tmp_path: Path) -> None:
     result = load_or_train(spec)
     assert 0 < result.cpu_seconds < time.process_time() - before
     assert load_or_train(spec).model_dump_json() == result.model_dump_json()
+
+
+def test_trial_of_a_search_reads_no_test_reviews(tmp_path: Path) -> None:
+    reviews, hashes = encoded_reviews(), set()
+    first = reviews["split"].to_pylist().index("test")  # the test reviews come last
+    tokens = [*reviews["tokens"].to_pylist()[:first], *[[5] * 9] * (len(reviews) - first)]
+    labels = [*reviews["label"].to_pylist()[:first], *(1 - label for label in reviews["label"].to_pylist()[first:])]
+    changed = reviews.set_column(2, "label", pa.array(labels, pa.int8()))
+    changed = changed.set_column(3, "tokens", pa.array(tokens, reviews["tokens"].type))
+    for name, each in {"as-they-are": reviews, "changed": changed}.items():
+        folder = tmp_path / name
+        store.write(folder / "reviews.parquet", each)
+        spec = TrialSpec(
+            "lstm", 4, RECIPE, folder / "reviews.parquet", 1.0, "x", "lstm-seed-4-a", folder, configuration=3
+        )
+        result = load_or_train(spec)
+        predictions = store.frame(predictions_file(folder, spec.name))
+        assert set(predictions["split"]) == {"validation"}
+        assert read_trial(folder, spec.name).configuration == 3
+        hashes.add((result.weights_sha256, hashlib.sha256(predictions.to_json().encode()).hexdigest()))
+    assert len(hashes) == 1
+    ordinary = load_or_train(replace(spec, configuration=0, name="lstm-seed-4-b"))
+    assert ordinary.weights_sha256 == result.weights_sha256
 
 
 @pytest.mark.failure_mode("damaged-file")

@@ -63,6 +63,13 @@ def test_baselines_which_are_short_do_not_shorten_the_remaining_time() -> None:
     assert progress.remaining_minutes() == pytest.approx(2)  # one network in a minute, two trials are left
 
 
+def test_plan_after_a_search_does_not_restart_the_clock() -> None:
+    search = [(0, TrialsPlanned(6, 0)), (60, TrialFinished("a", "trained")), (120, TrialFinished("b", "trained"))]
+    progress = progress_after([*search, (120, TrialsPlanned(7, 1))])
+    assert progress.counts() == (3, 7, 1, 0)
+    assert progress.remaining_minutes() == pytest.approx(4)  # two networks in two minutes, four are left
+
+
 def test_a_trial_that_starts_again_is_one_row() -> None:
     again = [(0, TrialsPlanned(1, 0)), (1, TrialStarted("a", 5)), (2, EpochFinished("a", 1, 5, 0.7, 0.7, 0.5))]
     progress = progress_after([*again, (9, TrialStarted("a", 5))])

@@ -5,18 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from tasks.config.parameters import Parameters
 from tasks.config.recipe import Recipe
 from tasks.data.records import Dataset, EncodedDataset, WordVectors
 from tasks.execution.plan import (
+    count_compared_trials,
     plan_baselines,
     plan_resampled_trials,
     plan_trials,
+    plan_tuning_trials,
     starting_order,
     training_time_rank,
 )
 from tasks.models.baselines import BASELINES
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage.trial_records import TrialSpec, select_compared
+from tasks.tuning.search_space import SEARCH_SPACE, TUNING_SEED
 
 ROWS = {"train": 8, "validation": 2, "test": 2}
 REVIEWS = Dataset(
@@ -26,10 +30,12 @@ REVIEWS = Dataset(
 WHOLE = EncodedDataset("whole.parquet", "v", "a" * 64, 1.0, REVIEWS)
 HALF = EncodedDataset("half.parquet", "v", "b" * 64, 0.5, REVIEWS)
 VECTORS = WordVectors("vectors.parquet", "c" * 64, 3, 9, 10, 0.9, "", source="own.vec", sha256="d" * 64, frozen=False)
+NETWORKS = ("lstm", "simple_rnn")
 
 
 def planned(*encoded: EncodedDataset, recipe: Recipe | None = None) -> list[TrialSpec]:
-    return plan_trials(("lstm", "simple_rnn"), range(3), recipe or Recipe(), encoded, Path("cache"))
+    shared = recipe or Recipe()
+    return plan_trials(dict.fromkeys(NETWORKS, shared), range(3), shared, encoded, Path("cache"))
 
 
 def test_networks_have_seeds_and_baselines_have_none():
@@ -54,7 +60,8 @@ def test_few_reviews_get_epochs_for_a_hundred_updates(reviews, batch_size, given
 def test_epochs_depend_on_the_fraction_of_the_training_reviews():
     whole, half = (replace(data, dataset=replace(REVIEWS, rows=ROWS | {"train": 1_280})) for data in (WHOLE, HALF))
     assert {(spec.train_fraction, spec.epochs) for spec in planned(half, whole)} == {(0.5, 10), (1.0, 5)}
-    (resampled,) = {spec.epochs for spec in plan_resampled_trials(("lstm",), 2, Recipe(), [half, whole], Path("cache"))}
+    networks = {"lstm": Recipe()}
+    (resampled,) = {spec.epochs for spec in plan_resampled_trials(networks, 2, Recipe(), [half, whole], Path("cache"))}
     assert resampled == 5
 
 
@@ -99,7 +106,7 @@ def test_word_vectors_are_part_of_the_keys_of_networks(plan):
 
 
 def resampled(*encoded: EncodedDataset, count: int = 2) -> list[TrialSpec]:
-    return plan_resampled_trials(("lstm", "simple_rnn"), count, Recipe(), encoded, Path("cache"))
+    return plan_resampled_trials(dict.fromkeys(NETWORKS, Recipe()), count, Recipe(), encoded, Path("cache"))
 
 
 def test_each_resample_has_one_trial_of_each_architecture_and_baseline():
@@ -124,6 +131,65 @@ def test_resamples_have_trials_of_their_own_and_change_no_other():
     regrouped = replace(WHOLE, dataset=replace(REVIEWS, file="reviews-by-film.parquet"))
     assert not names & {spec.name for spec in resampled(regrouped)}
     assert [spec.name for spec in planned(regrouped)] == [spec.name for spec in ordinary]
+
+
+def searched(*encoded: EncodedDataset, number: int = 3) -> list[TrialSpec]:
+    return plan_tuning_trials(NETWORKS, number, Recipe(), encoded, Path("cache"))
+
+
+def test_each_network_tries_the_same_configurations_on_all_training_reviews():
+    specs = searched(HALF, WHOLE)
+    assert [spec.label for spec in specs] == [
+        f"{name}-configuration-{count}" for name in NETWORKS for count in (1, 2, 3)
+    ]
+    assert [spec.recipe for spec in specs[:3]] == [spec.recipe for spec in specs[3:]]
+    assert {(spec.train_fraction, spec.seed, spec.data.name) for spec in specs} == {(1.0, TUNING_SEED, "whole.parquet")}
+    assert [spec.name for spec in searched(WHOLE, number=2)[:2]] == [spec.name for spec in specs[:2]]
+
+
+def test_search_with_word_vectors_keeps_their_size():
+    specs = searched(replace(WHOLE, vectors=VECTORS), number=9)
+    assert {spec.recipe.embedding_size for spec in specs} == {Recipe().embedding_size}
+    assert {spec.vectors for spec in specs} == {Path("cache/vectors/vectors.parquet")}
+    assert not {spec.name for spec in specs} & {spec.name for spec in searched(WHOLE, number=9)}
+
+
+def test_trials_of_a_search_have_names_of_their_own_and_are_not_compared():
+    ordinary, specs = planned(WHOLE), searched(WHOLE)
+    assert len({spec.name for spec in [*ordinary, *resampled(WHOLE), *specs]}) == 6 + 4 + 6 + 3 * len(BASELINES)
+    assert select_compared([*specs, *ordinary]) == ordinary
+
+
+def test_epochs_of_a_configuration_depend_on_its_batch_size():
+    data = replace(WHOLE, dataset=replace(REVIEWS, rows=ROWS | {"train": 1_280}))
+    found = {spec.recipe.batch_size: spec.epochs for spec in searched(data, number=16)}
+    assert found == {32: 3, 64: 5, 128: 10, 256: 20}
+
+
+def test_each_network_is_trained_with_its_own_recipe():
+    recipes = {"lstm": Recipe(units=3), "simple_rnn": Recipe(units=5, batch_size=32)}
+    specs = plan_trials(recipes, [0], Recipe(), [WHOLE], Path("cache"))
+    specs += plan_resampled_trials(recipes, 1, Recipe(), [WHOLE], Path("cache"))
+    for name, recipe in recipes.items():
+        own = [spec.recipe for spec in specs if spec.architecture == name]
+        assert [{each: getattr(one, each) for each in SEARCH_SPACE} for one in own] == [
+            {each: getattr(recipe, each) for each in SEARCH_SPACE}
+        ] * 2
+    baselines = {spec.name for spec in specs if spec.architecture in BASELINES}
+    shared = {spec.name for spec in [*planned(WHOLE), *resampled(WHOLE, count=1)] if spec.architecture in BASELINES}
+    assert baselines == shared
+
+
+@pytest.mark.parametrize(
+    "settings", [{"seeds": 3}, {"seeds": 2, "train_fractions": (0.5, 1.0)}, {"seeds": 1, "resample_training": 2}]
+)
+def test_number_of_compared_trials_is_that_of_the_plan(settings):
+    parameters = Parameters(architectures=NETWORKS, **settings)
+    encoded = [{0.5: HALF, 1.0: WHOLE}[fraction] for fraction in parameters.train_fractions]
+    recipes = dict.fromkeys(NETWORKS, Recipe())
+    specs = plan_trials(recipes, range(parameters.seeds), Recipe(), encoded, Path("cache"))
+    specs += plan_resampled_trials(recipes, parameters.resample_training, Recipe(), encoded, Path("cache"))
+    assert count_compared_trials(parameters) == len(specs)
 
 
 def test_longest_trainings_rank_last_and_user_architectures_after_all():

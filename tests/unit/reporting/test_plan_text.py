@@ -45,6 +45,14 @@ def test_table_has_the_seeds_of_the_plan_and_those_that_are_needed() -> None:
     assert rows[5][5:] == ["13", "(7", "to", "25)"]
 
 
+def test_configurations_of_a_search_take_as_long_as_seeds() -> None:
+    text = format_plan(replace(PLAN, tune=12))
+    (row,) = re.findall(r"^ *5 .*", text, re.MULTILINE)
+    # (3 networks x (12 configurations + 5 seeds) x 100 s) / 2 workers + 20 s, with half and twice the training time.
+    assert row.split()[5:] == ["43", "(22", "to", "85)"]
+    assert "12 configurations of each network" in text
+
+
 def test_failed_seeds_of_the_shown_pairs_are_named() -> None:
     assert "failed" not in format_plan(PLAN)
     assert "Seeds of Simple RNN failed in that run" in format_plan(replace(PLAN, failed=["simple_rnn"]))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 from unittest import mock
 
+import pandas as pd
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from tasks.storage.layout import (
     evaluation_file,
     figure_file,
     reviews_file,
+    run_table,
     vectors_file,
     vocabulary_file,
 )
@@ -68,6 +70,12 @@ def results(tmp_path: Path) -> Path:
         add_run(tmp_path, f"run-{run}", START + timedelta(days=run), [trial_name(0), trial_name(run)])
     age(tmp_path, 30)
     return tmp_path
+
+
+def test_trials_of_the_search_of_a_run_are_kept(results: Path) -> None:
+    table = pd.DataFrame({"architecture": ["lstm"], "weights": [f"{trial_name(9)}.safetensors"]})
+    table.to_parquet(run_table(results / "runs" / "run-3", "tuning"))
+    assert names(plan_removal(results, keep_runs=2, older_than=14), TRIALS) == [trial_name(1)]
 
 
 def test_old_runs_are_removed_with_the_trials_that_only_they_refer_to(results: Path) -> None:
