@@ -159,8 +159,8 @@ def plan_tuning_trials(
     return [
         TrialSpec(
             name, TUNING_SEED, planned, encoded_file(folder, data.file), fraction, f"{name}-configuration-{count}",
-            trial_name(name, TUNING_SEED, planned, data.fingerprint, classes=classes, vectors=vectors_key(data)), folder,
-            reviews=reviews_file(folder, data.dataset.file), classes=classes, configuration=count,
+            trial_name(name, TUNING_SEED, planned, data.fingerprint, classes=classes, vectors=vectors_key(data)),
+            folder, reviews=reviews_file(folder, data.dataset.file), classes=classes, configuration=count,
             **vectors_of(data, folder),
         )
         for name in architectures for count, planned in enumerate(configurations, start=1)
