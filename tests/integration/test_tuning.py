@@ -187,7 +187,7 @@ def test_useless_numbers_are_user_errors(
 
 
 def test_too_few_validation_reviews_are_a_user_error_before_a_server_starts(tiny: Path, tmp_path: Path) -> None:
-    pd.read_csv(tiny)[:100].to_csv(tmp_path / "few.csv", index=False)
+    pd.read_csv(tiny)[:200].to_csv(tmp_path / "few.csv", index=False)
     options = ("--data", str(tmp_path / "few.csv"), "--results", str(tmp_path), "--tune", "2")
     done = command(*options, environment={"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect")})
     assert done.returncode == 2
