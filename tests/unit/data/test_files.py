@@ -70,7 +70,8 @@ def test_any_bytes_are_read_or_rejected_with_one_error(tmp_path, content, start,
     except UserError:
         assert str(path) in refusal(path)
     else:
-        assert set(frame["label"]) == {0, 1}
+        labels = set(frame["label"])
+        assert labels == set(range(max(len(labels), 2)))
         assert frame["text"].str.strip().all()
 
 

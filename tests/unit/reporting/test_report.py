@@ -151,7 +151,7 @@ def test_report_of_all_frames_has_every_section():
     report = model.Report(make_run_info(), frames, sections=sections)
     for page in (html.render_html(report), markdown.render_markdown(report, figure_links.file_uri)):
         assert all(section.title in page for section in sections)
-    assert len({section.title for section in sections}) == len(sections) == 13
+    assert len({section.title for section in sections}) == len(sections) == 16
     assert all(section.note for section in sections)
 
 

@@ -77,7 +77,7 @@ def test_run_record_is_read_back_unchanged(report: Report, written: Path) -> Non
     assert RunInfo.model_validate_json(content) == report.info
     assert set(json.loads(content)) == {
         "source", "rows", "fingerprint", "classes", "vocabulary", "caveats", "settings", "versions", "hardware",
-        "command", "run_name", "started", "seconds", "metric",
+        "command", "run_name", "started", "seconds", "metric", "vectors", "recipes",
     }  # fmt: skip
 
 

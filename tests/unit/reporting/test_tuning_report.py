@@ -63,7 +63,9 @@ def test_cost_of_a_search_is_next_to_the_scores_and_in_the_table_of_costs(frames
     verdict = {row[0]: row[-1] for row in format_verdict(frames).table.rows}
     table = cost_table(frames["trials"], costs).set_index("architecture").iloc[:, -1]
     assert costs["lstm"].value == verdict["LSTM"].value == table["lstm"].value == pytest.approx(total)
-    assert all(table[name].value is None for name in BASELINE_SEARCHES)
+    searched = table.index.intersection([*BASELINE_SEARCHES])
+    assert len(searched) >= 2
+    assert all(table[name].value is None for name in searched)
     assert costs["majority"].value == 0
 
 
