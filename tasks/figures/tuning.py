@@ -205,8 +205,10 @@ def set_parameter_axis(axes: Axes, choices: list[float], is_log: bool, reach: fl
         margin = reach + 0.05 * (high - low or 1)
         axes.set_xlim(low - margin, high + margin)
     round_numbers = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 3)]
-    ticks = choices if len(choices) <= MAX_CHOICES else [each for each in round_numbers if low <= each <= high]
-    if is_log or len(choices) <= MAX_CHOICES:
+    # Values of a choice are whole numbers. Those of a range may be so close to each other that their labels overlap.
+    is_choice = len(choices) <= MAX_CHOICES and all(float(each).is_integer() for each in choices)
+    if is_log or is_choice:
+        ticks = choices if is_choice else [each for each in round_numbers if low <= each <= high] or [low]
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:

@@ -498,6 +498,6 @@ def test_unknown_history_partitions_are_skipped(past: Path, tmp_path: Path) -> N
     other = tmp_path / "history" / "data=\x1b[2J" / "configuration=x"
     shutil.copytree(file.parent, other)
     with warnings_logged() as messages:
-        assert len(history.read_history(tmp_path)) == 5
+        assert len(history.read_history(tmp_path)) == 6
     assert len(messages) == 1
     assert messages[0].isprintable()

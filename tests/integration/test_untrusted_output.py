@@ -207,7 +207,7 @@ def test_diff_escapes_names_of_both_runs(hostile: Path, capsys: Capture) -> None
     assert contains_hostile_text(report)
     assert is_plain_markdown(report)
     assert set(render_markdown(report).cells) == {8}
-    assert len(render_markdown(report).cells) == 4
+    assert len(render_markdown(report).cells) == 5
     assert run_subcommand("diff", *asked, "--json") == 0
     assert is_inert(capsys.readouterr().out)
     change_run_info(hostile / "runs" / "second", fingerprint="0" * 64)
