@@ -11,18 +11,15 @@ if __name__ == "__main__":  # like `imdb-compare run`, and before the imports be
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from prefect import runtime
-from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.server.served_flow import served_flow
+from flows.trials.search import search_configurations
+from flows.trials.submission import submit_trials
 from tasks.check_nightly import check_nightly
 from tasks.clean import clean
 from tasks.config import file_options as f
@@ -32,21 +29,17 @@ from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
 from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
 from tasks.data.datasets import check_source
-from tasks.data.records import EncodedDataset
 from tasks.data.word_vectors import VectorSource
 from tasks.encode import encode
 from tasks.evaluate import evaluate_trials, load_libraries
 from tasks.execution.check_engine import check_engine
-from tasks.execution.executor import Executor, open_executor
-from tasks.execution.outcomes import SearchOutcome, collect_trials
+from tasks.execution.executor import open_executor
+from tasks.execution.outcomes import collect_trials
 from tasks.execution.plan import (
-    count_compared_trials,
     find_cached_trials,
     plan_baselines,
     plan_resampled_trials,
     plan_trials,
-    plan_tuning_trials,
-    starting_order,
 )
 from tasks.execution.progress import TrialsPlanned, report_event
 from tasks.execution.run_logging import configure_run_logging
@@ -62,12 +55,10 @@ from tasks.reporting.comparison_result import ComparisonResult
 from tasks.storage import store
 from tasks.storage.layout import cache_dir, history_files
 from tasks.storage.s3 import results_place
-from tasks.storage.trial_records import TrialResult, TrialSpec, select_compared, select_largest_fraction
-from tasks.train import train
+from tasks.storage.trial_records import select_compared, select_largest_fraction
 from tasks.training.check_user_model import check_user_architectures
 from tasks.tuning.search_space import check_validation_reviews
-from tasks.tuning.stored_searches import read_searches, store_searches
-from tasks.tuning.table import describe_selected, searches_without_result, selected_recipes, tuning_table
+from tasks.tuning.table import describe_selected, selected_recipes
 from tasks.vectors import read_vectors
 
 DEFAULTS = Parameters()
@@ -78,63 +69,6 @@ def run_name() -> str:
     parameters = runtime.flow_run.parameters
     nightly = f"{parameters.get('nightly_date') or due_date()}-nightly" if parameters.get("new_seeds") else None
     return parameters.get("run_name") or nightly or datetime.now().strftime("%Y-%m-%d-%H%M%S")
-
-
-def submit_trials(
-    specs: Sequence[TrialSpec],
-    cached: Mapping[str, TrialResult],
-    executor: Executor,
-    in_workers: ThreadPoolTaskRunner[Any],
-    *wait_for: PrefectFuture[Any],
-) -> dict[str, PrefectFuture[TrialResult]]:
-    """Submit the task of each trial in the order of `starting_order`, and return the futures by the name of the trial.
-
-    Args:
-        specs: The trials.
-        cached: Results of those that are in the cache, by name.
-        executor: Runs the trainings.
-        in_workers: Task runner with a thread for each worker of the executor.
-        wait_for: Tasks whose results the trials read.
-    """
-    return {
-        spec.name: in_workers.submit(
-            train, {"spec": spec, "cached": cached.get(spec.name), "executor": executor}, wait_for=wait_for
-        )
-        for spec in starting_order(specs)
-    }
-
-
-def search_configurations(
-    parameters: Parameters,
-    encoded: Sequence[EncodedDataset],
-    results: Path,
-    executor: Executor,
-    in_workers: ThreadPoolTaskRunner[Any],
-    encodings: Sequence[PrefectFuture[Any]],
-) -> SearchOutcome:
-    """Try the configurations of each architecture. A nightly run reuses an earlier search with the same settings.
-
-    Args:
-        parameters: Parameters of the run.
-        encoded: Encoded data set of each fraction of the training reviews.
-        results: The results folder.
-        executor: Runs the trainings.
-        in_workers: Task runner with a thread for each worker of the executor.
-        encodings: Tasks whose results the trials read.
-    """
-    cache, is_reused = cache_dir(results), parameters.new_seeds > 0 and not parameters.retune
-    known = read_searches(parameters, results) if is_reused and parameters.tune else tuning_table([], [], cache)
-    searched = [name for name in parameters.architectures if parameters.tune and name not in set(known["architecture"])]
-    if not searched:
-        return SearchOutcome(known)
-    specs = plan_tuning_trials(searched, parameters.tune, parameters.recipe(), encoded, cache)
-    cached, following = find_cached_trials(specs), count_compared_trials(parameters)
-    report_event(TrialsPlanned(len(specs) + following, len(cached)))
-    trained = collect_trials(specs, submit_trials(specs, cached, executor, in_workers, *encodings), following)
-    table = tuning_table(specs, trained.results, cache)
-    store_searches(parameters, results, table)
-    failures = trained.failures | searches_without_result(table)
-    return SearchOutcome(pd.concat([known, table], ignore_index=True), failures, len(specs), len(cached))
 
 
 @served_flow(Parameters, name="imdb-compare", flow_run_name=run_name)
