@@ -1,5 +1,6 @@
 """The verdict in three sentences: which architecture to use, how certain that is, and what it costs."""
 
+import math
 from collections.abc import Sequence
 
 from tasks.config.labels import label, label_in_sentence
@@ -45,7 +46,9 @@ def recommendation_sentence(verdict: Verdict, classes: Sequence[str] = DEFAULT_C
             f"No clear recommendation: {name} has the {validation}, but {_names(verdict.better)} "
             f"{_is(verdict.better)} significantly better on the test reviews{rare}."
         )
-    test = f"test {metric} of {test_score} (95% interval {low} to {high})"
+    # A metric that a constant model has by definition has no interval.
+    interval = "its interval is not defined" if math.isnan(verdict.test_low) else f"95% interval {low} to {high}"
+    test = f"test {metric} of {test_score} ({interval})"
     if not verdict.others:
         only = f"the only architecture with scores, with a validation {metric} of {validation_score}"
         return f"Recommended: {name}, {only} and a {test}{rare}."

@@ -16,10 +16,13 @@ from collections.abc import Callable
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 from tasks.storage.code_normalizer import Normalizer
 
+# Python 3.11 raises a SystemError if two threads build syntax trees at the same time (python/cpython#106905).
+PARSER = Lock()
 LIBRARY_DIRS = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -137,7 +140,9 @@ def _source(module: str) -> Source:
     spec = _spec(module)
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return Source({}, {})
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    with PARSER:
+        tree = ast.parse(text)
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
     tree = Normalizer(package).visit(tree)
     definitions = {name: statement for statement in tree.body for name in _defined_names(statement)}

@@ -486,6 +486,14 @@ def test_impossible_differences_are_not_in_an_interval() -> None:
     assert format_limits(-1.5, 1.5, "log_loss") == "[-1.5000, +1.5000]"
 
 
+def test_interval_that_is_not_defined_is_not_a_number() -> None:
+    """A model that always predicts one class has a balanced accuracy of 50%, whatever the reviews are."""
+    record = verdict_record(simple_run({"lstm": EQUAL, "simple_rnn": EQUAL}))
+    sentence = verdict_sentences(dataclasses.replace(record, test_low=float("nan"), test_high=float("nan")))[0]
+    assert "nan" not in sentence
+    assert "its interval is not defined" in sentence
+
+
 def test_equivalent_architectures_are_named_as_such() -> None:
     frames = simple_run({"lstm": EQUAL, "simple_rnn": EQUAL})
     pairs = frames["pairs"].assign(verdict="equivalent")

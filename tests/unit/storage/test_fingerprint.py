@@ -1,6 +1,7 @@
 import importlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -269,3 +270,15 @@ def test_code_is_found_from_any_working_directory(tmp_path: Path) -> None:
 def test_missing_source_is_an_error() -> None:
     with pytest.raises(LookupError, match="len"):
         code_version(len)
+
+
+def test_threads_can_fingerprint_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_source", module._source.__wrapped__)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: module._source("tasks.storage.fingerprint"), range(100)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert {tuple(source.definitions) for source in found} == {tuple(found[0].definitions)}
