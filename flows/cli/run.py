@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from flows.server.environment import set_client_environment
 from flows.server.lifecycle import check_server, running_server
 from tasks.config.errors import UserError
 from tasks.config.file_options import file_options
+from tasks.config.garbage_collection import paused_collection
 from tasks.config.labels import ARCHITECTURE_NAMES
 from tasks.config.log_filters import hide_user_error_logs, hide_user_error_tracebacks
 from tasks.config.parameters import Parameters
@@ -41,11 +43,18 @@ def execute(options: RunOptions) -> None:
     check_server()
     with live_display(options.progress):
         check_content(parameters)
-        with running_server(meanwhile=lambda: import_module("flows.imdb_compare")):
+        with running_server(meanwhile=lambda: load_flow(parameters.architectures)):
             flow = import_module("flows.imdb_compare").imdb_compare
             with reduced_logging():
                 result = flow(**parameters.model_dump())
     print_output(result)
+
+
+def load_flow(architectures: Sequence[str]) -> None:
+    """Import the flow, and prepare a comparison of these architectures, while a server starts."""
+    with paused_collection():
+        import_module("flows.imdb_compare")
+        import_module("flows.trials.preparation").prepare_comparison(architectures)
 
 
 def configure_prefect() -> None:

@@ -29,6 +29,7 @@ from flows.cli.exit_codes import report_error
 from flows.server.database import make_private
 from flows.server.lifecycle import LOOPBACK_NAMES, check_host, is_loopback
 from tasks.config.errors import UserError
+from tasks.config.garbage_collection import paused_collection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -114,7 +115,8 @@ def main(host: str, port: int) -> int:
         return report_error(error)
     os.umask(0o077)  # only the owner may read the database
     make_private()
-    application = guarded(create_application(), host, port)
+    with paused_collection():
+        application = guarded(create_application(), host, port)
     for handler in logging.getLogger().handlers:  # of Prefect
         handler.addFilter(shorten_locked_database)
     # No proxy is trusted. h11 refuses a request with two Host headers, or an HTTP/1.1 request with none.

@@ -40,7 +40,7 @@ def wait_until_healthy(api: str, server: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < deadline and server.poll() is None:
         if is_healthy(api):
             return
-        time.sleep(0.2)
+        time.sleep(0.05)
     code = server.poll()
     reason = f"did not answer at {api} within {START_SECONDS} s" if code is None else f"ended with exit code {code}"
     raise ServerError(f"The Prefect server {reason}.")

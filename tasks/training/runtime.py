@@ -11,6 +11,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from tasks.config.garbage_collection import paused_collection
+
 WORKER_MODULES = (
     "tasks.training.cached_trial", "sklearn.linear_model", "sklearn.feature_extraction.text", "sklearn.svm",
 )  # fmt: skip
@@ -43,8 +45,9 @@ def prepare_worker(gpu: str | None = None) -> None:
         gpu: GPU as in CUDA_VISIBLE_DEVICES; None leaves this variable unchanged.
     """
     prepare_process(gpu=gpu)
-    for module in WORKER_MODULES:
-        import_module(module)
+    with paused_collection():
+        for module in WORKER_MODULES:
+            import_module(module)
 
 
 def load_tensorflow(threads: int = 1) -> None:
@@ -54,7 +57,7 @@ def load_tensorflow(threads: int = 1) -> None:
         threads: Number of threads.
     """
     prepare_process(threads)
-    with _stderr_suppressed(), _modules_hidden("matplotlib", "sklearn"):
+    with _stderr_suppressed(), _modules_hidden("matplotlib", "sklearn"), paused_collection():
         import keras  # noqa: F401
         import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
