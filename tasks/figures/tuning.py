@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BANDS = 6  # architectures; more bands would cover each other
 BANDS = "A band contains 90% of the sets; it is no confidence interval, and closes at the last n. "
+SHARED = "An open marker is the shared recipe, which every search contains. "
 PARAMETER_COLUMNS = 3
 SHARES = ("dropout", "layer_dropout", "warmup")  # parameters with a linear axis
 MAX_CHOICES = 5  # different values of a parameter that get a tick each
@@ -51,6 +52,8 @@ def tuning_curves(tuning: pd.DataFrame, colors: Colors, setup: pd.DataFrame | No
     names = [name for name in in_display_order(curve["architecture"]) if name in colors]
     if not names:
         return None
+    finished = finished_configurations(tuning, metric)
+    shared = finished[(finished["configuration"] == 1) & finished["architecture"].isin(names)].assign(configurations=1)
     timed = np.isfinite(curve["cpu_seconds"]) & (curve["cpu_seconds"] > 0)
     has_bands = len(names) <= MAX_BANDS
     figure, (panels,) = create_figure(
@@ -61,17 +64,21 @@ def tuning_curves(tuning: pd.DataFrame, colors: Colors, setup: pd.DataFrame | No
         f"{'Left: against' if timed.any() else 'Against'} the number of configurations"
         f"{'; right: against the CPU time that n configurations take on average' if timed.any() else ''}. Where lines "
         f"cross, the better architecture depends on the budget.{metric.direction} "
-        f"{BANDS if has_bands else ''}These are validation scores of one seed each, which the selection makes "
-        "optimistic. The vertical axis does not start at 0.",
+        f"{BANDS if has_bands else ''}{SHARED if len(shared) else ''}These are validation scores of one seed each; "
+        "that of the selected configuration tends to be optimistic. The vertical axis does not start at 0.",
         sharey=True,
     )  # fmt: skip
     for axes, column in zip(panels, ("configurations", "cpu_seconds"), strict=False):
         for name in names:
             plot_tuning_curve(axes, curve[curve["architecture"] == name], column, colors[name], metric, has_bands)
+            own = shared[(shared["architecture"] == name) & (shared[column] > 0)]
+            axes.scatter(own[column], metric.unit.factor * own["score"], s=42, marker=marker(name), facecolors="white",
+                         edgecolors=colors[name], linewidths=1.4, zorder=4)  # fmt: skip
     panels[0].set(xlabel="Configurations", ylabel=metric.header("Expected validation"))
     panels[0].set_xlim(0.5, curve["configurations"].max() + 0.5)
     panels[0].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    panels[0].set_ylim(*metric_limits(metric.unit.factor * curve["expected"], metric))
+    drawn = pd.concat([curve["expected"], shared["score"]])
+    panels[0].set_ylim(*metric_limits(metric.unit.factor * drawn, metric))
     if timed.any():
         set_log_axis(panels[1], curve.loc[timed, "cpu_seconds"], SECONDS_TICKS)
         panels[1].set_xlabel("CPU time of all configurations")

@@ -37,6 +37,7 @@ from tasks.reporting.tuning_tables import (
     sensitivity_note,
     sensitivity_table,
     tuning_costs,
+    tuning_note,
     tuning_table,
 )
 from tasks.reporting.verdict_format import join_texts
@@ -55,18 +56,10 @@ MULTICLASS_CALIBRATION = (
     "that of the predicted label. The Brier score is the sum over the classes, from 0 to 2. The predicted label is the "
     "most probable one, so there is no threshold."
 )
-TUNING = (
-    "Validation {metric}. All networks tried the same configurations, with one seed each; the first one is the shared "
-    "recipe. The lowest validation loss selects. Only the selected configuration is trained with new seeds, and only "
-    "these trials are compared on test reviews. Improvement is the selected configuration minus the shared recipe in "
-    "the search. Optimism is the score of the selected configuration in the search minus its mean over the new seeds: "
-    "the part of the improvement that may be luck. Both contain the noise of single seeds. The mean over the new seeds "
-    "is still that of the validation reviews that selected the configuration; only test scores are free of the "
-    "selection."
-)
 CROSSINGS = (
     "Where the lines of two architectures in the figure of the expected validation score cross: one is better with a "
-    "smaller budget, the other with a larger one. A crossing within the noise of the scores is no finding."
+    "smaller budget, the other with a larger one. A third architecture may be better than both. A crossing within the "
+    "noise of the scores is no finding."
 )
 INTERVALS = "Intervals are 95% confidence intervals."
 SLICES = f", predicted by the mean probability over the seeds. {INTERVALS[:-1]} and reflect sampling of reviews only."
@@ -130,7 +123,7 @@ def tuning_sections(frames: Frames) -> list[Section]:
     tuning, metric = frames.get("tuning"), main_metric(frames.get("setup"))
     if tuning is None or not has_tuning(tuning):
         return []
-    sections = [Section("Tuning", tuning_table(frames), f"{TUNING}{metric.direction}".format(metric=metric.text))]
+    sections = [Section("Tuning", tuning_table(frames), tuning_note(frames))]
     if finished_configurations(tuning, metric).empty:
         return sections
     sections.append(Section("Tuning: sensitivity", sensitivity_table(tuning, metric), sensitivity_note(tuning, metric)))

@@ -1,5 +1,6 @@
 """Tables of a search: selected configurations with their budget, sensitivity, and crossing points."""
 
+import math
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from tasks.config.labels import BASELINE_SEARCHES, label, label_in_sentence
 from tasks.evaluation.metric_record import Metric
 from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number
+from tasks.reporting.verdict_format import format_size
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
 from tasks.statistics.tuning import (
@@ -15,7 +17,9 @@ from tasks.statistics.tuning import (
     crossing_points,
     finished_configurations,
     has_tuning,
+    largest_parameter_correlation,
     parameter_correlations,
+    pooled_seed_std,
     searched_parameters,
     tuning_curve,
     tuning_summary,
@@ -90,10 +94,39 @@ def sensitivity_note(tuning: pd.DataFrame, metric: Metric) -> str:
             f" With {count} configurations and no relation, one correlation in twenty is above "
             f"{chance_correlation(count):.2f} in size by chance."
         )
+    between = largest_parameter_correlation(tuning)
+    related = "" if math.isnan(between) else f" Parameters are correlated with each other as well, up to {between:.2f}."
     return (
         f"Rank correlation (Spearman) of the validation {metric.text} with each parameter over the configurations that "
         "finished. It finds monotonic relations only: a score that is best in the middle of a range has none. All "
-        f"parameters change at once, and interactions are not shown.{chance}"
+        f"parameters change at once, and interactions are not shown.{chance}{related} The number of epochs is not "
+        "searched: low learning rates and large batches may be worse only because they need more updates."
+    )
+
+
+def tuning_note(frames: Frames) -> str:
+    """Return how to read the table of `tuning_table`, and how large the noise of its differences is.
+
+    Args:
+        frames: Frames tuning and scores, and setup if it exists.
+    """
+    metric = main_metric(frames.get("setup"))
+    std = pooled_seed_std(tuning_summary(frames["tuning"], frames["scores"], metric))
+    noise = "."
+    if not math.isnan(std):
+        noise = (
+            f": the standard deviation over the new seeds is {format_size(std, metric.name)}, that of the difference "
+            f"of two seeds {format_size(math.sqrt(2) * std, metric.name)}."
+        )
+    return (
+        f"Validation {metric.text}. All networks tried the same configurations, with one seed each; the first one is "
+        "the shared recipe. The lowest validation loss selects. Only the selected configuration is trained with new "
+        "seeds, and only these trials are compared on test reviews. Improvement is the selected configuration minus "
+        "the shared recipe in the search. Optimism is the score of the selected configuration in the search minus its "
+        "mean over the new seeds. The best of several noisy losses was selected, so the optimism of the loss is "
+        "positive on average; that of another metric may not be. Improvement and optimism contain the noise of single "
+        f"seeds{noise} The mean over the new seeds is still that of the validation reviews that selected the "
+        f"configuration; only test scores are free of the selection.{metric.direction}"
     )
 
 

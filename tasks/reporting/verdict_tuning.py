@@ -1,14 +1,19 @@
 """What the verdict says about the search for configurations: the budget of each network and of the baselines."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from tasks.config.labels import BASELINE_NAMES, BASELINE_SEARCHES, in_display_order
-from tasks.reporting.verdict_format import join_labels, pluralize
+from tasks.reporting.formatting import format_number
+from tasks.reporting.verdict_format import format_size, join_labels, pluralize
 from tasks.statistics.evaluation_tables import Frames
-from tasks.statistics.tuning import has_tuning
+from tasks.statistics.main_metric import main_metric
+from tasks.statistics.tuning import has_tuning, pooled_seed_std, tuning_summary
+
+NOISE_LIMIT = 2.0  # standard deviations below which a difference is called noise
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,40 @@ def tuning_sentences(frames: Frames) -> list[str]:
         clauses.append(f"{join_labels(untuned)} {'was' if len(untuned) == 1 else 'were'} not tuned")
     clauses += describe_baselines(compared)
     return [
-        f"{'; '.join(clauses)}. The results hold for the configurations that were selected: another search may "
-        "select others, which the intervals do not contain."
+        f"{'; '.join(clauses)}. {describe_gains(frames, compared)}The results hold for the configurations that were "
+        "selected: another search may select others, which the intervals do not contain."
     ]
+
+
+def describe_gains(frames: Frames, compared: Sequence[str]) -> str:
+    """Format what tuning gained in validation score over the shared recipe, and whether this is more than noise.
+
+    Args:
+        frames: The frame tuning, and scores and setup if they exist.
+        compared: Architectures to describe.
+
+    Returns:
+        A sentence that ends with a space; empty if no gain or the noise is not known.
+    """
+    if "scores" not in frames:
+        return ""
+    metric = main_metric(frames.get("setup"))
+    summary = tuning_summary(frames["tuning"], frames["scores"], metric)
+    gains = summary.loc[summary["architecture"].isin(compared), "improvement"].dropna()
+    noise = math.sqrt(2) * pooled_seed_std(summary)
+    if gains.empty or math.isnan(noise):
+        return ""
+    low, high = (
+        format_number(gain, metric.unit.digits, metric.unit.factor, sign=True).text
+        for gain in (gains.min(), gains.max())
+    )
+    size = high if low == high else f"{low} to {high}"
+    within = gains.abs().max() < NOISE_LIMIT * noise
+    return (
+        f"Selection changed the validation {metric.text} by {size} {metric.unit.difference}, with one seed each; the "
+        f"standard deviation of such a difference is {format_size(noise, metric.name)}"
+        f"{', so no change can be told from noise' if within else ''}. "
+    )
 
 
 def describe_budgets(budgets: Sequence[TuningBudget], others: int) -> str:
@@ -94,6 +130,7 @@ def describe_baselines(compared: Sequence[str]) -> list[str]:
         if name in BASELINE_SEARCHES:
             names.setdefault(BASELINE_SEARCHES[name], []).append(name)
     return [
-        f"{join_labels(each)} tried {pluralize(count, 'value')} of one hyperparameter{' each' * (len(each) > 1)}"
+        f"{join_labels(each)} tried {pluralize(count, 'value')} of one hyperparameter{' each' * (len(each) > 1)}, "
+        "and their validation scores are those that selected it"
         for count, each in names.items()
     ]

@@ -102,6 +102,8 @@ def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
 def crossing_points(curve: pd.DataFrame, axis: str, metric: Metric) -> pd.DataFrame:
     """Find the budgets at which the curves of two architectures cross, between points on straight lines.
 
+    CPU seconds are interpolated by their logarithm, as the figure shows them.
+
     Curves are compared where both exist. Curves that touch and do not cross have no crossing point.
 
     Args:
@@ -114,14 +116,15 @@ def crossing_points(curve: pd.DataFrame, axis: str, metric: Metric) -> pd.DataFr
         each crossing.
     """
     sign, rows = 1 if metric.greater_is_better else -1, []
-    curve = curve[np.isfinite(curve[axis])]
+    curve = curve[np.isfinite(curve[axis]) & (curve[axis] > 0)]
+    scale, unscale = (np.log, np.exp) if axis == "cpu_seconds" else (np.asarray, np.asarray)
     for names in itertools.combinations(curve["architecture"].unique(), 2):
-        lines = [_line(curve, name, axis) for name in names]
+        lines = [(scale(x), y) for x, y in (_line(curve, name, axis) for name in names)]
         budgets = np.unique(np.concatenate([x for x, _ in lines]))
         budgets = budgets[(budgets >= max(x[0] for x, _ in lines)) & (budgets <= min(x[-1] for x, _ in lines))]
         first, second = (np.interp(budgets, x, y) for x, y in lines)
         for budget, before in _sign_changes(budgets, sign * (first - second).round(12)):
-            rows.append((*(names if before > 0 else names[::-1]), budget))
+            rows.append((*(names if before > 0 else names[::-1]), float(unscale(budget))))
     return pd.DataFrame(rows, columns=["smaller", "larger", "budget"])
 
 
@@ -154,8 +157,8 @@ def tuning_summary(tuning: pd.DataFrame, scores: pd.DataFrame, metric: Metric) -
         Columns architecture; configurations, diverged, failed (numbers); cpu_seconds (of all configurations; NaN if
         none is known); selected (its number; NaN if there is none); shared and best (validation scores of the shared
         recipe and of the selected configuration in the search, each of one seed), improvement (best minus shared),
-        new_seeds (number), mean (validation score of the selected configuration over the new seeds), optimism (best
-        minus mean). A score that is not known is NaN.
+        new_seeds (number), mean and std (validation score of the selected configuration over the new seeds, and its
+        standard deviation), optimism (best minus mean). A score that is not known is NaN.
     """
     finished = finished_configurations(tuning, metric)
     validation = scores[(scores["split"] == "validation") & (scores["metric"] == metric.name)]
@@ -170,9 +173,35 @@ def tuning_summary(tuning: pd.DataFrame, scores: pd.DataFrame, metric: Metric) -
             {"architecture": name, "configurations": len(own), "diverged": int((own["status"] == "diverged").sum()),
              "failed": int((own["status"] == "failed").sum()), "cpu_seconds": own["cpu_seconds"].sum(min_count=1),
              "selected": _only(chosen["configuration"]), "shared": shared, "best": best, "improvement": best - shared,
-             "new_seeds": len(new), "mean": mean, "optimism": best - mean}
+             "new_seeds": len(new), "mean": mean, "std": float(new.std()), "optimism": best - mean}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def pooled_seed_std(summary: pd.DataFrame) -> float:
+    """Return the standard deviation of the validation score over the new seeds, pooled over the architectures.
+
+    Args:
+        summary: Table of `tuning_summary`.
+
+    Returns:
+        The square root of the mean variance, weighted by its degrees of freedom; NaN if no architecture has two seeds.
+    """
+    rows = summary[summary["new_seeds"] >= 2]
+    freedom = rows["new_seeds"] - 1
+    return float(np.sqrt((freedom * rows["std"] ** 2).sum() / freedom.sum())) if len(rows) else math.nan
+
+
+def largest_parameter_correlation(tuning: pd.DataFrame) -> float:
+    """Return the largest size of a rank correlation between two searched parameters; NaN if no two of them vary.
+
+    All architectures try the same configurations, so that of one architecture is that of all.
+    """
+    own = tuning[tuning["architecture"] == tuning["architecture"].iloc[0]]
+    ranks = own[searched_parameters(tuning)].astype(float).rank()
+    sizes = ranks.loc[:, ranks.min() < ranks.max()].corr().abs().to_numpy()
+    pairs = sizes[np.triu_indices(len(sizes), 1)]
+    return float(pairs.max()) if len(pairs) else math.nan
 
 
 def _only(values: "pd.Series[float]") -> float:

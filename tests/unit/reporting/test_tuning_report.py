@@ -123,6 +123,22 @@ def test_sentence_on_budgets_is_true_for_every_run(searches, compared):
         assert (label(name) in text) == (name in compared)
 
 
+@pytest.mark.parametrize(("gain", "is_noise"), [(0.002, True), (0.08, False)])
+def test_verdict_compares_the_gain_of_a_search_with_the_noise_of_seeds(gain, is_noise):
+    tuning = pd.DataFrame(
+        {"architecture": "lstm", "configuration": [1, 2], "units": [32, 64], "seed": 2_000, "status": "finished",
+         "validation_loss": [0.4, 0.3], "validation_accuracy": [0.80, 0.80 + gain], "cpu_seconds": 5.0,
+         "selected": [False, True]}
+    )  # fmt: skip
+    values = [0.80, 0.81, 0.82]  # a standard deviation of 1 point, so 1.41 points of a difference
+    scores = pd.DataFrame({"architecture": "lstm", "seed": range(3), "split": "validation", "metric": "accuracy"})
+    frames = {"tuning": tuning, "scores": scores.assign(value=values), "groups": tuning[["architecture"]].head(1)}
+    (text,) = tuning_sentences(frames)
+    assert f"{100 * gain:+.2f}" in text
+    assert "1.41" in text
+    assert ("noise" in text) == is_noise
+
+
 def test_baselines_try_as_many_values_as_the_report_says():
     tried = {"tfidf_logistic": baselines.LOGISTIC_C, "nb_svm": baselines.SVM_C}
     tried["averaged_embeddings"] = baselines.LEARNING_RATES

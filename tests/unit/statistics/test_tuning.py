@@ -14,7 +14,9 @@ from tasks.statistics.tuning import (
     chance_correlation,
     crossing_points,
     finished_configurations,
+    largest_parameter_correlation,
     parameter_correlations,
+    pooled_seed_std,
     searched_parameters,
     selection_weights,
     tuning_curve,
@@ -125,6 +127,12 @@ def test_curves_that_touch_do_not_cross_and_equal_stretches_cross_at_their_begin
     assert crossing_points(cross, "configurations", ACCURACY).to_numpy().tolist() == [["a", "b", 2.0]]
 
 
+def test_cpu_seconds_are_interpolated_by_their_logarithm():
+    # From 0.1 below to 0.1 above between 10 and 1,000 seconds: in the middle of the logarithms.
+    curves = make_curves(("a", [(10, 0.6), (1_000, 0.6)]), ("b", [(10, 0.5), (1_000, 0.7)]))
+    assert crossing_points(curves, "cpu_seconds", ACCURACY)["budget"].tolist() == pytest.approx([100])
+
+
 @pytest.mark.filterwarnings("error")
 def test_curve_without_cpu_seconds_has_no_crossing_point():
     curves = make_curves(("a", [(np.nan, 0.5), (np.nan, 0.9)]), ("b", [(1, 0.7), (2, 0.8)]))
@@ -156,6 +164,23 @@ def test_summary_of_an_architecture_without_results_is_not_known():
     (row,) = tuning_summary(search, make_scores(other=[0.5]), ACCURACY).to_dict("records")
     assert np.isnan([row["cpu_seconds"], row["shared"], row["improvement"], row["mean"], row["optimism"]]).all()
     assert row["best"] == 0.8
+
+
+def test_seed_noise_is_pooled_by_degrees_of_freedom():
+    searches = pd.concat([make_search([0.4, 0.3], [0.84, 0.88], name=name) for name in ("lstm", "gru", "rnn")])
+    # Variances 0.0002 with one degree of freedom and 0.0001 with two; a single seed has none.
+    scores = make_scores(lstm=[0.86, 0.88], gru=[0.85, 0.86, 0.87], rnn=[0.5])
+    summary = tuning_summary(searches, scores, ACCURACY)
+    assert pooled_seed_std(summary) == pytest.approx(np.sqrt((0.0002 + 2 * 0.0001) / 3))
+    assert np.isnan(pooled_seed_std(summary[summary["architecture"] == "rnn"]))
+
+
+def test_largest_correlation_between_parameters_ignores_constant_ones():
+    search = make_search([0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4], units=[1, 2, 3, 4])
+    search.insert(2, "dropout", [0.4, 0.1, 0.2, 0.3])  # ranks 4, 1, 2, 3 against 1, 2, 3, 4: 1 - 6 · 12 / 60
+    search.insert(2, "batch_size", 64)
+    assert largest_parameter_correlation(search) == pytest.approx(0.2)
+    assert np.isnan(largest_parameter_correlation(search.drop(columns="dropout")))
 
 
 def test_rank_correlation_of_a_monotonic_and_of_a_symmetric_relation():
