@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.config.escape import escape_markdown
-from tasks.config.labels import label
+from tasks.config.labels import label, label_in_sentence
 from tasks.config.metric_names import METRIC_NAMES
 from tasks.evaluation.metrics import METRICS
 from tasks.inference.model_card import ModelCard
@@ -64,9 +64,13 @@ def _format_scores(run: RunRecord, card: ModelCard) -> list[str]:
         "## Scores on the test split",
         "Mean of the architecture over its seeds, with the 95% confidence interval.",
         "\n".join(scores),
-        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. {_describe_temperature(card)} "
-        f"{_describe_label(card)}",
+        f"{_describe_validation(card)} {_describe_temperature(card)} {_describe_label(card)}",
     ]
+
+
+def _describe_validation(card: ModelCard) -> str:
+    score = format_score(card.validation_score, card.metric)
+    return f"This trial has a validation {label_in_sentence(card.metric)} of {score}."
 
 
 def _describe_label(card: ModelCard) -> str:
