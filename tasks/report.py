@@ -62,7 +62,7 @@ def publish(
         figures: The figures, in the order of the report.
         encoded: Encoded data set of the compared trials.
         settings: Parameters of the run by name, as JSON values.
-        failures: Reason of each failed trial by its name.
+        failures: Reason by the name of each failed trial, or of each architecture whose search failed.
         started: Start time of the run, with a time zone.
         results: The results folder.
 
@@ -71,7 +71,7 @@ def publish(
     """
     dataset = encoded.dataset
     verdict = format_verdict(frames, dataset.classes, class_weights=settings.get("class_weights"))
-    failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
+    failed = [f"{name} failed and is missing: {reason}" for name, reason in failures.items()]
     notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"]) + describe_vectors(encoded.vectors)
     caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]
     metric = main_metric(frames["setup"])
