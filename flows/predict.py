@@ -4,6 +4,7 @@ from prefect import flow
 
 from tasks.config import file_options as f
 from tasks.config import parameters as p
+from tasks.config.user_values import validate_user_values
 from tasks.data.files import check_file
 from tasks.execution.run_logging import configure_run_logging
 from tasks.inference import selection
@@ -32,7 +33,7 @@ def imdb_predict(
     """Predict every text of a file with a trained model: one row with label and calibrated probability per text."""
     given = locals()
     configure_run_logging()
-    options = p.validate_user_values(selection.ScoringOptions, given)
+    options = validate_user_values(selection.ScoringOptions, given)
     check_file(options.file)
     check_output(options.file, options.output, (options.text_column, *options.keep))
     return score(options)

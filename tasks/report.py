@@ -12,6 +12,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.logging import get_run_logger
 
 from tasks.config.escape import escape_markdown, escape_terminal
+from tasks.config.labels import label_in_sentence
 from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.data.records import EncodedDataset
 from tasks.data.word_vectors import describe_vectors
@@ -62,7 +63,7 @@ def publish(
         figures: The figures, in the order of the report.
         encoded: Encoded data set of the compared trials.
         settings: Parameters of the run by name, as JSON values.
-        failures: Reason of each failed trial by its name.
+        failures: Reason by the name of each failed trial, or of each architecture whose search failed.
         started: Start time of the run, with a time zone.
         results: The results folder.
 
@@ -71,7 +72,7 @@ def publish(
     """
     dataset = encoded.dataset
     verdict = format_verdict(frames, dataset.classes, class_weights=settings.get("class_weights"))
-    failed = [f"Trial {trial} failed and is missing: {reason}" for trial, reason in failures.items()]
+    failed = [f"{name} failed and is missing: {reason}" for name, reason in failures.items()]
     notes = format_fraction_caveat(encoded.train_fraction, dataset.rows["train"]) + describe_vectors(encoded.vectors)
     caveats = [*dataset.caveats, *format_groups(frames["setup"]), *notes, *failed]
     metric = main_metric(frames["setup"])
@@ -82,7 +83,7 @@ def publish(
     create_artifacts(report, directory)
     page = directory / "report.html"
     get_run_logger().info("Report: %s", escape_terminal(page))
-    table = format_terminal_table(verdict.recommended, verdict.table, metric)
+    table = format_terminal_table(verdict.recommended, verdict.table, metric, len(dataset.classes))
     return ComparisonResult(
         run_dir=directory,
         report=page,
@@ -211,13 +212,16 @@ def format_box(sentences: Sequence[str]) -> str:
     return "\n".join([f"┌{edge}", *(f"│ {line}" for line in lines), f"└{edge}"])
 
 
-def format_terminal_table(reference: str, table: TextTable, metric: Metric = METRICS[DEFAULT_METRIC]) -> str:
+def format_terminal_table(
+    reference: str, table: TextTable, metric: Metric = METRICS[DEFAULT_METRIC], classes: int = 2
+) -> str:
     """Format the table of the verdict for a terminal: `TERMINAL_COLUMNS`, texts to the left and numbers to the right.
 
     Args:
         reference: Display name of the architecture to which the others are compared.
         table: The table of the verdict.
         metric: Main metric.
+        classes: Number of classes.
     """
     columns = [
         [header.format(unit=metric.unit.symbol), *(row[index] for row in table.rows)]
@@ -232,6 +236,8 @@ def format_terminal_table(reference: str, table: TextTable, metric: Metric = MET
     ]
     difference = f"difference to {escape_terminal(reference)} in {metric.unit.difference} [95% interval]"
     title = textwrap.wrap(
-        f"Test {metric.text}, and its {difference}.{metric.direction}", BOX_WIDTH, break_on_hyphens=False
+        f"Test {label_in_sentence(metric.name, classes)}, and its {difference}.{metric.direction}",
+        BOX_WIDTH,
+        break_on_hyphens=False,
     )
     return "\n".join([*title, *lines])

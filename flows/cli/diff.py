@@ -8,7 +8,7 @@ from functools import partial
 from flows.cli.console import print_output
 from flows.cli.options import DiffOptions
 from tasks.config.escape import escape_terminal
-from tasks.config.parameters import validate_user_values
+from tasks.config.user_values import validate_user_values
 from tasks.inference.selection import ModelSelection
 from tasks.reporting.run_diff import compare_runs
 from tasks.reporting.run_diff_text import format_diff

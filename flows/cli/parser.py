@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from flows.cli.console import print_output
 from tasks.config.errors import UserError
-from tasks.config.parameters import validate_user_values
+from tasks.config.user_values import validate_user_values
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")

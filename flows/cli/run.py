@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.cli.console import print_output
+from flows.cli.live_display import live_display, reduced_logging
 from flows.cli.options import RunOptions
-from flows.cli.progress import live_display, reduced_logging
 from flows.cli.streams import discard
 from flows.server.environment import set_client_environment
 from flows.server.lifecycle import check_server, running_server

@@ -18,7 +18,7 @@ from flows.server.environment import DEFAULTS, set_client_environment
 from flows.server.lifecycle import check_server, running_server
 from flows.server.probe import is_healthy
 from tasks.config.log_filters import hide_user_error_logs, hide_user_error_tracebacks
-from tasks.config.parameters import validate_user_values
+from tasks.config.user_values import validate_user_values
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

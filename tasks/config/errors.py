@@ -39,13 +39,12 @@ class TrialsFailedError(RuntimeError):
         """Create the message.
 
         Args:
-            failures: Reason of the failure by trial.
+            failures: Reason of the failure by trial, or by architecture if its search has selected no configuration.
             summary: Summary of the other trials, printed first.
         """
         reasons = "\n".join(f"  {trial}: {reason}" for trial, reason in failures.items())
-        super().__init__(
-            f"{summary}\n{len(failures)} trainings failed:\n{reasons}\nRun the same command again to repeat them."
-        )
+        repeat = "Run the same command again to repeat trainings that failed."
+        super().__init__(f"{summary}\nThese trainings failed:\n{reasons}\n{repeat}")
 
 
 class NightlyRunIncompleteError(RuntimeError):

@@ -46,16 +46,24 @@ LABELS = {
     "p_holm": "p (Holm)",
     "train": "Training",
 }
+# With more than two classes, these are the mean of the scores of each class against all others.
+MACRO_AVERAGED = {"precision", "recall", "f1", "auc", "average_precision"}
 ACRONYMS = {"rnn", "lstm", "gru", "cnn", "svm", "nb", "auc", "mb", "id", "sha256", "flops", "ms"}
 
 
-def label(name: str) -> str:
+def label(name: str, classes: int = 2) -> str:
     """Return the display name of an architecture, metric or column: `average_loss` becomes `Average loss`.
 
     A user-defined architecture keeps the name of its function, with the module, because two modules may have a function
     of one name: `my_models:my_gru` becomes `my_gru (my_models)`. The name may come from a file, so control characters
     are escaped and long names are cut.
+
+    Args:
+        name: The name.
+        classes: Number of classes. With more than two, a metric that is averaged over them is called so: `Macro F1`.
     """
+    if classes > 2 and name in MACRO_AVERAGED:
+        return f"Macro {label_in_sentence(name)}"
     if name in LABELS:
         return LABELS[name]
     module, colon, function = name.rpartition(":")
@@ -66,9 +74,9 @@ def label(name: str) -> str:
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
-def label_in_sentence(name: str) -> str:
-    """Return the display name of a metric as it is written within a sentence: `log-loss`, but `F1`."""
-    text = label(name)
+def label_in_sentence(name: str, classes: int = 2) -> str:
+    """Return the display name of a metric as it is written within a sentence: `log-loss`, but `F1`; see `label`."""
+    text = label(name, classes)
     return text if text[:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]
 
 

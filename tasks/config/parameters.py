@@ -1,21 +1,20 @@
 """Parameters of a comparison: the options of a run, and the recipe of the networks."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from tasks.config.errors import UserError
 from tasks.config.file_options import FileOptions
 from tasks.config.labels import ARCHITECTURE_NAMES, USER_ARCHITECTURE
 from tasks.config.metric_names import AUTO_METRIC, DEFAULT_METRIC, IMBALANCED_METRIC, METRIC_CHOICES, MetricChoice
 from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
+from tasks.config.user_values import validate_user_values
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Model = TypeVar("Model", bound=BaseModel)
 
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?")
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -262,25 +261,6 @@ class Parameters(Recipe, RunParameters):
         return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
 
 
-def validate_user_values(
-    model: type[Model], values: Mapping[str, Any], names: Mapping[str, str] | None = None
-) -> Model:
-    """Return a model with values of the user.
-
-    Args:
-        model: The model.
-        values: The values of its fields.
-        names: Names of fields in messages, such as the option on the command line; by default their own names.
-
-    Raises:
-        UserError: If values are not allowed, with all of them.
-    """
-    try:
-        return model(**values)
-    except ValidationError as error:
-        raise as_user_error(error, names or {}) from None
-
-
 def with_field_descriptions(model: type[BaseModel]) -> Callable[[Function], Function]:
     """Return a decorator that adds the fields' descriptions to a flow's docstring. Prefect's form shows them."""
     lines = [f"    {name}: {field.description}" for name, field in model.model_fields.items()]
@@ -290,21 +270,3 @@ def with_field_descriptions(model: type[BaseModel]) -> Callable[[Function], Func
         return function
 
     return describe
-
-
-def as_user_error(error: ValidationError, names: Mapping[str, str]) -> UserError:
-    """Return one error with all problems of a validation: what was received, and what is allowed.
-
-    Args:
-        error: The error of pydantic.
-        names: Names of fields in the message; by default their own names.
-    """
-    lines = []
-    wrong_inside = {problem["loc"][0] for problem in error.errors() if len(problem["loc"]) > 1}
-    for problem in error.errors():
-        if problem["type"] == "too_short" and problem["loc"][0] in wrong_inside:
-            continue  # pydantic does not count the wrong items, which are reported themselves
-        field = ".".join(str(part) for part in problem["loc"])
-        name = names.get(field.partition(".")[0], field)
-        lines.append(f"{name}: received {problem['input']!r:.120}. {problem['msg'].removeprefix('Value error, ')}.")
-    return UserError("\n".join(lines))

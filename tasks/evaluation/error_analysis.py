@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -60,16 +61,32 @@ def score_slices(predictions: Predictions, slices: pd.DataFrame) -> pd.DataFrame
         review or every review has no p-value; the note contains the reason. An empty slice has no accuracy. If groups
         of reviews are known, the interval and the test are by group (`proportion_interval`, `compare_proportions`).
     """
+    correct = correct_mean_predictions(predictions)
+    return tabulate_slices(
+        predictions, slices, lambda index, inside: _slice_columns(correct[index], inside, predictions.groups)
+    )
+
+
+def tabulate_slices(
+    predictions: Predictions, slices: pd.DataFrame, score: Callable[[int, NDArray[np.bool_]], Mapping[str, object]]
+) -> pd.DataFrame:
+    """Score each architecture on each slice, and correct the p-values (Benjamini & Hochberg 1995 over all rows).
+
+    Args:
+        predictions: Predictions of the test split.
+        slices: From `assign_slices`.
+        score: Function from the number of an architecture and (reviews,) whether each review is in the slice to columns
+            of a row, among them p and p_adjusted (NaN).
+
+    Returns:
+        Columns architecture, slice, and those of `score`.
+    """
     from statsmodels.stats.multitest import multipletests
 
     members = slices.reindex(predictions.review_ids).fillna(False).astype(bool)
     rows = [
-        {
-            "architecture": name,
-            "slice": column,
-            **_slice_columns(correct, members[column].to_numpy(), predictions.groups),
-        }
-        for name, correct in _correct_by_architecture(predictions).items()
+        {"architecture": name, "slice": column, **score(index, members[column].to_numpy())}
+        for index, name in enumerate(predictions.architectures)
         for column in slices.columns
     ]
     scores = pd.DataFrame(rows)
@@ -121,10 +138,6 @@ def _p_value(correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: Revi
         return compare_proportions(correct, inside, groups)
     own, rest = correct[inside], correct[~inside]
     return float(fisher_exact([[own.sum(), (~own).sum()], [rest.sum(), (~rest).sum()]]).pvalue)
-
-
-def _correct_by_architecture(predictions: Predictions) -> dict[str, NDArray[np.bool_]]:
-    return dict(zip(predictions.architectures, correct_mean_predictions(predictions), strict=True))
 
 
 def disagreement_matrix(predictions: Predictions) -> pd.DataFrame:

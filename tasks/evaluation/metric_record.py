@@ -102,9 +102,9 @@ class Metric:
         """Return a sentence, with a space before it, if a lower score is better; otherwise nothing."""
         return "" if self.greater_is_better else f" Lower {self.text} is better."
 
-    def header(self, split: str) -> str:
+    def header(self, split: str, classes: int = 2) -> str:
         """Return the title of a column or axis with scores of a split, such as `Test accuracy (%)`."""
-        return f"{split} {self.text} ({self.unit.symbol})"
+        return f"{split} {label_in_sentence(self.name, classes)} ({self.unit.symbol})"
 
     @property
     def is_bounded(self) -> bool:

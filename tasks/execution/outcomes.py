@@ -39,7 +39,8 @@ class SearchOutcome:
 
     Attributes:
         table: The table `tuning`, see `tasks.tuning.table`.
-        failures: Reason by label of each trial that failed, and of each search that selected nothing.
+        failures: Reason by label of each trial that failed, and by display name of each architecture whose search
+            selected nothing.
         trials: Number of trials of the searches; those of a search that is reused do not count.
         cached: How many of them were in the cache.
     """

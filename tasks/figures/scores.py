@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tasks.config.labels import in_display_order
+from tasks.config.labels import in_display_order, label, label_in_sentence
 from tasks.evaluation.metric_record import PERCENT, Metric
 from tasks.evaluation.metrics import METRICS
-from tasks.evaluation.scores import rank_by_validation
+from tasks.evaluation.scores import class_keys, rank_by_validation
 from tasks.figures.failures import FAILURE_CAPTION, FailedSeeds, failed_seeds, failure_notes, is_failed
 from tasks.figures.layout import (
     MUTED_COLOR,
@@ -38,6 +38,7 @@ def scores_on_test(
     colors: Colors,
     summary: pd.DataFrame | None = None,
     setup: pd.DataFrame | None = None,
+    class_names: Sequence[str] = class_keys(2),
 ) -> Figure | None:
     """Plot test scores in three metrics: a dot per seed, the mean, its interval if it is known, and seeds that failed.
 
@@ -47,7 +48,9 @@ def scores_on_test(
         colors: Architecture to color.
         summary: Intervals: columns architecture, split, metric, low, high, and failed_seeds if it is known.
         setup: Column metric, the main metric; None for the default.
+        class_names: Names of the classes. Metrics that are averaged over more than two are called macro.
     """
+    classes = len(class_names)
     main = main_metric(setup)
     test = scores[(scores["split"] == "test") & np.isfinite(scores["value"])]
     failed = failed_seeds(summary)
@@ -62,8 +65,8 @@ def scores_on_test(
     figure, panels = create_figure(
         1, len(metrics), 11, 1.5 + rows_height(rows, notes), "Scores on the test reviews",
         f"A small dot is one seed, a large dot the mean over the seeds.{interval}{failures} The star marks the "
-        f"architecture with the {main.best} validation {main.text}.{main.direction} The axes do not start at 0; a "
-        "value outside an axis is written at its edge.",
+        f"architecture with the {main.best} validation {label_in_sentence(main.name, classes)}.{main.direction} The "
+        "axes do not start at 0; a value outside an axis is written at its edge.",
         sharey=True,
     )  # fmt: skip
     for metric, axes in zip(metrics, panels[0], strict=True):
@@ -71,7 +74,7 @@ def scores_on_test(
         if summary is not None:
             intervals = summary[(summary["split"] == "test") & (summary["metric"] == metric.name)]
         plot_scores(axes, test[test["metric"] == metric.name], rows, colors, intervals, failed, metric)
-        axes.set(title=metric.label, xlabel=metric.header("Test"))
+        axes.set(title=label(metric.name, classes), xlabel=metric.header("Test", classes))
     label_rows(panels[0], rows, None if ranking.empty else ranking.iloc[0], notes)
     add_dot_legend(figure, intervals=summary is not None, failed=any(failed.values()))
     return figure

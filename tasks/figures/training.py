@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tasks.config.labels import in_display_order, label
+from tasks.evaluation.scores import class_keys
 from tasks.figures.layout import (
     TEXT_COLOR,
     Colors,
@@ -33,7 +34,9 @@ LINE_STYLES = {"train": ("--", 0.6), "validation": ("-", 1.0)}
 Lines = Mapping[str, Mapping[str, np.ndarray]]
 
 
-def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors) -> Figure | None:
+def learning_curves(
+    history: pd.DataFrame, trials: pd.DataFrame, colors: Colors, class_names: Sequence[str] = class_keys(2)
+) -> Figure | None:
     """Plot loss, accuracy, precision and recall over the epochs, a row per architecture, a line per seed and split.
 
     Baselines have no epochs and are not part of the figure.
@@ -42,6 +45,7 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors)
         history: Columns architecture, seed, epoch, split, and `TRAINING_METRICS`.
         trials: Columns architecture, seed, best_epoch and, where it is known, status.
         colors: Architecture to color.
+        class_names: Names of the classes. Metrics that are averaged over more than two are called macro.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -67,7 +71,7 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, colors: Colors)
         note = f"\n({diverged} diverged)" if diverged else ""
         row[0].set_ylabel(wrap_label(name, 18) + note, fontweight="bold", fontsize=9)
     for metric, top, bottom in zip(TRAINING_METRICS, panels[0], panels[-1], strict=True):
-        top.set_title("Loss (nats)" if metric == "loss" else f"{label(metric)} (%)")
+        top.set_title("Loss (nats)" if metric == "loss" else f"{label(metric, len(class_names))} (%)")
         bottom.set_xlabel("Epoch")
         bottom.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     add_split_legend(figure)

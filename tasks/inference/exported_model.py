@@ -93,6 +93,7 @@ def _make_card(run: RunRecord, model: SelectedModel) -> ModelCard:
         return ModelCard(
             name=model.name, architecture=model.architecture, recipe=run.recipe_of(model.architecture),
             classes=run.info.classes, temperature=model.temperature, threshold=threshold, accuracy=model.accuracy,
+            metric=run.info.metric, score=model.score,
         )  # fmt: skip
     except ValidationError as error:
         raise UserError(f"This model cannot be exported: {reasons(error)}") from None

@@ -9,6 +9,7 @@ from tasks.config.errors import MissingFileError, UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.file_options import MAX_CLASSES
 from tasks.config.labels import BASELINE_NAMES
+from tasks.config.metric_names import DEFAULT_METRIC, METRIC_NAMES
 from tasks.config.recipe import Recipe
 from tasks.models.registry import ARCHITECTURES
 from tasks.storage import store
@@ -33,7 +34,14 @@ class ModelCard(BaseModel):
     threshold: float | None = Field(
         ge=0, le=1, description="Best threshold of the raw probability on validation; not used. Only of two classes."
     )
-    accuracy: float = Field(ge=0, le=1, description="On the validation split, with a threshold of 0.5.")
+    accuracy: float = Field(ge=0, le=1, description="On the validation split; with two classes at a threshold of 0.5.")
+    metric: str = Field(
+        default=DEFAULT_METRIC, pattern=f"^({'|'.join(METRIC_NAMES)})$", description="Main metric of the run."
+    )
+    score: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False,
+        description="Of the trial in the main metric, on the validation split; older models have only the accuracy.",
+    )  # fmt: skip
 
     @field_validator("architecture")
     @classmethod
@@ -47,6 +55,11 @@ class ModelCard(BaseModel):
         if (self.threshold is None) != (len(self.classes) > 2):
             raise ValueError("threshold must be a number for two classes, and null for more")
         return self
+
+    @property
+    def validation_score(self) -> float:
+        """Score of the trial in the main metric, on the validation split."""
+        return self.accuracy if self.score is None else self.score
 
     @property
     def is_network(self) -> bool:

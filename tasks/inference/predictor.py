@@ -195,13 +195,17 @@ def check_threshold(selection: ModelSelection, classes: Sequence[str]) -> None:
 
 def describe_models(run: RunRecord, models: Sequence[SelectedModel]) -> str:
     """Return a sentence with architecture, seeds, run and validation score of models."""
-    architecture, metric = models[0].architecture, run.info.metric
-    score = format_score(float(np.mean([model.score for model in models])), metric)
+    architecture = models[0].architecture
+    mean = float(np.mean([model.score for model in models]))
+    score = format_validation_score(mean, run.info.metric, len(run.info.classes))
     numbers = ", ".join(str(model.seed) for model in models)
     seeds = "" if architecture in BASELINE_NAMES else f", seed{'s' * (len(models) > 1)} {numbers}"
-    return escape_terminal(
-        f"Model: {label(architecture)}{seeds} of run {run.name}, validation {label_in_sentence(metric)} {score}."
-    )
+    return escape_terminal(f"Model: {label(architecture)}{seeds} of run {run.name}, {score}.")
+
+
+def format_validation_score(score: float, metric: str, classes: int) -> str:
+    """Format a validation score with the name of its metric, such as `validation accuracy 89.40%`."""
+    return f"validation {label_in_sentence(metric, classes)} {format_score(score, metric)}"
 
 
 def load_exported_model(selection: ModelSelection) -> Predictor:
@@ -213,8 +217,8 @@ def load_exported_model(selection: ModelSelection) -> Predictor:
     card = read_model_card(selection.model)
     check_threshold(selection, card.classes)
     model = load_model_folder(selection.model, card)
-    accuracy = f"validation accuracy {100 * card.accuracy:.2f}%"
-    description = escape_terminal(f"Model: {label(card.architecture)} of {selection.model}, {accuracy}.")
+    score = format_validation_score(card.validation_score, card.metric, len(card.classes))
+    description = escape_terminal(f"Model: {label(card.architecture)} of {selection.model}, {score}.")
     return Predictor([model], card.classes, card.recipe.tokenizer, selection.threshold, description)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.config.escape import escape_markdown
-from tasks.config.labels import label
+from tasks.config.labels import label, label_in_sentence
 from tasks.config.metric_names import METRIC_NAMES
 from tasks.evaluation.metrics import METRICS
 from tasks.inference.model_card import ModelCard
@@ -59,14 +59,18 @@ def _format_scores(run: RunRecord, card: ModelCard) -> list[str]:
     summary = run.table("summary")
     rows = summary[(summary["architecture"] == card.architecture) & (summary["split"] == "test")]
     shown = [name for name in METRIC_NAMES if name == run.info.metric or not METRICS[name].is_for_imbalance]
-    scores = [_format_score(row) for row in rows.to_dict("records") if row["metric"] in shown]
+    scores = [_format_score(row, len(card.classes)) for row in rows.to_dict("records") if row["metric"] in shown]
     return [
         "## Scores on the test split",
         "Mean of the architecture over its seeds, with the 95% confidence interval.",
         "\n".join(scores),
-        f"This trial has a validation accuracy of {100 * card.accuracy:.2f}%. {_describe_temperature(card)} "
-        f"{_describe_label(card)}",
+        f"{_describe_validation(card)} {_describe_temperature(card)} {_describe_label(card)}",
     ]
+
+
+def _describe_validation(card: ModelCard) -> str:
+    score = format_score(card.validation_score, card.metric)
+    return f"This trial has a validation {label_in_sentence(card.metric, len(card.classes))} of {score}."
 
 
 def _describe_label(card: ModelCard) -> str:
@@ -88,9 +92,9 @@ def _describe_temperature(card: ModelCard) -> str:
     return f"Its probabilities are calibrated with the temperature {card.temperature:.3f}."
 
 
-def _format_score(row: Mapping[Any, Any]) -> str:
+def _format_score(row: Mapping[Any, Any], classes: int) -> str:
     mean, low, high = (format_score(row[name], row["metric"]) for name in ("mean", "low", "high"))
-    return f"- {label(row['metric'])}: {mean} [{low}, {high}], {pluralize(int(row['seeds']), 'seed')}"
+    return f"- {label(row['metric'], classes)}: {mean} [{low}, {high}], {pluralize(int(row['seeds']), 'seed')}"
 
 
 def _format_cost(run: RunRecord, card: ModelCard) -> list[str]:

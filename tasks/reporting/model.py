@@ -11,7 +11,7 @@ from tasks.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from tasks.figures.rendered_figure import RenderedFigure
 from tasks.reporting.formatting import TextTable, format_number
 from tasks.reporting.sections import Section
-from tasks.reporting.summary_tables import summary_table
+from tasks.reporting.summary_tables import class_count, summary_table
 from tasks.reporting.verdict_format import join_texts, pluralize
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
@@ -133,8 +133,10 @@ def summary_note(frames: Frames) -> str:
         main_metric(frames.get("setup")),
         join_texts([METRICS[name].text for name in sorted(LOWER_IS_BETTER)]),
     )
+    macro = "Macro scores are means over the classes, each against all others. " if class_count(frames) > 2 else ""
     return (
-        f"Scores are mean ± standard deviation over the seeds{interval}; a single seed has no standard deviation. Rows "
+        f"Scores are mean ± standard deviation over the seeds{interval}; a single seed has no standard deviation. "
+        f"{macro}Rows "
         f"are ordered by validation {metric.text}; test scores do not affect the order. Lower {lower} is better. "
         "Training time is the mean per seed and includes compiling the network, which takes most of it if there are "
         "few reviews."

@@ -12,7 +12,7 @@ from tasks.config.metric_names import DEFAULT_METRIC
 from tasks.evaluation.metric_record import Metric
 from tasks.evaluation.metrics import METRICS
 from tasks.reporting.verdict_format import format_size, join_labels, join_texts, pluralize
-from tasks.statistics.durations import TrainingTimes, resample_seconds, run_seconds, without_time
+from tasks.statistics.durations import TrainingTimes, resample_seconds, run_seconds, search_seconds, without_time
 from tasks.statistics.options import ComparisonOptions
 from tasks.statistics.planned_resamples import MAX_RESAMPLES, TrainingVariance, resample_needs
 from tasks.statistics.planning import (
@@ -115,10 +115,6 @@ def _format_setting(plan: Plan) -> str:
         f" A difference within {format_size(margin, plan.metric.name)} may be called equivalent instead of significant."
         if goal.difference < margin and plan.metric.has_margin else ""
     )  # fmt: skip
-    search = (
-        f" They include {pluralize(plan.tune, 'configuration')} of each network, as if each took as long as one seed."
-        if plan.tune else ""
-    )  # fmt: skip
     missing = f" The time of {join_labels(unknown)} is unknown and not included." if unknown else ""
     return "\n".join(
         [
@@ -126,11 +122,24 @@ def _format_setting(plan: Plan) -> str:
             f"{_percent(goal.power)}, on {goal.reviews:,} test reviews ({escape_terminal(plan.data_source)}).",
             f"Networks: {join_labels(plan.architectures)}.",
             f"Variances: {plan.variances_source}.",
-            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, if nothing is in the cache."
-            f"{search}{missing}",
+            f"Times: {plan.times.source}; {pluralize(plan.workers, 'worker')}, if nothing is in the cache.{missing}",
+            *([_format_search(plan)] if plan.tune else []),
             f"Level of each test: {goal.level:.4f} (0.05 corrected by Holm for {pluralize(plan.tests, 'pair')} that "
             f"may be equal). No difference is called significant with fewer than {MIN_SEEDS} seeds.{equivalent}",
         ]
+    )
+
+
+def _format_search(plan: Plan) -> str:
+    """Format how many trainings a search adds, how long they take, and why this is uncertain."""
+    networks, tried = len(plan.architectures), pluralize(plan.tune, "configuration")
+    seconds = search_seconds(plan.times, plan.architectures, plan.tune, plan.workers)
+    return (
+        f"Tuning: {tried} of each network, with one seed each, are {networks * plan.tune:,} trainings before the "
+        f"{networks * plan.seeds:,} of {pluralize(plan.seeds, 'seed')}. They add {_format_seconds(plan, seconds)} "
+        "minutes, which are part of all minutes below. All minutes are less certain with tuning: they are those of the "
+        "recipe without it, but configurations differ in units and batch size, and the selected ones are trained with "
+        "the seeds."
     )
 
 

@@ -28,17 +28,19 @@ DEFAULT_CLASSES = class_keys(2)
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """A column of the summary: split, metric, decimals, and factor to the shown unit."""
+    """A column of the summary: split, metric, decimals, factor to the shown unit, and number of classes."""
 
     split: str
     metric: str
     digits: int = 2
     factor: float = 100
+    classes: int = 2
 
     @property
     def header(self) -> str:
         """Header of the column, with its unit."""
-        return f"{label(self.split)} {label_in_sentence(self.metric)}{' (%)' if self.factor == 100 else ''}"
+        metric = label_in_sentence(self.metric, self.classes)
+        return f"{label(self.split)} {metric}{' (%)' if self.factor == 100 else ''}"
 
 
 def summary_table(frames: Frames) -> TextTable:
@@ -74,9 +76,9 @@ def summary_columns(frames: Frames) -> list[ScoreColumn]:
 
     The last column is the main metric on the validation split, by which the architectures are ranked.
     """
-    main = main_metric(frames.get("setup")).name
+    main, classes = main_metric(frames.get("setup")).name, class_count(frames)
     names = sorted(shown_metrics(frames), key=lambda name: name != main)
-    return [*(score_column("test", name) for name in names), score_column("validation", main)]
+    return [*(score_column("test", name, classes) for name in names), score_column("validation", main, classes)]
 
 
 def shown_metrics(frames: Frames) -> list[str]:
@@ -85,10 +87,10 @@ def shown_metrics(frames: Frames) -> list[str]:
     return [name for name in METRIC_NAMES if imbalanced or name == main or not METRICS[name].is_for_imbalance]
 
 
-def score_column(split: str, metric: str) -> ScoreColumn:
+def score_column(split: str, metric: str, classes: int = 2) -> ScoreColumn:
     """Return the column of a metric; nats have three decimals."""
     factor = METRICS[metric].unit.factor
-    return ScoreColumn(split, metric, digits=2 if factor == 100 else 3, factor=factor)
+    return ScoreColumn(split, metric, digits=2 if factor == 100 else 3, factor=factor, classes=classes)
 
 
 def format_score(frames: Frames, architecture: str, column: ScoreColumn) -> FormattedNumber:
@@ -129,13 +131,18 @@ def format_seed_count(trials: pd.DataFrame) -> FormattedNumber:
     return FormattedNumber(text, text, finished)
 
 
+def class_count(frames: Frames) -> int:
+    """Return the number of classes; 2 without predictions, which tell it."""
+    return count_classes(frames["predictions"].columns) if "predictions" in frames else 2
+
+
 def has_rare_class(frames: Frames) -> bool:
     """Return whether the test reviews are so imbalanced that accuracy is misleading; False without predictions."""
     if "predictions" not in frames:
         return False
     predictions = frames["predictions"]
     labels = predictions.loc[predictions["split"] == "test", "label"]
-    return len(labels) > 0 and is_imbalanced(labels, count_classes(predictions.columns))
+    return len(labels) > 0 and is_imbalanced(labels, class_count(frames))
 
 
 def class_table(reports: pd.DataFrame, classes: Sequence[str] = DEFAULT_CLASSES) -> TextTable:

@@ -29,7 +29,7 @@ def verdict_sentences(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES
 
 def recommendation_sentence(verdict: Verdict, classes: Sequence[str] = DEFAULT_CLASSES) -> str:
     """Format which architecture to use, with its scores."""
-    name, metric = label(verdict.recommended), label_in_sentence(verdict.metric)
+    name, metric = label(verdict.recommended), label_in_sentence(verdict.metric, len(classes))
     validation_score, test_score, low, high = (
         format_score(score, verdict.metric)
         for score in (verdict.validation_score, verdict.test_score, verdict.test_low, verdict.test_high)

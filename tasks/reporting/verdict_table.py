@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tasks.config.labels import label
 from tasks.evaluation.metrics import METRICS
 from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number
+from tasks.reporting.summary_tables import class_count
 from tasks.reporting.tuning_tables import tuning_costs
 from tasks.reporting.verdict_format import clip_limits, format_size
 from tasks.reporting.verdict_record import Cost, Verdict, read_cost
@@ -33,7 +34,7 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
     Returns:
         The table, the recommended architecture first. Architectures of which every trial diverged are last.
     """
-    metric, unit = verdict.metric, METRICS[verdict.metric].unit
+    metric, unit, classes = verdict.metric, METRICS[verdict.metric].unit, class_count(frames)
     failed = failed_seeds(frames, verdict)
     rows: list[list[Cell]] = []
     for row in frames["groups"].to_dict("records"):
@@ -47,8 +48,8 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
     difference = f"Difference to {label(verdict.recommended)} ({unit.difference}) [95% interval]"
     header = [
         "Architecture",
-        METRICS[metric].header("Validation"),
-        METRICS[metric].header("Test"),
+        METRICS[metric].header("Validation", classes),
+        METRICS[metric].header("Test", classes),
         difference,
         "Verdict",
         *([FAILED_SEEDS] if failed else []),

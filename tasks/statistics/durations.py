@@ -95,13 +95,30 @@ def run_seconds(times: TrainingTimes, architectures: Collection[str], seeds: int
     return Range(*limits)
 
 
+def search_seconds(times: TrainingTimes, architectures: Collection[str], configurations: int, workers: int) -> Range:
+    """Return the expected seconds that a search adds to a run, as if each configuration took as long as one seed.
+
+    Args:
+        times: Seconds of one training. Architectures without a time are left out.
+        architectures: Networks of the run.
+        configurations: Number of configurations of each network.
+        workers: Number of worker processes.
+    """
+    return _added_seconds(times, architectures, configurations, workers)
+
+
 def resample_seconds(times: TrainingTimes, architectures: Collection[str], resamples: int, workers: int) -> Range:
     """Return the expected seconds that resamples of the training reviews add to a run; arguments as in `run_seconds`.
 
     Every network and baseline is trained once on each resample.
     """
-    known = [name for name in (*architectures, *BASELINE_NAMES) if name in times.seconds]
-    return Range(*(resamples * sum(times.seconds[name][index] for name in known) / workers for index in range(3)))
+    return _added_seconds(times, (*architectures, *BASELINE_NAMES), resamples, workers)
+
+
+def _added_seconds(times: TrainingTimes, names: Collection[str], count: int, workers: int) -> Range:
+    """Return the seconds of `count` trainings of each of some architectures and baselines, with their limits."""
+    known = [name for name in names if name in times.seconds]
+    return Range(*(count * sum(times.seconds[name][index] for name in known) / workers for index in range(3)))
 
 
 def without_time(times: TrainingTimes, architectures: Collection[str]) -> list[str]:

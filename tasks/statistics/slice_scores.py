@@ -9,6 +9,7 @@ import pandas as pd
 import scipy  # submodules load on first use
 from numpy.typing import NDArray
 
+from tasks.evaluation.error_analysis import tabulate_slices
 from tasks.evaluation.grouping import ReviewGroups, effective_groups, make_groups
 from tasks.evaluation.metric_record import Floats, Metric
 from tasks.evaluation.predictions import Predictions
@@ -32,19 +33,7 @@ def slice_scores(predictions: Predictions, slices: pd.DataFrame, metric: Metric)
         difference of two means of contributions, by group if groups are known; Benjamini & Hochberg 1995 over all
         rows), note. A score is NaN if the metric is not defined on the slice; the note contains the reason.
     """
-    from statsmodels.stats.multitest import multipletests
-
-    members = slices.reindex(predictions.review_ids).fillna(False).astype(bool)
-    rows = [
-        {"architecture": name, "slice": column, **_score_slice(predictions, index, members[column].to_numpy(), metric)}
-        for index, name in enumerate(predictions.architectures)
-        for column in slices.columns
-    ]
-    scores = pd.DataFrame(rows)
-    tested = scores["p"].notna()
-    if tested.any():
-        scores.loc[tested, "p_adjusted"] = multipletests(scores.loc[tested, "p"], method="fdr_bh")[1]
-    return scores
+    return tabulate_slices(predictions, slices, lambda index, inside: _score_slice(predictions, index, inside, metric))
 
 
 def _score_slice(predictions: Predictions, index: int, inside: Inside, metric: Metric) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.config.escape import escape_terminal
+from tasks.config.labels import label
 from tasks.config.recipe import Recipe
 from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.scores import score_trials
@@ -100,15 +101,25 @@ def _recipe(row: Mapping[Hashable, Any], recipe: Recipe) -> Recipe:
 
 
 def searches_without_result(table: pd.DataFrame) -> dict[str, str]:
-    """Return why an architecture has no selected configuration, by the label of its search."""
-    without = {
-        str(name): rows for name, rows in table.groupby("architecture", sort=False) if not rows["selected"].any()
+    """Return why an architecture has no selected configuration and is not compared, by its display name."""
+    groups = table.groupby("architecture", sort=False)
+    return {label(str(name)): _describe_lost(rows["status"]) for name, rows in groups if not rows["selected"].any()}
+
+
+def _describe_lost(statuses: pd.Series) -> str:
+    """Format why no configuration of a search could be selected, and what helps."""
+    counts = {name: int((statuses == name).sum()) for name in ("diverged", "failed")}
+    lost = {name: count for name, count in counts.items() if count}
+    detail = f" ({', '.join(f'{count} {name}' for name, count in lost.items())})" if len(lost) > 1 else ""
+    help_for = {
+        "diverged": "The loss of a diverged training became NaN or infinite, and would do so again: try more "
+        "configurations (`tune`), or leave the architecture out (`architectures`).",
+        "failed": "The reason of each failed training is listed with its name.",
     }
-    return {
-        f"{name}-search": f"none of its {len(rows)} configurations was trained to the end "
-        f"({(rows['status'] == 'diverged').sum()} diverged, {(rows['status'] == 'failed').sum()} failed)"
-        for name, rows in without.items()
-    }
+    return (
+        f"all {len(statuses)} configurations of its search {' or '.join(lost)}{detail}, so it is not compared. "
+        f"{' '.join(help_for[name] for name in lost)}"
+    )
 
 
 def describe_selected(table: pd.DataFrame) -> list[str]:

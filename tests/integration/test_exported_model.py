@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tasks.config.errors import MissingFileError, UserError
@@ -21,6 +23,7 @@ from tasks.inference.model_card import (  # fmt: skip
     TOKENS_FILE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
+    read_model_card,
 )
 from tasks.inference.predictor import load_predictor, split_text
 from tasks.inference.selection import ModelSelection, select_models
@@ -68,6 +71,20 @@ def test_readme_contains_data_scores_costs_limitations_and_usage(past: Path, tmp
     )  # fmt: skip
     assert [fact for fact in facts if fact not in text] == []
     assert (tmp_path / "model").stat().st_mode & 0o077 == 0
+
+
+def test_exported_model_states_the_validation_score_in_the_main_metric(past: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(past, results, symlinks=True)
+    record = results / "runs" / "first" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"metric": "log_loss"}))
+    folder = export(results, tmp_path / "model", "nb_svm")
+    scores = pd.read_parquet(results / "runs" / "first" / "tables" / "scores.parquet")
+    (score,) = scores.query("architecture == 'nb_svm' and split == 'validation' and metric == 'log_loss'")["value"]
+    card = read_model_card(folder)
+    assert (card.metric, card.validation_score) == ("log_loss", score)
+    for text in (load_predictor(ModelSelection(model=folder)).description, (folder / README_FILE).read_text()):
+        assert f"{score:.4f}" in text
 
 
 def test_export_and_predict_subcommands(past: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

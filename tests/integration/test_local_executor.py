@@ -95,7 +95,8 @@ def test_failed_and_diverged_trials_are_reported_with_the_others(compare: Comman
     done = compare("--architectures", names, "--results", str(tmp_path / "results"))
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    report, _, failures = done.stderr.rpartition("2 trainings failed:")
+    report, _, failures = done.stderr.rpartition("trainings failed:")
+    assert len(re.findall(r"^  ", failures, re.MULTILINE)) == 2
     hungry, killed = sorted(line.strip() for line in failures.splitlines() if "seed-0:" in line)  # in any order
     assert f"{odd}:hungry-seed-0: out of memory (OOM when allocating tensor with shape[1048576,1048576]" in hungry
     assert "--units" in hungry

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.config.labels import label_in_sentence
 from tasks.data.tokenization import text_array, tokenize
 from tasks.inference.model_card import EXAMPLES_FILE, ONNX_FILE, README_FILE, VOCABULARY_FILE
 from tasks.inference.predictor import load_predictor
@@ -109,7 +110,9 @@ def test_exported_model_predicts_like_the_run(
     assert run_subcommand("export", *options) == 0, capsys.readouterr().err
     texts = pd.read_csv(file)["text"].tolist()[:20]
     of_run = load_predictor(ModelSelection(results=str(results), architecture=architecture)).predict(texts)
-    exported = load_predictor(ModelSelection(model=folder)).predict(texts)
+    predictor = load_predictor(ModelSelection(model=folder))
+    assert_main_score_is_stated(results, architecture, (folder / README_FILE).read_text(), predictor.description)
+    exported = predictor.predict(texts)
     pd.testing.assert_frame_equal(of_run, exported, atol=1e-9)
     vectors = json.loads((folder / EXAMPLES_FILE).read_text())
     assert len(vectors["classes"]) == len(vectors["examples"][0]["probability"]) == len(case.sizes)
@@ -121,6 +124,15 @@ def test_exported_model_predicts_like_the_run(
         tokens = [tokenize(text_array([text]), vocabulary, max_tokens=12).to_pylist() for text in texts]
         found = [run_onnx_model((folder / ONNX_FILE).read_bytes(), np.array(each))[0] for each in tokens]
         np.testing.assert_allclose(found, of_run.filter(like="probability_"), atol=1e-5)
+
+
+def assert_main_score_is_stated(results: Path, architecture: str, *texts: str) -> None:
+    """Check that texts name the main metric, which is not accuracy for imbalanced classes, and its validation score."""
+    record = open_run(results, None)
+    (score,) = record.trials.loc[record.trials["architecture"] == architecture, "score"]
+    stated = f"{100 * score:.2f}%"
+    assert all(f"validation {label_in_sentence(record.info.metric)}" in text.lower() for text in texts)
+    assert all(stated in text for text in texts)
 
 
 def test_predictions_of_a_file_find_the_classes(run: tuple[Case, Path, Path], tmp_path: Path) -> None:

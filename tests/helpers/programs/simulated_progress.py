@@ -6,7 +6,7 @@ import sys
 import time
 
 from flows.cli.console import print_error, print_output
-from flows.cli.progress import live_display
+from flows.cli.live_display import live_display
 from tasks.execution.progress import EpochFinished, TrialFinished, TrialsPlanned, TrialStarted, report_event
 
 

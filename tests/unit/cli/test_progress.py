@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from flows.cli.progress import ProgressHandler, RunProgress, describe_progress, format_duration, live_display
+from flows.cli.live_display import ProgressHandler, live_display
+from flows.cli.progress import RunProgress, describe_progress, format_duration
 from tasks.execution.progress import (
     EVENT_LOGGER,
     EpochFinished,

@@ -25,6 +25,16 @@ def plot_axes(name, frames):
     return registry.plot_figures(frames, [name])[name].axes[0]
 
 
+@pytest.mark.parametrize("name", ["scores_on_test", "learning_curves"])
+def test_means_over_more_than_two_classes_are_named_so(frames, name):
+    def titles(*class_names):
+        return [axes.get_title() for axes in registry.plot_figures(frames, [name], class_names)[name].axes]
+
+    two, three = titles("a", "b"), titles("a", "b", "c")
+    assert [title for title in two if "acro" in title] == []
+    assert [title for title in three if "acro" in title] == [title for title in three if title not in two] != []
+
+
 def test_scores_have_one_dot_per_seed(frames):
     axes = plot_axes("scores_on_test", frames)
     own = frames["scores"].query("architecture == 'lstm' and split == 'test' and metric == 'accuracy'")["value"]

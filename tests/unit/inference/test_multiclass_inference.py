@@ -95,6 +95,11 @@ def test_threshold_is_refused_for_more_than_two_classes():
         check_threshold(ModelSelection(threshold=0.7), CLASSES)
 
 
+def test_card_of_an_older_version_has_its_accuracy_as_validation_score():
+    assert ModelCard.model_validate(CARD).validation_score == 0.5
+    assert ModelCard.model_validate(CARD | {"metric": "log_loss", "score": 0.0}).validation_score == 0
+
+
 @pytest.mark.parametrize("changes", [{"threshold": 0.5}, {"classes": ("a", "b")}, {"classes": ("a",)}])
 def test_card_has_a_threshold_for_two_classes_only(changes):
     assert ModelCard.model_validate(CARD).classes == CLASSES

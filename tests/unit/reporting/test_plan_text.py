@@ -50,7 +50,9 @@ def test_configurations_of_a_search_take_as_long_as_seeds() -> None:
     (row,) = re.findall(r"^ *5 .*", text, re.MULTILINE)
     # (3 networks x (12 configurations + 5 seeds) x 100 s) / 2 workers + 20 s, with half and twice the training time.
     assert row.split()[5:] == ["43", "(22", "to", "85)"]
-    assert "12 configurations of each network" in text
+    # 3 networks x 12 configurations, before 3 networks x 5 seeds; 36 x 100 s / 2 workers.
+    assert re.search(r"12 configurations .* 36 trainings .* 15 of 5 seeds.* add 30 \(15 to 60\) minutes", text)
+    assert "configuration" not in format_plan(PLAN)
 
 
 def test_failed_seeds_of_the_shown_pairs_are_named() -> None:

@@ -160,6 +160,13 @@ def test_imbalanced_classes_add_columns(frames):
     assert list(table.header[2:5]) == ["Test accuracy (%)", "Test balanced accuracy (%)", "Test PR-AUC (%)"]
 
 
+def test_means_over_more_than_two_classes_are_named_so(frames):
+    probabilities = {f"probability_{number}": 1 / 3 for number in range(3)}
+    several = frames | {"predictions": frames["predictions"].drop(columns="probability").assign(**probabilities)}
+    assert {"Test macro F1 (%)", "Test macro AUC (%)", "Test accuracy (%)"} <= set(summary_table(several).header)
+    assert not [header for header in summary_table(frames).header if "macro" in header]
+
+
 def test_tables_use_class_names_of_the_data(frames):
     rows = class_table(frames["classes"], ("other", "complaint")).rows
     assert {row[1] for row in rows} == {"other", "complaint"}
