@@ -11,55 +11,36 @@ if __name__ == "__main__":  # like `imdb-compare run`, and before the imports be
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 from prefect import runtime
-from prefect.logging import get_run_logger
 
 from flows.server.served_flow import served_flow
+from flows.trials.encoding import submit_encodings
+from flows.trials.experiment import check_dataset, open_experiment
+from flows.trials.figures import draw_figures
+from flows.trials.plan import plan_comparison
 from flows.trials.search import search_configurations
-from flows.trials.submission import submit_trials
+from flows.trials.submission import submit_baselines, submit_remaining
 from tasks.check_nightly import check_nightly
 from tasks.clean import clean
 from tasks.config import file_options as f
 from tasks.config import parameters as p
 from tasks.config import recipe as s
 from tasks.config.errors import NightlyRunIncompleteError, TrialsFailedError
-from tasks.config.labels import BASELINE_NAMES
 from tasks.config.parameters import Parameters
-from tasks.data.datasets import check_source
-from tasks.data.word_vectors import VectorSource
-from tasks.encode import encode
-from tasks.evaluate import evaluate_trials, load_libraries
-from tasks.execution.check_engine import check_engine
-from tasks.execution.executor import open_executor
+from tasks.evaluate import evaluate_trials
+from tasks.execution.executor import open_workers
 from tasks.execution.outcomes import collect_trials
-from tasks.execution.plan import (
-    find_cached_trials,
-    plan_baselines,
-    plan_resampled_trials,
-    plan_trials,
-)
-from tasks.execution.progress import TrialsPlanned, report_event
 from tasks.execution.run_logging import configure_run_logging
 from tasks.execution.schedule import due_date, superseded_state
 from tasks.figures import style
-from tasks.figures.render import plan_figures, slowest_first
 from tasks.load import load
 from tasks.nightly.history import was_compared
-from tasks.nightly.selection import NightlySelection
-from tasks.plot import plot
 from tasks.report import publish
 from tasks.reporting.comparison_result import ComparisonResult
-from tasks.storage import store
-from tasks.storage.layout import cache_dir, history_files
-from tasks.storage.s3 import results_place
-from tasks.storage.trial_records import select_compared, select_largest_fraction
-from tasks.training.check_user_model import check_user_architectures
-from tasks.tuning.search_space import check_validation_reviews
-from tasks.tuning.table import describe_selected, selected_recipes
-from tasks.vectors import read_vectors
+from tasks.storage.layout import history_files
+from tasks.storage.trial_records import select_largest_fraction
 
 DEFAULTS = Parameters()
 
@@ -122,84 +103,42 @@ def imdb_compare(
     parameters = Parameters.from_user(**locals())
     if (superseded := superseded_state()) is not None:
         return superseded
-    started = datetime.now(UTC)  # the scheduled time may be long before the start
     configure_run_logging()
-    check_source(data, **f.file_options(parameters))
-    check_engine(engine, dask_address)
-    given_size = None if embedding_size == DEFAULTS.embedding_size else embedding_size
-    source = VectorSource.open(parameters.vectors, frozen=vectors_frozen, embedding_size=given_size)
-    if source:
-        parameters = parameters.model_copy(update={"embedding_size": source.size})
-    recipe, settings = parameters.recipe(), parameters.model_dump(mode="json")
-    results_folder = results_place(results)
-    cache = cache_dir(results_folder)
-    store.sweep(results_folder)
+    experiment = open_experiment(parameters)
+    cache, results_folder = experiment.cache, experiment.results
+    settings, started = experiment.settings, experiment.started
     # Without an earlier run there is something to train, so the workers load libraries while the reviews are loaded.
-    with open_executor(parameters, warm_up=not history_files(results_folder)) as (executor, in_workers):
-        loading = load.submit(data, f.file_options(parameters), Path(data_folder), cache)
+    with open_workers(parameters, warm_up=not history_files(results_folder)) as pool:
+        loading = load.submit(parameters.data, f.file_options(parameters), parameters.data_folder, cache)
         dataset = loading.result()  # a user error in the data ends the run before any training
-        check_validation_reviews(tune, dataset.rows["validation"])
-        check_user_architectures(parameters.architectures, recipe, len(dataset.classes), vectors=bool(source))
+        check_dataset(experiment, dataset)
         if not was_compared(results_folder, dataset.fingerprint):
-            executor.warm_up()
-        encodings = [
-            encode.submit(
-                dataset, fraction, vocabulary_size, max_tokens, tokenizer, cache, wait_for=[loading], return_state=False
-            )
-            for fraction in parameters.train_fractions
-        ]
-        if source:
-            encodings = [read_vectors.submit(each, source, cache, return_state=False) for each in encodings]
-            _ = [each.result() for each in encodings]  # a user error in the file ends the run before any training
-        # The baselines read texts: they are trained while the reviews are encoded.
-        specs = plan_baselines(dataset, parameters.train_fractions, recipe, cache)
-        cached = find_cached_trials(specs)
-        trainings = submit_trials(specs, cached, executor, in_workers, loading)
+            pool.executor.warm_up()  # while the reviews are encoded
+        encodings = submit_encodings(experiment, dataset, loading)
+        baselines = submit_baselines(experiment, dataset, pool, loading)  # trained while the reviews are encoded
         encoded = [encoding.result() for encoding in encodings]
-        search = search_configurations(parameters, encoded, results_folder, executor, in_workers, encodings)
-        for sentence in describe_selected(search.table):
-            get_run_logger().info("%s", sentence)
-        recipes = selected_recipes(search.table, recipe) if tune else dict.fromkeys(parameters.architectures, recipe)
-        selection = NightlySelection.read(
-            parameters,
-            dataset.fingerprint,
-            results_folder,
-            nightly_date or due_date(),
-            recipes,
-            vectors=source.key if source else "",
-        )
-        specs = selection.select_trials(lambda seeds: plan_trials(recipes, seeds, recipe, encoded, cache))
-        specs += plan_resampled_trials(recipes, resample_training, recipe, encoded, cache)
-        waiting = [spec for spec in specs if spec.name not in trainings]
-        cached |= find_cached_trials(waiting)
-        report_event(TrialsPlanned(len({spec.name for spec in specs}) + search.trials, len(cached) + search.cached))
-        trainings |= submit_trials(waiting, cached, executor, in_workers, *encodings)
-        if len(cached) < len(trainings):
-            load_libraries()  # while the trials are trained
-        trained = collect_trials(specs, trainings)
+        search = search_configurations(experiment, encoded, pool, encodings)
+        plan = plan_comparison(experiment, encoded, search)
+        trials = submit_remaining(plan.specs, baselines, search, pool, encodings)
+        trained = collect_trials(plan.specs, trials.futures)
         failures = search.failures | trained.failures
-        if all(trial.architecture in BASELINE_NAMES for trial in select_compared(trained.results)):
-            check_nightly(selection, specs, [], {}, settings, started, results_folder)
+        if not trained.has_networks:
+            check_nightly(plan.selection, plan.specs, [], {}, settings, started, results_folder)
             raise TrialsFailedError(failures)
-        if len(cached) < len(trainings):
-            executor.warm_up(style.load_libraries)  # while the trials are evaluated
+        if trials.has_training:
+            pool.executor.warm_up(style.load_libraries)  # while the trials are evaluated
         evaluation = evaluate_trials.submit(
-            trained.results, dataset.file, cache, metric, wait_for=trained.succeeded, return_state=False
+            trained.results, dataset.file, cache, parameters.metric, wait_for=trained.succeeded, return_state=False
         )
         frames = evaluation.result() | {"tuning": search.table}
-        frames |= check_nightly(selection, specs, trained.results, frames, settings, started, results_folder)
-        planned = plan_figures(frames, cache, dataset.classes)
-        plots = {
-            spec.name: in_workers.submit(plot, {"spec": spec, "executor": executor}, wait_for=[evaluation])
-            for spec in slowest_first(planned)
-        }
-        figures = [figure for spec in planned for figure in plots[spec.name].result()]
+        frames |= check_nightly(plan.selection, plan.specs, trained.results, frames, settings, started, results_folder)
+        figures = draw_figures(frames, dataset.classes, cache, pool, evaluation)
     (compared_data,) = select_largest_fraction(encoded)  # its vocabulary is that of the compared models
     result = publish(frames, figures, compared_data, settings, failures, started, results_folder)
-    if keep_runs is not None:
-        clean(results_folder, keep_runs)
+    if parameters.keep_runs is not None:
+        clean(results_folder, parameters.keep_runs)
     if failures:
         raise TrialsFailedError(failures, str(result))
-    if missing := selection.find_missing_trials(specs, frames["scores"]):
-        raise NightlyRunIncompleteError(selection.night, missing, str(result))
+    if missing := plan.selection.find_missing_trials(plan.specs, frames["scores"]):
+        raise NightlyRunIncompleteError(plan.selection.night, missing, str(result))
     return result

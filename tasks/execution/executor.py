@@ -1,9 +1,12 @@
 """Executors: where the work of tasks runs. A task waits in a thread of the run while its function runs elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
+from prefect import Task
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.config.parameters import Parameters
@@ -59,12 +62,30 @@ class Executor(Protocol):
         ...
 
 
-@contextmanager
-def open_executor(parameters: Parameters, warm_up: bool) -> Iterator[tuple[Executor, ThreadPoolTaskRunner[Any]]]:
-    """Open the executor of a run, and a task runner with a thread for each of its workers.
+@dataclass(frozen=True)
+class WorkerPool:
+    """The workers of a run, and the threads of this process in which tasks wait for them.
 
-    So a task that waits for a worker is not shown as running. If the run is interrupted, the workers end first, and
-    with them the tasks that wait for their results.
+    Attributes:
+        executor: Runs functions in the workers.
+        task_runner: Has a thread for each worker, so that a task that waits for a worker is not shown as running.
+    """
+
+    executor: Executor
+    task_runner: ThreadPoolTaskRunner[Any]
+
+    def submit(
+        self, task: Task[Any, Result], wait_for: Iterable[PrefectFuture[Any]], **parameters: Any
+    ) -> PrefectFuture[Result]:
+        """Submit a task that runs a function in a worker: its parameter `executor` is that of the pool."""
+        return self.task_runner.submit(task, {**parameters, "executor": self.executor}, wait_for)
+
+
+@contextmanager
+def open_workers(parameters: Parameters, warm_up: bool) -> Iterator[WorkerPool]:
+    """Open the workers of a run.
+
+    If the run is interrupted, the workers end first, and with them the tasks that wait for their results.
 
     Args:
         parameters: Parameters of the run.
@@ -75,7 +96,7 @@ def open_executor(parameters: Parameters, warm_up: bool) -> Iterator[tuple[Execu
     with task_runner, executor:
         if warm_up:
             executor.warm_up()
-        yield executor, task_runner
+        yield WorkerPool(executor, task_runner)
 
 
 def _create_executor(parameters: Parameters) -> Executor:

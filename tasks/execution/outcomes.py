@@ -12,7 +12,7 @@ from prefect.logging import get_run_logger
 from tasks.config.errors import ExecutorLostError, TrialAbortedError, TrialTimeoutError, WorkerDiedError
 from tasks.config.labels import BASELINE_NAMES
 from tasks.execution.retries import MAX_ATTEMPTS
-from tasks.storage.trial_records import TrialResult, TrialSpec
+from tasks.storage.trial_records import TrialResult, TrialSpec, select_compared
 from tasks.storage.trials import architecture_of
 
 FROM_SPEC = ("train_fraction", "resample", "configuration")  # what the name of a trial does not tell
@@ -31,6 +31,11 @@ class TrialOutcomes:
     results: list[TrialResult]
     failures: dict[str, str]
     succeeded: list[PrefectFuture[TrialResult]]
+
+    @property
+    def has_networks(self) -> bool:
+        """Return whether a network that is compared has succeeded."""
+        return any(trial.architecture not in BASELINE_NAMES for trial in select_compared(self.results))
 
 
 @dataclass(frozen=True)
