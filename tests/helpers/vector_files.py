@@ -19,7 +19,7 @@ def vector_lines(vectors: Vectors, *, header: bool = False, end: str = "\n") -> 
 def write_vectors(path: Path, content: bytes) -> Path:
     """Write a file as its name says: compressed by gzip, as the only file of a ZIP archive, or as it is."""
     if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(content))
+        path.write_bytes(gzip.compress(content, mtime=0))
     elif path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(path.stem, content)
