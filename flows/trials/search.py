@@ -38,8 +38,9 @@ def search_configurations(
         in_workers: Task runner with a thread for each worker of the executor.
         encodings: Tasks whose results the trials read.
     """
-    cache, is_reused = cache_dir(results), parameters.new_seeds > 0 and not parameters.retune
-    known = read_searches(parameters, results) if is_reused and parameters.tune else tuning_table([], [], cache)
+    cache, vectors = cache_dir(results), encoded[0].vectors.sha256 if encoded[0].vectors else None
+    is_reused = parameters.tune > 0 and parameters.new_seeds > 0 and not parameters.retune
+    known = read_searches(parameters, results, vectors) if is_reused else tuning_table([], [], cache)
     searched = [name for name in parameters.architectures if parameters.tune and name not in set(known["architecture"])]
     if not searched:
         return SearchOutcome(known)
@@ -48,6 +49,6 @@ def search_configurations(
     report_event(TrialsPlanned(len(specs) + following, len(cached)))
     trained = collect_trials(specs, submit_trials(specs, cached, executor, in_workers, *encodings), following)
     table = tuning_table(specs, trained.results, cache)
-    store_searches(parameters, results, table)
+    store_searches(parameters, results, table, vectors)
     failures = trained.failures | searches_without_result(table)
     return SearchOutcome(pd.concat([known, table], ignore_index=True), failures, len(specs), len(cached))
