@@ -301,5 +301,19 @@ def test_an_error_while_closing_is_logged_and_does_not_fail_the_run(caplog: pyte
     assert "RuntimeError: cannot close \\x1b[31m" in record.getMessage()
 
 
+@pytest.mark.slow
+def test_worker_is_found_while_the_client_refreshes_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask.MAX_SECONDS_WITHOUT_WORKERS", 3)
+    with DaskExecutor(1, prepare=_load_nothing) as executor:
+        refresh = executor._client._update_scheduler_info
+
+        async def refresh_again(n_workers: int = 0) -> None:
+            await refresh(n_workers)
+            await refresh()  # as every two seconds, which may come between a question and the answer
+
+        monkeypatch.setattr(executor._client, "_update_scheduler_info", refresh_again)
+        assert executor.run(os.getpid) != os.getpid()
+
+
 def _load_nothing(gpu: str | None = None) -> None:
     """Load no library."""
