@@ -102,7 +102,7 @@ def test_content_of_the_file_decides_what_nightly_runs_train_search_and_compare(
     api: str, tiny: Path, frozen: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
-    shutil.copytree(frozen, results)  # with trained baselines
+    shutil.copytree(frozen, results, symlinks=True)  # with trained baselines
 
     def night(day: int, path: Path, *options: str) -> str:
         date = ["--nightly-date", f"2026-01-0{day}", "--new-seeds", "1", "--tune", "2", *options]
