@@ -141,9 +141,8 @@ def _check_encoding(path: Path, seen: Counter[str]) -> None:
     """Refuse a file in another encoding. In large public files some words are cut inside a character."""
     wrong, right = seen["not UTF-8"], seen["UTF-8"]
     if wrong > right:
-        problem = (
-            f"is not encoded as UTF-8: {wrong:,} of its {wrong + right:,} words with other than ASCII letters are not"
-        )
+        total = f"{wrong:,} of {wrong + right:,}"
+        problem = f"is not encoded as UTF-8: of the words with other than ASCII letters, {total} are not valid"
         raise _user_error(path, problem, "Convert it, for example from Latin-1: iconv -f LATIN1 -t UTF-8")
 
 

@@ -185,7 +185,10 @@ class DaskExecutor:
         `Client.scheduler_info` is not used: it returns an attribute that the client also sets every two seconds, then
         without workers. On a busy machine, workers seemed to be dead.
         """
-        workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
+        scheduler = self._client.scheduler
+        if scheduler is None:  # the client is closed
+            return set()
+        workers = self._client.sync(scheduler.identity, n_workers=-1)["workers"]
         return {address for address, worker in workers.items() if worker["resources"].get(TRIAL_RESOURCE)}
 
     def _distribute(self, event: tuple[float, dict[str, Any]]) -> None:

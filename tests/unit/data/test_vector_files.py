@@ -67,7 +67,7 @@ def test_words_that_are_numbers_are_words(tmp_path: Path) -> None:
 
 def test_a_file_in_another_encoding_is_refused_but_not_one_with_a_cut_character(tmp_path: Path) -> None:
     lines = "the 1 2\nété 3 4\nCafé 5 6\n"
-    with pytest.raises(UserError, match=r"own\.txt.* UTF-8: 2 of its 2 words"):
+    with pytest.raises(UserError, match=r"own\.txt.* UTF-8: .*2 of 2"):
         read(tmp_path / "own.txt", lines.encode("latin-1"), "the", "été")
     path = write_vectors(tmp_path / "own.vec", lines.encode() + b"caf\xc3 7 8\n")
     found = read_vectors(path, ["the", "été", "café"])
