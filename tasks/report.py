@@ -30,6 +30,7 @@ from tasks.reporting.nightly_text import format_nightly_summary
 from tasks.reporting.run_directory import format_command, publish_run_dir, write_run
 from tasks.reporting.sections import Section, report_sections
 from tasks.reporting.verdict import FormattedVerdict, format_verdict
+from tasks.reporting.verdict_table import TRAINING
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
 from tasks.storage import atomic_files
@@ -41,7 +42,7 @@ from tasks.storage.run_info import RunInfo, VectorInfo
 from tasks.tuning.table import selected_recipes
 
 # Columns of the table below the verdict that fit into a line of a terminal, with shorter headers.
-TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict", -2: "Training (s)"}
+TERMINAL_COLUMNS = {0: "Architecture", 2: "Test ({unit})", 3: "Difference [95%]", 4: "Verdict"}
 MAX_CELL_LENGTH = 40  # characters; a longer name is cut
 BOX_WIDTH = 80  # characters of a line in a terminal
 
@@ -215,7 +216,9 @@ def format_box(sentences: Sequence[str]) -> str:
 def format_terminal_table(
     reference: str, table: TextTable, metric: Metric = METRICS[DEFAULT_METRIC], classes: int = 2
 ) -> str:
-    """Format the table of the verdict for a terminal: `TERMINAL_COLUMNS`, texts to the left and numbers to the right.
+    """Format the table of the verdict for a terminal: `TERMINAL_COLUMNS` and the training time.
+
+    Texts are aligned to the left and numbers to the right.
 
     Args:
         reference: Display name of the architecture to which the others are compared.
@@ -225,7 +228,7 @@ def format_terminal_table(
     """
     columns = [
         [header.format(unit=metric.unit.symbol), *(row[index] for row in table.rows)]
-        for index, header in TERMINAL_COLUMNS.items()
+        for index, header in {**TERMINAL_COLUMNS, table.header.index(TRAINING): TRAINING}.items()
     ]
     shown = [[escape_terminal(cell, MAX_CELL_LENGTH) for cell in column] for column in columns]
     widths = [max(map(len, column)) for column in shown]

@@ -181,7 +181,8 @@ def find_variances(run: RunRecord | None, metric: str, *, chosen: bool) -> tuple
     pairs, name = measure_pairs(predictions, metric), escape_terminal(run.name)
     if pairs:
         seeds = int(max(pair.df for pair in pairs)) + 1
-        source = f"run {name} ({seeds} seeds, {len(predictions.labels):,} test reviews)"
+        vectors = f", word vectors {escape_terminal(run.info.vectors.source)}" if run.info.vectors else ""
+        source = f"run {name} ({seeds} seeds, {len(predictions.labels):,} test reviews{vectors})"
         return pairs, source, failed_architectures(predictions, metric)
     problem = f"Run {name} has fewer than two seeds of each network, so its seed variance is unknown"
     if chosen:

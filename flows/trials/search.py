@@ -36,7 +36,9 @@ def search_configurations(
     """
     parameters, results = experiment.parameters, experiment.results
     is_reused = parameters.tune > 0 and parameters.new_seeds > 0 and not parameters.retune
-    known = read_searches(parameters, results) if is_reused else tuning_table([], [], experiment.cache)
+    known = tuning_table([], [], experiment.cache)
+    if is_reused:
+        known = read_searches(parameters, results, _vectors_sha256(encoded))
     searched = [name for name in parameters.architectures if parameters.tune and name not in set(known["architecture"])]
     outcome = _search(experiment, searched, known, encoded, pool, encodings) if searched else SearchOutcome(known)
     for sentence in describe_selected(outcome.table):
@@ -59,6 +61,12 @@ def _search(
     report_event(TrialsPlanned(len(specs) + following, len(cached)))
     trained = collect_trials(specs, submit_trials(specs, cached, pool, encodings), following)
     table = tuning_table(specs, trained.results, cache)
-    store_searches(parameters, experiment.results, table)
+    store_searches(parameters, experiment.results, table, _vectors_sha256(encoded))
     failures = trained.failures | searches_without_result(table)
     return SearchOutcome(pd.concat([known, table], ignore_index=True), failures, len(specs), len(cached))
+
+
+def _vectors_sha256(encoded: Sequence[EncodedDataset]) -> str | None:
+    """Return the SHA-256 of the file of word vectors, which is the same for all fractions; None without one."""
+    vectors = encoded[0].vectors
+    return vectors.sha256 if vectors else None

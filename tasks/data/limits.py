@@ -30,9 +30,10 @@ MAX_BYTES = 2_000_000_000
 MAX_WORKBOOK_BYTES = 500_000_000
 MAX_WORKBOOK_ROWS = 1_048_576
 MAX_WORKBOOK_COLUMNS = 1_000
-# Unpacked bytes of a file of word vectors, of which only the words of the vocabulary are kept, and bytes of a line. The
-# largest public files have three million words and 300 numbers each, in 10 GB.
+# Unpacked bytes and lines of a file of word vectors, of which only the words of the vocabulary are kept, and bytes of a
+# line. The largest public files have three million words and 300 numbers each, in 10 GB, or nine million words.
 MAX_VECTOR_BYTES = 20_000_000_000
+MAX_VECTOR_LINES = 50_000_000
 MAX_VECTOR_LINE = 200_000
 # Rows and bytes of a batch.
 BATCH_ROWS = 10_000

@@ -69,7 +69,7 @@ class VectorTable:
         words: Number of words in the vocabulary that have a vector.
         vocabulary: Number of words in the vocabulary.
         token_share: Share of the tokens of the training reviews that have a vector, in [0, 1].
-        note: Sentence on the file that the vectors were read from; empty if there is nothing to say.
+        note: Sentences on the file that the vectors were read from, one per line; empty if nothing is unusual.
     """
 
     file: str

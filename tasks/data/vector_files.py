@@ -7,7 +7,7 @@ streamed, and only the numbers of the wanted words are parsed.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,11 +18,12 @@ import pyarrow as pa
 from tasks.config.errors import UserError
 from tasks.config.escape import escape_terminal
 from tasks.config.recipe import MAX_EMBEDDING_SIZE
-from tasks.data.limits import MAX_VECTOR_BYTES, MAX_VECTOR_LINE, raise_beyond_limit
+from tasks.data.limits import MAX_VECTOR_BYTES, MAX_VECTOR_LINE, MAX_VECTOR_LINES, raise_beyond_limit
 from tasks.data.packed_files import data_name, open_bytes
 from tasks.data.problems import Problems
 
 ALLOWED = "GloVe text, word2vec text or fastText .vec, as it is, with .gz or .zst behind, or as the only file of a .zip"
+DAMAGED = "If it is damaged, incomplete or not packed as its name says, copy or download it again"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONTROLS = bytes([*range(9), *range(14, 32)])  # in binary files and UTF-16, but not in UTF-8 text
 DECIMAL = re.compile(rb"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?")
@@ -53,12 +54,16 @@ class FoundVectors:
         vectors: (wanted words, size) float32; zeros for a word without a vector.
         words: Number of words in the file.
         announced: Number of words that its first line announces; None without such a line.
+        repeated: Number of lines that were skipped because an earlier line has the same wanted word.
+        not_utf8: Number of words in the file that are not valid UTF-8, and were skipped.
     """
 
     is_found: np.ndarray
     vectors: np.ndarray
     words: int
     announced: int | None
+    repeated: int
+    not_utf8: int
 
 
 def vector_format(path: Path) -> VectorFormat:
@@ -96,7 +101,7 @@ def read_vectors(path: Path, words: Sequence[str]) -> FoundVectors:
         UserError: If the file is not one of word vectors. Lines that are wrong are reported together, with the first
             five of each problem.
     """
-    file_format, problems = vector_format(path), Problems(path)
+    file_format, problems, seen = vector_format(path), Problems(path), Counter[str]()
     size, rows = file_format.size, {word.encode(): row for row, word in enumerate(words)}
     match, vectors = np.zeros(len(words), np.int8), np.zeros((len(words), size), np.float32)
     count = 0
@@ -106,16 +111,39 @@ def read_vectors(path: Path, words: Sequence[str]) -> FoundVectors:
         word, _, numbers = line.partition(b" ")
         if line.count(b" ") != size:
             word, numbers = _split_unusual(line, size, number, problems)
-        row, found = rows.get(word), SAME_CASE
-        if row is None:
-            row, found = rows.get(_lower(word)), OTHER_CASE
+        row, found = _find_row(word, rows, seen)
         if row is None or match[row] >= found:
+            seen["repeated"] += row is not None and found == SAME_CASE
             continue
         vector = _parse_vector(numbers, size, number, problems)
         if vector is not None:
             vectors[row], match[row] = vector, found
     problems.raise_if_any()
-    return FoundVectors(match > 0, vectors, count, file_format.words)
+    _check_encoding(path, seen)
+    return FoundVectors(match > 0, vectors, count, file_format.words, seen["repeated"], seen["not UTF-8"])
+
+
+def _find_row(word: bytes, rows: Mapping[bytes, int], seen: Counter[str]) -> tuple[int | None, int]:
+    """Return the row of a word, or None, and how it matches; count words outside ASCII by whether they are UTF-8."""
+    row = rows.get(word)
+    if word.isascii():
+        return (rows.get(word.lower()), OTHER_CASE) if row is None else (row, SAME_CASE)
+    try:
+        lower = word.decode().lower().encode()
+    except UnicodeDecodeError:
+        seen["not UTF-8"] += 1
+        return None, OTHER_CASE
+    seen["UTF-8"] += 1
+    return (rows.get(lower), OTHER_CASE) if row is None else (row, SAME_CASE)
+
+
+def _check_encoding(path: Path, seen: Counter[str]) -> None:
+    """Refuse a file in another encoding. In large public files some words are cut inside a character."""
+    wrong, right = seen["not UTF-8"], seen["UTF-8"]
+    if wrong > right:
+        total = f"{wrong:,} of {wrong + right:,}"
+        problem = f"is not encoded as UTF-8: of the words with other than ASCII letters, {total} are not valid"
+        raise _user_error(path, problem, "Convert it, for example from Latin-1: iconv -f LATIN1 -t UTF-8")
 
 
 def _check_exists(path: Path) -> None:
@@ -137,8 +165,8 @@ def _check_name(path: Path) -> None:
         )
 
 
-def _user_error(path: Path, problem: str) -> UserError:
-    return UserError(f"vectors: {escape_terminal(path)} {escape_terminal(problem, None)}. Allowed: {ALLOWED}.")
+def _user_error(path: Path, problem: str, advice: str = f"Allowed: {ALLOWED}") -> UserError:
+    return UserError(f"vectors: {escape_terminal(path)} {escape_terminal(problem, None)}. {advice}.")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -157,7 +185,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     line = line.removeprefix(BYTE_ORDER_MARK)
                 yield number, line.rstrip(b" \t\r\n")
     except (OSError, EOFError, pa.ArrowException) as error:
-        raise _user_error(path, f"cannot be read behind line {number:,}: {error}") from None
+        place = f" after line {number:,}" if number else ""
+        raise _user_error(path, f"cannot be read{place}: {error}", DAMAGED) from None
 
 
 def _check_limits(path: Path, number: int, line: bytes, size: int) -> None:
@@ -165,6 +194,8 @@ def _check_limits(path: Path, number: int, line: bytes, size: int) -> None:
         raise _user_error(path, "is a binary file or is not encoded as UTF-8")
     if len(line) > MAX_VECTOR_LINE:
         raise_beyond_limit(path, f"line {number:,} has more than {MAX_VECTOR_LINE:,} bytes", f"Allowed: {ALLOWED}.")
+    if number > MAX_VECTOR_LINES:
+        raise_beyond_limit(path, f"it has more than {MAX_VECTOR_LINES:,} lines", "Keep its first lines.")
     if size > MAX_VECTOR_BYTES:
         limit = f"unpacked it has more than {MAX_VECTOR_BYTES:,} bytes"
         raise_beyond_limit(path, limit, "Keep its first lines, which usually hold the most frequent words.")
@@ -201,10 +232,6 @@ def _split_unusual(line: bytes, size: int, number: int, problems: Problems) -> t
         problems.add(f"lines with more than {size:,} numbers", f"line {number:,}")
         return b"", b""
     return word, b" ".join(numbers)
-
-
-def _lower(word: bytes) -> bytes:
-    return word.lower() if word.isascii() else word.decode(errors="replace").lower().encode()
 
 
 def _parse_vector(numbers: bytes, size: int, line: int, problems: Problems) -> np.ndarray | None:

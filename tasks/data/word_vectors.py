@@ -153,10 +153,21 @@ def _describe_no_match(path: Path, words: Sequence[str], found: FoundVectors) ->
 
 
 def _note(found: FoundVectors) -> str:
-    """Return a sentence if the first line of the file announces another number of words; otherwise nothing."""
-    if found.announced in (None, found.words):
-        return ""
-    return f"The first line of this file announces {found.announced:,} words, and it has {found.words:,}."
+    """Return lines on what is unusual in the file; nothing for most files."""
+    sentences = []
+    if found.announced not in (None, found.words):
+        sentences.append(
+            f"The first line of this file announces {found.announced:,} words, and it has {found.words:,}."
+        )
+    if found.repeated:
+        lines = "line repeats a word" if found.repeated == 1 else "lines repeat words"
+        sentences.append(
+            f"In this file, {found.repeated:,} {lines} of the vocabulary; the first vector of a word is used."
+        )
+    if found.not_utf8:
+        words = "word of this file is" if found.not_utf8 == 1 else "words of this file are"
+        sentences.append(f"{found.not_utf8:,} {words} not valid UTF-8 and therefore not used.")
+    return "\n".join(sentences)
 
 
 def stored_vectors(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -194,4 +205,4 @@ def describe_vectors(vectors: WordVectors | None) -> list[str]:
         f"the vocabulary ({vectors.words / vectors.vocabulary:.1%}) and {vectors.token_share:.1%} of the tokens of the "
         "training reviews have a vector; the others started at random. Baselines use no word vectors."
     )
-    return [coverage, *([vectors.note] if vectors.note else [])]
+    return [coverage, *filter(None, vectors.note.split("\n"))]

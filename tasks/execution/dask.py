@@ -84,8 +84,8 @@ class DaskExecutor:
             stack.callback(self._forget, setup.name)
             self._topic = f"imdb-compare-{uuid4()}"
             self._client.subscribe_topic(self._topic, self._distribute)
+            self.threads = THREADS_PER_WORKER * len(self._workers()) if address else workers
             self._stack = stack.pop_all()
-        self.threads = THREADS_PER_WORKER * len(self._workers()) if address else workers
 
     def __enter__(self) -> Self:
         """Return this executor."""
@@ -180,8 +180,15 @@ class DaskExecutor:
             return free[0] if free else None
 
     def _workers(self) -> set[str]:
-        """Return the addresses of the workers whose setup has finished."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        """Return the addresses of the workers whose setup has finished.
+
+        `Client.scheduler_info` is not used: it returns an attribute that the client also sets every two seconds, then
+        without workers. On a busy machine, workers seemed to be dead.
+        """
+        scheduler = self._client.scheduler
+        if scheduler is None:  # the client is closed
+            return set()
+        workers = self._client.sync(scheduler.identity, n_workers=-1)["workers"]
         return {address for address, worker in workers.items() if worker["resources"].get(TRIAL_RESOURCE)}
 
     def _distribute(self, event: tuple[float, dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ DIFF_COLUMNS = [
     "cpu_slower", "metric",
 ]  # fmt: skip
 # Settings that do not affect the results.
-IGNORED_SETTINGS = {"run_name", "results", "nightly_date"}
+IGNORED_SETTINGS = {"run_name", "results", "nightly_date", "vectors", "vectors_frozen"}  # vectors are on their own
 Row = dict[str, Any]
 
 
@@ -142,6 +142,7 @@ def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
     )
     parts: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         "settings": (before.info.settings, after.info.settings),
+        "word vectors": ({"file": _describe_vectors(before)}, {"file": _describe_vectors(after)}),
         "recipes": (_recipe_values(before, tuned), _recipe_values(after, tuned)),
         "versions": (before.info.versions, after.info.versions),
         "hardware": (
@@ -155,6 +156,14 @@ def list_changes(before: RunRecord, after: RunRecord) -> list[str]:
         for name in sorted({*old, *new} - IGNORED_SETTINGS)
         if old.get(name) != new.get(name)
     ]
+
+
+def _describe_vectors(run: RunRecord) -> str:
+    """Return the word vectors of a run by their content: a file of the same name may hold others."""
+    vectors = run.info.vectors
+    if vectors is None:
+        return "none"
+    return f"{vectors.source} (SHA-256 {vectors.sha256[:16]}…, {'frozen' if vectors.frozen else 'trained further'})"
 
 
 def _recipe_values(run: RunRecord, architectures: Collection[str]) -> dict[str, Any]:

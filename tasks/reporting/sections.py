@@ -33,6 +33,7 @@ from tasks.reporting.summary_tables import (
     shown_metrics,
 )
 from tasks.reporting.tuning_tables import (
+    constants_note,
     crossing_table,
     sensitivity_note,
     sensitivity_table,
@@ -123,7 +124,8 @@ def tuning_sections(frames: Frames) -> list[Section]:
     tuning, metric = frames.get("tuning"), main_metric(frames.get("setup"))
     if tuning is None or not has_tuning(tuning):
         return []
-    sections = [Section("Tuning", tuning_table(frames), tuning_note(frames))]
+    note = tuning_note(frames) + constants_note(tuning)
+    sections = [Section("Tuning", tuning_table(frames), note)]
     if finished_configurations(tuning, metric).empty:
         return sections
     sections.append(Section("Tuning: sensitivity", sensitivity_table(tuning, metric), sensitivity_note(tuning, metric)))

@@ -9,11 +9,12 @@ import pandas as pd
 from tasks.config.labels import BASELINE_SEARCHES, label, label_in_sentence
 from tasks.evaluation.metric_record import Metric
 from tasks.reporting.formatting import Cell, FormattedNumber, TextTable, combine, format_number
-from tasks.reporting.verdict_format import format_size
+from tasks.reporting.verdict_format import format_size, join_texts
 from tasks.statistics.evaluation_tables import Frames
 from tasks.statistics.main_metric import main_metric
 from tasks.statistics.tuning import (
     chance_correlation,
+    constant_parameters,
     crossing_points,
     finished_configurations,
     has_tuning,
@@ -73,6 +74,12 @@ def describe_selected(tuning: pd.DataFrame, row: Mapping[Hashable, Any]) -> str:
         return "no configuration finished"
     values = chosen.iloc[0]
     return ", ".join(f"{label_in_sentence(name)} {values[name]:g}" for name in searched_parameters(tuning))
+
+
+def constants_note(tuning: pd.DataFrame) -> str:
+    """Return a sentence on the parameters that were not searched, after a space; nothing if there are none."""
+    constants = [f"{label_in_sentence(name)} {value:g}" for name, value in constant_parameters(tuning).items()]
+    return f" All configurations have {join_texts(constants)}." if constants else ""
 
 
 def sensitivity_table(tuning: pd.DataFrame, metric: Metric) -> TextTable:

@@ -21,6 +21,7 @@ WORDS = {
     INCONCLUSIVE: "inconclusive",
 }
 FAILED = "failed"
+TRAINING = "Training (s)"
 FAILED_SEEDS = "Failed seeds"  # column that exists only if there are any
 
 
@@ -54,7 +55,7 @@ def verdict_table(frames: Frames, verdict: Verdict) -> TextTable:
         "Verdict",
         *([FAILED_SEEDS] if failed else []),
         "Parameters",
-        "Training (s)",
+        TRAINING,
         "Prediction (ms)",
     ]
     names = [*frames["groups"]["architecture"], *verdict.without_scores]

@@ -25,7 +25,23 @@ def has_tuning(tuning: pd.DataFrame | None) -> bool:
 
 
 def searched_parameters(tuning: pd.DataFrame) -> list[str]:
-    """Return the columns of the searched parameters: those between configuration and seed."""
+    """Return the columns of the searched parameters, between configuration and seed, without `constant_parameters`."""
+    constant = constant_parameters(tuning)
+    return [name for name in _parameters(tuning) if name not in constant]
+
+
+def constant_parameters(tuning: pd.DataFrame) -> dict[str, float]:
+    """Return parameters with one value in all configurations, such as the embedding size with word vectors.
+
+    A search with a single configuration has none: no parameter tells it from the others.
+    """
+    values = {name: tuning[name].unique() for name in _parameters(tuning)}
+    if all(len(each) < 2 for each in values.values()):
+        return {}
+    return {name: float(each[0]) for name, each in values.items() if len(each) == 1}
+
+
+def _parameters(tuning: pd.DataFrame) -> list[str]:
     columns = list(tuning.columns)
     return columns[columns.index("configuration") + 1 : columns.index("seed")]
 

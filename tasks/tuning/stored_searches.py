@@ -1,7 +1,7 @@
 """Searches in the results folder, whose selected configurations nightly runs reuse.
 
 A search is named by the settings that decide it, and not by the reviews: nightly runs on a file that grows compare the
-same configurations until the search is repeated.
+same configurations until the search is repeated. Other word vectors are another setting, whatever their file is called.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ KEY_DIGITS = 16  # hexadecimal digits of the key in the name of a file
 logger = logging.getLogger(__name__)
 
 
-def read_searches(parameters: Parameters, results: Path) -> pd.DataFrame:
+def read_searches(parameters: Parameters, results: Path, vectors: str | None = None) -> pd.DataFrame:
     """Return the stored searches of the architectures of a run, as the table `tuning`.
 
     A search that is damaged is left out with a warning, so that it is repeated.
@@ -43,11 +43,12 @@ def read_searches(parameters: Parameters, results: Path) -> pd.DataFrame:
     Args:
         parameters: Parameters of the run.
         results: The results folder.
+        vectors: SHA-256 of the file of word vectors; None without.
     """
     tables = []
     for name in parameters.architectures:
         try:
-            table = _read_search(search_path(parameters, results, name), name, parameters)
+            table = _read_search(search_path(parameters, results, name, vectors), name, parameters)
         except DamagedFileError as damage:
             logger.warning("%s. Searching again.", escape_terminal(damage))
             continue
@@ -55,7 +56,7 @@ def read_searches(parameters: Parameters, results: Path) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else tuning_table([], [], results)
 
 
-def store_searches(parameters: Parameters, results: Path, table: pd.DataFrame) -> None:
+def store_searches(parameters: Parameters, results: Path, table: pd.DataFrame, vectors: str | None = None) -> None:
     """Store the complete searches of a run, unless a search with the same settings is stored already.
 
     With the parameter `retune` they replace the stored ones.
@@ -64,27 +65,29 @@ def store_searches(parameters: Parameters, results: Path, table: pd.DataFrame) -
         parameters: Parameters of the run.
         results: The results folder.
         table: The table `tuning`.
+        vectors: SHA-256 of the file of word vectors; None without.
 
     Raises:
         NotWrittenError: If a file cannot be written.
     """
-    known = set() if parameters.retune else set(read_searches(parameters, results)["architecture"])
+    known = set() if parameters.retune else set(read_searches(parameters, results, vectors)["architecture"])
     for name, rows in table.groupby("architecture", sort=False):
         is_complete = rows["selected"].any() and not (rows["status"] == "failed").any()
         if is_complete and name not in known:
-            store.write(search_path(parameters, results, str(name)), rows.reset_index(drop=True))
+            store.write(search_path(parameters, results, str(name), vectors), rows.reset_index(drop=True))
 
 
-def search_path(parameters: Parameters, results: Path, architecture: str) -> Path:
+def search_path(parameters: Parameters, results: Path, architecture: str, vectors: str | None = None) -> Path:
     """Return the file of a search, named by the data and settings that decide it.
 
     Args:
         parameters: Parameters of the run.
         results: The results folder.
         architecture: Name of the architecture.
+        vectors: SHA-256 of the file of word vectors; None without.
     """
-    decisive = {"data", "tune", "vectors", "vectors_frozen", *FileOptions.model_fields, *Recipe.model_fields}
-    settings = parameters.model_dump(mode="json", include=decisive)
+    decisive = {"data", "tune", "vectors_frozen", *FileOptions.model_fields, *Recipe.model_fields}
+    settings = parameters.model_dump(mode="json", include=decisive) | {"vectors": vectors}
     space = {name: [*searched] for name, searched in SEARCH_SPACE.items()}
     inputs = [architecture, settings, max(parameters.train_fractions), space, SEQUENCE_SEED, TUNING_SEED]
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -71,7 +71,7 @@ def test_run_after_a_kill_resumes_with_the_same_weights(
     again = runs.start(options, tmp_path / "output", {"PREFECT_API_URL": api})
     assert again.process.wait(timeout=240) == 0, again.output
     assert before.items() <= runs.finished_trials(tmp_path).items()
-    assert runs.count_trainings(again.output) == 4 - len(before)
+    assert runs.count_trainings(again.output) == 1 + len(BASELINE_NAMES) - len(before)
     assert not runs.find_violations(tmp_path)
     pd.testing.assert_frame_equal(runs.read_scores(tmp_path), runs.read_scores(twice[0]))
     # Those runs were executed at the same time, this one alone.

@@ -99,7 +99,7 @@ def test_running_scheduler_gives_the_same_weights_as_processes(
     for place, options in {"processes": (), "dask": ("--engine", "dask", "--dask-address", address)}.items():
         done = compare("--results", str(tmp_path / place), "--seeds", "2", *options)
         assert done.returncode == 0, done.stderr
-        assert runs.count_trainings(done.stderr) == 5
+        assert runs.count_trainings(done.stderr) == 2 + len(BASELINES)
     assert weights(tmp_path / "dask") == weights(tmp_path / "processes")
     assert not runs.find_violations(tmp_path / "dask")
 
@@ -121,7 +121,7 @@ def test_search_on_dask_selects_and_trains_the_same_as_processes(compare: Comman
 def weights(results: Path) -> dict[str, str]:
     """Return the hash of the weights of each trial."""
     found = {file.name: file.read_text() for file in results.glob("cache/trials/*.safetensors.sha256")}
-    assert len(found) == 5
+    assert len(found) == 2 + len(BASELINES)
     return found
 
 
@@ -299,6 +299,20 @@ def test_an_error_while_closing_is_logged_and_does_not_fail_the_run(caplog: pyte
     (record,) = [record for record in caplog.records if record.name == "tasks.execution.dask"]
     assert record.levelname == "WARNING"
     assert "RuntimeError: cannot close \\x1b[31m" in record.getMessage()
+
+
+@pytest.mark.slow
+def test_worker_is_found_while_the_client_refreshes_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.dask.MAX_SECONDS_WITHOUT_WORKERS", 3)
+    with DaskExecutor(1, prepare=_load_nothing) as executor:
+        refresh = executor._client._update_scheduler_info
+
+        async def refresh_again(n_workers: int = 0) -> None:
+            await refresh(n_workers)
+            await refresh()  # as every two seconds, which may come between a question and the answer
+
+        monkeypatch.setattr(executor._client, "_update_scheduler_info", refresh_again)
+        assert executor.run(os.getpid) != os.getpid()
 
 
 def _load_nothing(gpu: str | None = None) -> None:

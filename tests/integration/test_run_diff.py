@@ -13,7 +13,7 @@ from tasks.config.escape import escape_terminal
 from tasks.config.recipe import Recipe
 from tasks.reporting.run_diff import compare_runs, list_changes, list_missing
 from tasks.reporting.run_diff_text import format_diff
-from tasks.storage.run_info import RunInfo
+from tasks.storage.run_info import RunInfo, VectorInfo
 from tasks.storage.runs import RunRecord, open_run
 from tests.helpers.simulated_predictions import simulate_predictions, to_frame
 from tests.helpers.subcommands import run_subcommand
@@ -75,6 +75,30 @@ def test_hardware_that_one_run_did_not_record_is_no_change(tmp_path: Path) -> No
         for run, each in zip((before, after), found, strict=True)
     )
     assert [change for change in list_changes(before, after) if "hardware" in change] == ["hardware: cores 2 → 4"]
+
+
+def test_word_vectors_are_compared_by_their_content_and_not_by_their_path(tmp_path: Path) -> None:
+    before, after = simulate_runs(tmp_path, -3.0)
+
+    def with_vectors(run: RunRecord, folder: str, digit: str, *, frozen: bool) -> RunRecord:
+        vectors = VectorInfo(
+            source="own.vec", sha256=digit * 64, size=5, frozen=frozen, words=1, vocabulary=2, token_share=0.5
+        )
+        settings = {"vectors": f"{folder}/own.vec", "vectors_frozen": frozen}
+        return replace(run, info=run.info.model_copy(update={"vectors": vectors, "settings": settings}))
+
+    def changes(before: RunRecord, after: RunRecord) -> list[str]:
+        return [change for change in list_changes(before, after) if "vectors" in change]
+
+    same = with_vectors(before, "first", "a", frozen=False)
+    assert changes(same, with_vectors(after, "moved", "a", frozen=False)) == []
+    (named,) = changes(before, with_vectors(after, "first", "a", frozen=True))
+    assert "none → own.vec" in named
+    assert "frozen" in named
+    (replaced,) = changes(same, with_vectors(after, "first", "b", frozen=False))
+    assert "aaaa" in replaced.split("→")[0]
+    assert "bbbb" in replaced.split("→")[1]
+    assert len(changes(same, with_vectors(after, "first", "a", frozen=True))) == 1
 
 
 def test_few_seeds_are_inconclusive(tmp_path: Path) -> None:

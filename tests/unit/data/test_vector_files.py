@@ -60,9 +60,25 @@ def test_words_with_spaces_are_not_mistaken_for_others(tmp_path: Path) -> None:
     assert read(tmp_path / "own.txt", lines, *words) == [[1, 2], None, None, None, [9, 10]]
 
 
-def test_words_that_are_numbers_or_not_utf8_are_words(tmp_path: Path) -> None:
-    lines = b"2010 0.5 1\n\xff\xfe 2 3\n0.5 3 4\nnan 5 6\n"
+def test_words_that_are_numbers_are_words(tmp_path: Path) -> None:
+    lines = b"2010 0.5 1\n0.5 3 4\nnan 5 6\n"
     assert read(tmp_path / "own.txt", lines, "2010", "0.5", "nan") == [[0.5, 1], [3, 4], [5, 6]]
+
+
+def test_a_file_in_another_encoding_is_refused_but_not_one_with_a_cut_character(tmp_path: Path) -> None:
+    lines = "the 1 2\nété 3 4\nCafé 5 6\n"
+    with pytest.raises(UserError, match=r"own\.txt.* UTF-8: .*2 of 2"):
+        read(tmp_path / "own.txt", lines.encode("latin-1"), "the", "été")
+    path = write_vectors(tmp_path / "own.vec", lines.encode() + b"caf\xc3 7 8\n")
+    found = read_vectors(path, ["the", "été", "café"])
+    assert found.is_found.all()
+    assert found.not_utf8 == 1
+
+
+def test_repeated_words_are_counted_if_they_are_wanted(tmp_path: Path) -> None:
+    lines = b"Good 0 0\ngood 1 2\ngood 3 4\nGOOD 5 6\nother 7 8\nother 9 9\n"
+    found = read_vectors(write_vectors(tmp_path / "own.txt", lines), ["good"])
+    assert (found.vectors.tolist(), found.repeated) == ([[1, 2]], 1)
 
 
 def test_announced_number_of_words_may_be_wrong(tmp_path: Path) -> None:
@@ -152,6 +168,10 @@ def test_long_lines_and_files_that_unpack_to_any_length_are_refused(
 ) -> None:
     with pytest.raises(UserError, match="line 2 has more than"):
         vector_format(write_vectors(tmp_path / name, b"the 1 2\n" + b"0" * 50_000_000))
+    monkeypatch.setattr("tasks.data.vector_files.MAX_VECTOR_LINES", 1_000)
+    with pytest.raises(UserError, match="1,000 lines"):
+        vector_format(write_vectors(tmp_path / name, b"\n" * 2_000_000))
+    monkeypatch.setattr("tasks.data.vector_files.MAX_VECTOR_LINES", 2_000_000)
     monkeypatch.setattr("tasks.data.vector_files.MAX_VECTOR_BYTES", 1_000_000)
     with pytest.raises(UserError, match="1,000,000 bytes"):
         read_vectors(write_vectors(tmp_path / name, b"the 1 2\n" * 1_000_000), ["the"])

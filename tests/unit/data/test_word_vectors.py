@@ -107,7 +107,11 @@ def test_embedding_size_must_be_that_of_the_file(tmp_path: Path) -> None:
         VectorSource.open(path, frozen=False, embedding_size=64)
 
 
-def test_a_wrong_announcement_is_reported(encoded: EncodedDataset, tmp_path: Path) -> None:
-    path = write_vectors(tmp_path / "own.vec", b"1000 2\ngood 1 2\n")
+def test_what_is_unusual_in_a_file_is_reported(encoded: EncodedDataset, tmp_path: Path) -> None:
+    content = b"1000 2\ngood 1 2\ngood 3 4\ngood 5 6\n\xc3\xa9t\xc3\xa9 1 2\ncaf\xc3 7 8\n"
+    path = write_vectors(tmp_path / "own.vec", content)
     found, _ = add_vectors(encoded, VectorSource(path, "0" * 64, 2, frozen=False), tmp_path)
-    assert "1,000" in describe_vectors(found)[1]
+    announced, repeated, not_utf8 = describe_vectors(found)[1:]
+    assert "1,000" in announced
+    assert "2 lines repeat" in repeated
+    assert "1 word " in not_utf8

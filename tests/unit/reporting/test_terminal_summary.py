@@ -30,6 +30,14 @@ def test_table_fits_into_a_terminal_and_columns_are_aligned() -> None:
     assert rows[0].index("88.00") + 5 == rows[1].index("7.00") + 4
 
 
+def test_training_time_is_shown_with_and_without_a_search() -> None:
+    table = make_table()
+    tuned = TextTable([*table.header, "Tuning (CPU s)"], [[*row, number("99.0")] for row in table.rows])
+    for each in (table, tuned):
+        _, _, *rows = format_terminal_table("GRU", each).splitlines()
+        assert [row.split()[-1] for row in rows] == ["20.0", "3.0"]
+
+
 def test_long_names_are_cut_and_control_characters_escaped() -> None:
     table = format_terminal_table("GRU\x1b[2J", make_table("x" * 90 + "\x1b[2J"))
     assert "\x1b" not in table

@@ -57,6 +57,15 @@ def test_table_shows_budget_selection_and_scores_of_each_network(frames):
         assert f"learning rate {chosen['learning_rate']:g}" in row[-1]
 
 
+def test_report_names_parameters_that_were_not_searched(frames):
+    fixed = {**frames, "tuning": frames["tuning"].assign(embedding_size=5)}
+    for each, is_searched in ((frames, True), (fixed, False)):
+        sections = {section.title: section for section in report_sections(each)}
+        assert ("embedding size" in sections["Tuning"].table.rows[0][-1]) == is_searched
+        assert (label("embedding_size") in sections["Tuning: sensitivity"].table.header) == is_searched
+        assert ("embedding size 5" in sections["Tuning"].note) != is_searched
+
+
 def test_cost_of_a_search_is_next_to_the_scores_and_in_the_table_of_costs(frames):
     costs = tuning_costs(frames, frames["trials"]["architecture"])
     total = frames["tuning"].query("architecture == 'lstm'")["cpu_seconds"].sum()

@@ -12,6 +12,7 @@ from tasks.evaluation.metrics import METRICS
 from tasks.statistics.ranking import expected_maximum
 from tasks.statistics.tuning import (
     chance_correlation,
+    constant_parameters,
     crossing_points,
     finished_configurations,
     largest_parameter_correlation,
@@ -210,3 +211,12 @@ def test_searched_parameters_are_between_configuration_and_seed():
     assert searched_parameters(synthetic.make_tuning(["lstm"])) == [
         "learning_rate", "dropout", "layer_dropout", "batch_size", "units", "embedding_size",
     ]  # fmt: skip
+
+
+def test_parameters_with_one_value_were_not_searched():
+    table = synthetic.make_tuning(["lstm", "gru"])
+    fixed = table.assign(embedding_size=5)
+    assert set(searched_parameters(table)) - set(searched_parameters(fixed)) == {"embedding_size"}
+    assert (constant_parameters(table), constant_parameters(fixed)) == ({}, {"embedding_size": 5})
+    single = fixed[fixed["configuration"] == 1]
+    assert (searched_parameters(single), constant_parameters(single)) == (searched_parameters(table), {})

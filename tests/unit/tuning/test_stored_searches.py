@@ -55,6 +55,16 @@ def test_only_the_data_and_the_settings_of_the_search_decide(
     assert bool(len(read_searches(other, tmp_path))) is is_found
 
 
+def test_content_of_word_vectors_decides_and_not_their_path(tmp_path: Path) -> None:
+    given = PARAMETERS.model_copy(update={"vectors": Path("own.vec")})
+    store_searches(given, tmp_path, table(), "a" * 64)
+    moved = given.model_copy(update={"vectors": Path("moved.vec")})
+    assert len(read_searches(moved, tmp_path, "a" * 64))
+    assert read_searches(given, tmp_path, "b" * 64).empty
+    assert read_searches(given.model_copy(update={"vectors_frozen": True}), tmp_path, "a" * 64).empty
+    assert read_searches(PARAMETERS, tmp_path).empty
+
+
 def test_stored_search_is_replaced_only_by_a_repeated_one(tmp_path: Path) -> None:
     for selected, parameters in ((2, PARAMETERS), (3, PARAMETERS)):
         store_searches(parameters, tmp_path, table(selected=selected))
