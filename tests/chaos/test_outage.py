@@ -66,7 +66,7 @@ def test_run_continues_if_the_server_returns(seconds: int, port: int, tiny: Path
     assert run.wait_for_exit() < 2  # one process was seen to end a moment after the flow
 
 
-@pytest.mark.parametrize("moment", ["Beginning flow run", "training 4.", "epoch 3 of"])
+@pytest.mark.parametrize("moment", ["Beginning flow run", "training 5.", "epoch 3 of"])
 def test_run_without_a_server_fails_with_one_message_and_the_next_run_resumes(
     moment: str, port: int, tiny: Path, tmp_path: Path
 ) -> None:
