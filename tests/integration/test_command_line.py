@@ -153,6 +153,24 @@ def test_an_error_names_the_option_as_it_was_typed(
     assert capsys.readouterr().err.startswith(named)
 
 
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["plan", "--vectors", "x.vec"], "option of run;"),
+        (["history", "--seeds", "3"], "option of run, plan;"),
+        (["ui", "--max_tokens=3"], "option of run;"),
+        (["run", "--no-json"], "option of predict, diff;"),
+        (["run", "--metrik", "x"], "Did you mean --metric?"),
+        (["run", "--zzz", "x"], "listed by --help"),
+    ],
+)
+def test_an_unknown_option_is_explained(words: list[str], advice: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert f"received {words[1]!r}" in message
+    assert advice in message
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_messages_of_the_library_name_every_parameter_as_its_option(name: str) -> None:
     for field, about in COMMANDS[name].options.model_fields.items():
