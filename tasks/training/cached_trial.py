@@ -45,7 +45,7 @@ def load_or_train(spec: TrialSpec, on_epoch: OnEpoch | None = None) -> TrialResu
                 return result
         with translate_out_of_memory():
             if spec.architecture not in BASELINES and "tensorflow" not in sys.modules:
-                load_tensorflow()
+                load_tensorflow(own_process=True)
             probe, cpu_start = sgemm_seconds(), time.process_time()
             trial = _train(spec, on_epoch)
             cpu_seconds = time.process_time() - cpu_start

@@ -50,14 +50,15 @@ def prepare_worker(gpu: str | None = None) -> None:
             import_module(module)
 
 
-def load_tensorflow(threads: int = 1) -> None:
+def load_tensorflow(threads: int = 1, *, own_process: bool = False) -> None:
     """Load TensorFlow into this process, with the settings of `prepare_process`.
 
     Args:
         threads: Number of threads.
+        own_process: Whether this is a process of this project; see `paused_collection`.
     """
     prepare_process(threads)
-    with _stderr_suppressed(), _modules_hidden("matplotlib", "sklearn"), paused_collection():
+    with _stderr_suppressed(), _modules_hidden("matplotlib", "sklearn"), paused_collection(freeze=own_process):
         import keras  # noqa: F401
         import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)

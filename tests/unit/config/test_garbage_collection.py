@@ -1,6 +1,7 @@
 """The garbage collector is paused while libraries are loaded, and only then."""
 
 import gc
+import weakref
 
 import pytest
 
@@ -34,3 +35,17 @@ def test_what_is_loaded_is_left_out_of_later_collections():
         pass
     assert gc.get_freeze_count() > 0
     gc.unfreeze()
+
+
+class Cycle:
+    """An object that only the garbage collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_objects_of_the_user_are_still_collected():
+    with paused_collection(freeze=False):
+        reference = weakref.ref(Cycle())
+    gc.collect()
+    assert reference() is None
