@@ -47,7 +47,7 @@ def acceptance_table(result: Mapping[str, Any]) -> pd.DataFrame:
     """
     rows = [
         *speedup_rows(result["lengths"], short=result["short"]),
-        *peer_rows(result["pace"], result["peer"]),
+        *peer_rows(result["speeds"]),
         *accuracy_rows(result["accuracy"]),
         *overhead_rows(result["lengths"]),
         previous_row(result["previous"]),
@@ -68,13 +68,18 @@ def speedup_rows(lengths: Mapping[str, Sequence[Mapping[str, Any]]], *, short: b
     ]  # fmt: skip
 
 
-def peer_rows(pace: Mapping[str, Mapping[str, float]], peer: Mapping[str, Mapping[str, float]]) -> list[Row]:
-    """Compare the reviews per second of one core with PyTorch, by number of tokens and architecture."""
-    if not peer:
+def peer_rows(speeds: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[Row]:
+    """Compare the reviews per second of one core with PyTorch, by number of tokens and architecture.
+
+    Args:
+        speeds: What `commands.measure_speeds` returned in each round.
+    """
+    if not speeds:
         return [missing("training throughput of a core relative to PyTorch bf16", "--torch")]
     return [
-        row(f"throughput of a core relative to PyTorch bf16, {length} tokens, {name}", 1.1, [own / peer[length][name]])
-        for length, paces in pace.items() for name, own in paces.items()
+        row(f"throughput of a core relative to PyTorch bf16, {length} tokens, {name}", 1.1,
+            [each["pace"][length][name] / each["peer"][length][name] for each in speeds])
+        for length, paces in speeds[0]["pace"].items() for name in paces
     ]  # fmt: skip
 
 

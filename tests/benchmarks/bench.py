@@ -50,6 +50,7 @@ from tests.benchmarks.commands import (
     last_line,
     measure_accuracy,
     measure_previous,
+    measure_speeds,
     own_prefect,
     print_progress,
 )
@@ -59,8 +60,8 @@ from tests.conftest import TINY, tiny_reviews
 
 LENGTHS = (200, 400)  # tokens
 # Reviews of each split, epochs, repeats at each length, and reruns with everything cached (and calls of `--help`).
-FULL = {"train": 12_000, "validation": 3_000, "test": 5_000, "epochs": 2, "repeats": 2, "reruns": 3}
-SHORT = {"train": 1_000, "validation": 250, "test": 250, "epochs": 1, "repeats": 1, "reruns": 1}
+FULL = {"train": 12_000, "validation": 3_000, "test": 5_000, "epochs": 2, "repeats": 2, "reruns": 3, "rounds": 3}
+SHORT = {"train": 1_000, "validation": 250, "test": 250, "epochs": 1, "repeats": 1, "reruns": 1, "rounds": 1}
 SPLITS = ("train", "validation", "test")
 SHARED = (
     "vocabulary_size", "embedding_size", "units", "dropout", "layer_dropout", "learning_rate", "batch_size",
@@ -231,11 +232,7 @@ def measure(sizes: Mapping[str, int], folder: Path, torch: str | None, before: P
     print_progress(f"With everything cached: {', '.join(f'{seconds:.1f}' for seconds in reruns)} s")
     helped = [watch([*command[:3], "--help"], folder / "help.log").seconds for _ in again]
     accuracy = measure_accuracy(folder, LENGTHS[0], torch)
-    sides = {"peer": torch, "pace": torch and sys.executable}
-    peer, pace = (
-        last_line([python, "-m", f"tests.benchmarks.{side}", *map(str, LENGTHS)]) if python else {}
-        for side, python in sides.items()
-    )
+    speeds = [measure_speeds(LENGTHS, torch) for _ in range(sizes["rounds"])] if torch else []
     previous = measure_previous(folder, before) if before else {}
     print_progress("Small data")
     small_commands = small.measure_commands(folder)
@@ -245,7 +242,7 @@ def measure(sizes: Mapping[str, int], folder: Path, torch: str | None, before: P
         for repeat in lengths[str(length)]:
             repeat["flow"] |= counted
     return {"sizes": dict(sizes), "lengths": lengths, "cached_rerun_seconds": reruns, "help_seconds": helped,
-            "sgemm": sgemm_summary(first_peak, last_peak), "peer": peer, "pace": pace, "accuracy": accuracy,
+            "sgemm": sgemm_summary(first_peak, last_peak), "speeds": speeds, "accuracy": accuracy,
             "previous": previous, "small": small_commands}  # fmt: skip
 
 

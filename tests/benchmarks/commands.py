@@ -60,6 +60,23 @@ def measure_accuracy(folder: Path, tokens: int, torch: str | None) -> dict[str, 
     return found
 
 
+def measure_speeds(lengths: Sequence[int], torch: str) -> dict[str, Any]:
+    """Measure one core of this project and of PyTorch, one after the other.
+
+    A machine changes its speed within minutes, so several calls give ratios with their spread.
+
+    Args:
+        lengths: Numbers of tokens.
+        torch: Python interpreter with PyTorch.
+
+    Returns:
+        For "pace" (this project) and "peer" (PyTorch): reviews per second by number of tokens and architecture.
+    """
+    pythons = {"pace": sys.executable, "peer": torch}
+    words = [str(length) for length in lengths]
+    return {side: last_line([python, "-m", f"tests.benchmarks.{side}", *words]) for side, python in pythons.items()}
+
+
 def measure_previous(folder: Path, checkout: Path) -> dict[str, float]:
     """Measure five seeds of this version and the default of another checkout, with an empty cache each."""
     start = [sys.executable, "-m", "flows.imdb_compare", "--results"]

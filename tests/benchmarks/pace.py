@@ -16,7 +16,7 @@ from tasks.training.epoch_scores import class_weights
 from tasks.training.loop import training_step
 from tasks.training.runtime import load_tensorflow
 
-WARM_UP, SECONDS = 3, 10  # steps before the measurement, and its duration
+WARM_UP, SECONDS = 3, 4  # steps before the measurement, and its duration
 
 
 def pace(architecture: str, recipe: Recipe, seconds: float = SECONDS) -> float:

@@ -13,7 +13,7 @@ from torch import nn
 
 from tasks.config.recipe import DEFAULT_ARCHITECTURES, Recipe
 
-WARM_UP, SECONDS = 3, 10  # steps before the measurement, and its duration
+WARM_UP, SECONDS = 3, 4  # steps before the measurement, and its duration
 # (number of layers, bidirectional) of each architecture.
 SHAPES = dict.fromkeys(DEFAULT_ARCHITECTURES, (1, False)) | {
     "stacked_lstm": (2, False), "bidirectional_lstm": (1, True), "deep_lstm": (3, False),

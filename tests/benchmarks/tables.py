@@ -1,10 +1,12 @@
 """Tables of the benchmark: medians, with [minimum, maximum] if there is more than one repeat."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import pandas as pd
+
+from tests.benchmarks import ratios
 
 
 def format_spread(spread: Mapping[str, float], digits: int = 1, factor: float = 1) -> str:
@@ -24,7 +26,7 @@ def format_tables(result: Mapping[str, Any], summaries: Mapping[str, Mapping[str
         [
             header(result),
             _text(processes(summaries)),
-            _text(architectures(summaries, result["peer"])),
+            _text(architectures(summaries, result["speeds"])),
             _text(stage_table(result["lengths"])),
             footer(result),
         ]
@@ -68,7 +70,7 @@ def processes(summaries: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({"": [name.ljust(max(map(len, rows))) for name in rows], **columns})
 
 
-def architectures(summaries: Mapping[str, Mapping[str, Any]], peer: Mapping[str, Any]) -> pd.DataFrame:
+def architectures(summaries: Mapping[str, Mapping[str, Any]], speeds: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return training speed and test accuracy, with a row for each number of tokens and architecture."""
     rows = []
     for length, summary in summaries.items():
@@ -85,8 +87,9 @@ def architectures(summaries: Mapping[str, Mapping[str, Any]], peer: Mapping[str,
             }
             if later := summary["later_reviews_per_second"]:
                 row["flow, later epochs"] = format_spread(later[name], 0)
-            if peer:
-                row["PyTorch, one thread"] = f"{peer[length][name]:,.0f}"
+            if speeds:
+                of_torch = [each["peer"][length][name] for each in speeds]
+                row["PyTorch, one thread"] = format_spread(ratios.spread(of_torch), 0)
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.benchmarks import bench, sgemm
-from tests.benchmarks.acceptance import accuracy_rows, overhead_rows, row, time_to_accuracy
+from tests.benchmarks.acceptance import accuracy_rows, overhead_rows, peer_rows, row, time_to_accuracy
 from tests.benchmarks.ratios import overhead, sgemm_share, spread, summarize_repeats, summary_line
 from tests.benchmarks.tables import format_spread, processes
 from tests.benchmarks.watched import Watched, stages, task_runs, watch
@@ -117,6 +117,19 @@ def test_time_to_accuracy_counts_the_best_epoch_of_a_side_that_never_reaches_it(
     assert plain[0].endswith("the plain script (which never reaches: lstm 86.0 of 87.0%)")
     assert plain[2:] == ("6.00", "yes")
     assert "not measured" in torch[2]
+
+
+def test_speeds_of_a_round_are_compared_with_each_other() -> None:
+    speeds = [
+        {"pace": {"200": {"lstm": 300.0}}, "peer": {"200": {"lstm": 200.0}}},
+        {"pace": {"200": {"lstm": 100.0}}, "peer": {"200": {"lstm": 100.0}}},
+        {"pace": {"200": {"lstm": 240.0}}, "peer": {"200": {"lstm": 200.0}}},
+    ]
+    (only,) = peer_rows(speeds)
+    assert only[0].endswith("200 tokens, lstm")
+    assert only[1:] == ("at least 1.1", "1.20 [1.00, 1.50]", "yes")
+    (missing,) = peer_rows([])
+    assert "--torch" in missing[2]
 
 
 def test_later_reviews_per_second_exclude_the_first_epoch() -> None:
