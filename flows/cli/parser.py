@@ -22,6 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
 
 PROGRAM = "imdb-compare"
+SIMILAR = 0.8  # similarity from which an option is taken for a typing error, although another subcommand has it
 POSITIONAL = "positional argument"
 # A field that is an argument rather than an option: `before: Positional[str]`.
 Positional = Annotated[Value, POSITIONAL]
@@ -177,10 +178,11 @@ def _commands_of_options(models: Mapping[str, type[BaseModel]]) -> dict[str, lis
 def _unknown(words: Sequence[str], known: Iterable[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
     option = words[0].partition("=")[0].replace("_", "-")
     shown = ", ".join(repr(word)[:120] for word in words[:5]) + (", …" if len(words) > 5 else "")
-    if option in elsewhere:
-        advice = f"It is an option of {', '.join(elsewhere[option])}; leave it out here."
-    elif close := difflib.get_close_matches(option, list(known), n=1):
+    close = difflib.get_close_matches(option, list(known), n=1, cutoff=SIMILAR if option in elsewhere else 0.6)
+    if close:
         advice = f"Did you mean {close[0]}?"
+    elif option in elsewhere:
+        advice = f"It is an option of {', '.join(elsewhere[option])}; leave it out here."
     else:
         advice = "Options are listed by --help; text that begins with - follows --."
     return f"Unknown argument: received {shown}. {advice}"

@@ -160,6 +160,7 @@ def test_an_error_names_the_option_as_it_was_typed(
         (["history", "--seeds", "3"], "option of run, plan;"),
         (["ui", "--max_tokens=3"], "option of run;"),
         (["run", "--no-json"], "option of predict, diff;"),
+        (["run", "--seed", "2"], "Did you mean --seeds?"),
         (["run", "--metrik", "x"], "Did you mean --metric?"),
         (["run", "--zzz", "x"], "listed by --help"),
     ],
