@@ -18,6 +18,9 @@ from tasks.models import kernels
 
 Tensor = Any  # TensorFlow ships no types
 Gradient = Callable[[Tensor], tuple[Tensor | None, ...]]
+# TensorFlow registers each custom gradient of a graph for ever, with the graph and the weights that it uses. A function
+# that is traced once for all models has one custom gradient, and no weights; a worker trains many models.
+traced_once: Callable[[Callable[..., Tensor]], Callable[..., Tensor]] = tf.function(autograph=False)
 
 
 def _kernel_gradient(states: Tensor, gradient: Tensor, go_backwards: bool) -> Tensor:
@@ -52,6 +55,7 @@ def _call_kernel(
     return [tf.ensure_shape(result, (None, None, width)) for result, width in zip(results, widths, strict=True)]
 
 
+@traced_once
 def lstm_steps(
     projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
@@ -79,6 +83,7 @@ def lstm_steps(
     return run(projected, kernel, bias)
 
 
+@traced_once
 def gru_steps(
     projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
@@ -108,6 +113,7 @@ def gru_steps(
     return run(projected, kernel, bias)
 
 
+@traced_once
 def simple_steps(
     projected: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor, go_backwards: bool, training: bool
 ) -> Tensor:
@@ -129,6 +135,7 @@ def simple_steps(
     return run(projected, kernel, bias)
 
 
+@traced_once
 def mean_max_pooling(states: Tensor, mask: Tensor) -> Tensor:
     """Compute mean and maximum over the tokens of each review; arguments and result as in `kernels.pool_forward`."""
     units = states.shape[-1]

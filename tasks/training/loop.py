@@ -221,10 +221,11 @@ def training_step(model: keras.Model, recipe: Recipe, weights: np.ndarray, updat
         weights: (classes,) weight of each class in the loss, see `class_weights`.
         updates: Number of updates in all planned epochs.
     """
-    import keras
     import tensorflow as tf
 
-    optimizer = keras.optimizers.Adam(learning_rates(recipe, updates), beta_2=BETA_2, global_clipnorm=1.0)
+    from tasks.training.optimizer import SingleDeviceAdam
+
+    optimizer = SingleDeviceAdam(learning_rates(recipe, updates), beta_2=BETA_2, global_clipnorm=1.0)
     variables = [variable.value for variable in model.trainable_variables]
     optimizer.build(model.trainable_variables)
     totals = tf.Variable(np.zeros(1 + 3 * model.output_shape[-1], np.float32))

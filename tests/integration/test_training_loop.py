@@ -1,5 +1,6 @@
 """Training loop: early stopping, divergence, repeatability, prediction."""
 
+import gc
 import hashlib
 import random
 import subprocess
@@ -126,6 +127,22 @@ def test_same_seed_gives_same_weights_in_a_fresh_and_in_a_used_process(trained):
     fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert fresh.stdout.split()[-1] == weights_hash()
     assert len(weights_hash()) == 64
+
+
+def count_graphs():
+    gc.collect()
+    return sum(type(each).__name__ == "FuncGraph" for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_graphs_of_earlier_models_are_freed(name):
+    """They hold the weights. A worker that keeps them runs out of memory after some hundred trials."""
+    recipe = TINY.model_copy(update={"epochs": 1})
+    counts = []
+    for seed in range(4):
+        fit(ARCHITECTURES[name], recipe, toy(40, 0), toy(20, 1), seed)
+        counts.append(count_graphs())
+    assert counts[-1] == counts[-2]
 
 
 @pytest.mark.failure_mode("same-seed-twice")
