@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tasks.config.labels import BASELINE_NAMES
+from tasks.config.labels import ARCHITECTURE_NAMES, BASELINE_NAMES
 from tasks.config.recipe import DEFAULT_ARCHITECTURES
 from tasks.statistics.durations import (
     FIXED_SECONDS,
@@ -37,6 +37,12 @@ def test_times_of_a_run_on_another_machine_are_scaled_by_the_probe() -> None:
     assert times.seconds["lstm"] == (40 / 2, 50, 60 * 2)
     # Without a probe there, nothing is known about this machine.
     assert measured_times(TRIALS.drop(columns="probe_seconds"), 1_000, "a run", probe=0.02).seconds == {}
+
+
+def test_every_built_in_architecture_has_a_published_time() -> None:
+    times = published_times(PUBLISHED_REVIEWS, PUBLISHED_PROBE, "published")
+    assert without_time(times, [*ARCHITECTURE_NAMES, *BASELINE_NAMES]) == []
+    assert without_time(times, ["my_models:attention"]) == ["my_models:attention"]
 
 
 def test_published_times_are_scaled_by_reviews_and_probe() -> None:
