@@ -87,8 +87,8 @@ def read_command_line(commands: Mapping[str, Command], arguments: Sequence[str],
         parser.parse_args([name])
     if name not in commands:
         raise UserError(f"Subcommand: received {received}. Choose from: {', '.join(commands)}. See: {PROGRAM} --help")
-    elsewhere = _commands_of_options({other: each.options for other, each in commands.items() if other != name})
-    return name, _parse(parser, commands[name].options, arguments, elsewhere)
+    others = {other: each.options for other, each in commands.items() if other != name}
+    return name, _parse(parser, commands[name].options, arguments, others)
 
 
 def read_options(model: type[Model], arguments: Sequence[str]) -> Model:
@@ -129,13 +129,13 @@ def option_names(model: type[BaseModel], arguments: Sequence[str] = ()) -> dict[
 
 
 def _parse(
-    parser: Parser, model: type[Model], arguments: Sequence[str], elsewhere: Mapping[str, Sequence[str]] | None = None
+    parser: Parser, model: type[Model], arguments: Sequence[str], others: Mapping[str, type[BaseModel]] | None = None
 ) -> Model:
     known = dict(_option_strings(model))
     words, _ = _normalize(arguments, known)
     given, unknown = parser.parse_known_args(words)
     if unknown:
-        raise UserError(_unknown(unknown, [*known, "--help"], elsewhere or {}))
+        raise UserError(_unknown(unknown, [*known, "--help"], others or {}))
     return validate_user_values(model, vars(given), option_names(model, arguments))
 
 
@@ -166,23 +166,15 @@ def _option_strings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
                 yield f"--no-{key.replace('_', '-')}", key
 
 
-def _commands_of_options(models: Mapping[str, type[BaseModel]]) -> dict[str, list[str]]:
-    """Return the names of the subcommands that have an option, by option."""
-    names: dict[str, list[str]] = {}
-    for name, model in models.items():
-        for option, _ in _option_strings(model):
-            names.setdefault(option, []).append(name)
-    return names
-
-
-def _unknown(words: Sequence[str], known: Iterable[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
+def _unknown(words: Sequence[str], known: Iterable[str], others: Mapping[str, type[BaseModel]]) -> str:
     option = words[0].partition("=")[0].replace("_", "-")
     shown = ", ".join(repr(word)[:120] for word in words[:5]) + (", …" if len(words) > 5 else "")
-    close = difflib.get_close_matches(option, list(known), n=1, cutoff=SIMILAR if option in elsewhere else 0.6)
+    elsewhere = [name for name, model in others.items() if option in dict(_option_strings(model))]
+    close = difflib.get_close_matches(option, list(known), n=1, cutoff=SIMILAR if elsewhere else 0.6)
     if close:
         advice = f"Did you mean {close[0]}?"
-    elif option in elsewhere:
-        advice = f"It is an option of {', '.join(elsewhere[option])}; leave it out here."
+    elif elsewhere:
+        advice = f"It is an option of {', '.join(elsewhere)}; leave it out here."
     else:
         advice = "Options are listed by --help; text that begins with - follows --."
     return f"Unknown argument: received {shown}. {advice}"

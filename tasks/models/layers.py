@@ -18,8 +18,8 @@ from tasks.models import kernels
 
 Tensor = Any  # TensorFlow ships no types
 Gradient = Callable[[Tensor], tuple[Tensor | None, ...]]
-# TensorFlow registers each custom gradient of a graph for ever, with the graph and the weights that it uses. A function
-# that is traced once for all models has one custom gradient, and no weights; a worker trains many models.
+# TensorFlow never removes the custom gradients that it registers, and they keep the graph and the weights of a model. A
+# function has a graph of its own, without weights, that is traced once for all models with layers of this width.
 traced_once: Callable[[Callable[..., Tensor]], Callable[..., Tensor]] = tf.function(autograph=False)
 
 

@@ -8,7 +8,7 @@ import keras
 class SingleDeviceAdam(keras.optimizers.Adam):  # type: ignore[misc]
     """Adam (Kingma and Ba 2015) without the sum of gradients over devices, which has one term here.
 
-    TensorFlow registers the gradient of this sum for ever, and with it the graph of the training and its weights. A
+    TensorFlow registers the gradient of this sum and never removes it, nor the graph of the training and its weights. A
     worker that trains many models would keep the weights of all of them.
     """
 
